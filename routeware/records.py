@@ -1,0 +1,230 @@
+"""What is known of a call afterwards: frozen facts, plain values only.
+
+Records keep no request, no response, no exception and no traceback, so they can be pickled, stored and compared, and
+keep nothing alive. They know nothing of the engine that makes them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from typing import Any, Generic, Literal, TypeVar
+
+import attrs
+
+from routeware.classify import ErrorSnapshot
+from routeware.money import Price, Usage
+
+__all__ = [
+    "AttemptRecord",
+    "AttemptStatus",
+    "AttemptTrigger",
+    "CallOutcome",
+    "CallRecord",
+    "CostSource",
+    "DecisionAlternative",
+    "Outcome",
+    "RoutingDecision",
+    "attach_record",
+    "record_of",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+
+CallOutcome = Literal["succeeded", "failed", "cancelled", "budget_exceeded", "deadline_exceeded"]
+CostSource = Literal["reported", "priced", "estimated"]
+
+_RECORD_KEY = "__routeware_record__"
+
+
+class AttemptStatus(StrEnum):
+    """What became of one attempt."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    RACE_LOST = "race_lost"
+    CANCELLED = "cancelled"
+
+
+class AttemptTrigger(StrEnum):
+    """Why an attempt was started."""
+
+    INITIAL = "initial"
+    FAILOVER = "failover"
+    RACE = "race"
+
+
+@attrs.frozen(kw_only=True)
+class AttemptRecord:
+    """One try at one link, after the dust has settled.
+
+    Attributes:
+        number: its place in the call's ``attempts``, from 1, skipped links included.
+        provider: the link's provider.
+        model: the link's model.
+        label: the link's label.
+        tier: the link's tier, free text.
+        price: the plain price in force, where one was known.
+        status: what became of it.
+        trigger: why it was started.
+        started_ms: when it started, after the call did.
+        duration_ms: how long it took, on the same clock; until it was cut off, where it was.
+        cost_usd: what it cost; ``None`` where that is unknown.
+        cost_source: ``reported`` (a cost), ``priced`` (usage times price) or ``estimated`` (its projection, uncertain).
+        usage: the tokens it used, where they are known.
+        error: how it failed, where it did.
+    """
+
+    number: int
+    provider: str
+    model: str
+    label: str
+    tier: str | None = None
+    price: Price | None = None
+    status: AttemptStatus
+    trigger: AttemptTrigger
+    started_ms: float
+    duration_ms: float
+    cost_usd: float | None = None
+    cost_source: CostSource | None = None
+    usage: Usage | None = None
+    error: ErrorSnapshot | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DecisionAlternative:
+    """One link that was considered, and why it was or was not the one."""
+
+    provider: str
+    model: str
+    label: str
+    tier: str | None
+    input_usd_per_mtok: float | None
+    output_usd_per_mtok: float | None
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class RoutingDecision:
+    """Where a call went, and what else was considered.
+
+    Attributes:
+        policy: the policy's label.
+        selected_provider: of the attempt whose result was returned; ``None`` without one.
+        selected_model: likewise.
+        alternatives: one for each attempt, in order. Their ``reason`` is ``selected``, ``failed:<category>``,
+            ``rejected``, ``skipped:budget``, ``race_lost`` or ``cancelled``.
+    """
+
+    policy: str
+    selected_provider: str | None
+    selected_model: str | None
+    alternatives: tuple[DecisionAlternative, ...]
+
+
+@attrs.frozen(kw_only=True)
+class CallRecord:
+    """One call, from entering the decorated function to leaving it.
+
+    Attributes:
+        label: the policy's label.
+        name: the decorated function's name, or what ``routed(name=)`` said.
+        outcome: how the call ended.
+        attempts: its attempts in the order of their starts, skipped links included.
+        selected: index in ``attempts`` of the one whose result was returned; ``None`` without one.
+        duration_ms: how long the call took.
+        cost_usd: what was settled, 0 where all is uncertain; ``None`` if that of an answered attempt is unknown.
+        uncertain_usd: what may have been spent besides; ``None`` if an attempt that may have cost has no price.
+        wasted_usd: settled and uncertain of all attempts but the winner; ``None`` where one of them is unknown.
+        race_after_ms: the race threshold in force; ``None`` without racing.
+        race_source: where it came from (``fixed``, ...); ``None`` without racing.
+        session_name: the innermost session's name.
+        session_spent_usd: what that session had spent when the call ended; ``None`` without a session.
+        trace_id: hexadecimal; ``None`` if the call was not traced.
+    """
+
+    label: str
+    name: str
+    outcome: CallOutcome
+    attempts: tuple[AttemptRecord, ...]
+    selected: int | None
+    duration_ms: float
+    cost_usd: float | None
+    uncertain_usd: float | None
+    wasted_usd: float | None
+    race_after_ms: float | None = None
+    race_source: str | None = None
+    session_name: str | None = None
+    session_spent_usd: float | None = None
+    trace_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON: dicts, lists, strings, numbers, booleans and ``None``."""
+        return attrs.asdict(self, value_serializer=_plain)
+
+    def decision(self) -> RoutingDecision:
+        """The same call as a routing decision."""
+        winner = None if self.selected is None else self.attempts[self.selected]
+        return RoutingDecision(
+            policy=self.label,
+            selected_provider=winner.provider if winner else None,
+            selected_model=winner.model if winner else None,
+            alternatives=tuple(_alternative(attempt, attempt is winner) for attempt in self.attempts),
+        )
+
+
+@attrs.frozen
+class Outcome(Generic[T_co]):
+    """A result and the record of how it was come by."""
+
+    value: T_co
+    record: CallRecord
+
+
+def record_of(error: BaseException) -> CallRecord | None:
+    """The record of the call that raised ``error``; ``None`` for an error that no routed call raised.
+
+    Where routed calls nest it is the outermost one's; where several calls raise one object, the latest one's.
+    """
+    found = vars(error).get(_RECORD_KEY)
+    return found if isinstance(found, CallRecord) else None
+
+
+def attach_record(error: BaseException, record: CallRecord) -> None:
+    """Leave ``record`` where :func:`record_of` finds it.
+
+    Written past ``__setattr__``, which frozen exceptions refuse.
+    """
+    vars(error)[_RECORD_KEY] = record
+
+
+def _plain(_owner: object, _field: object, value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _alternative(attempt: AttemptRecord, selected: bool) -> DecisionAlternative:
+    return DecisionAlternative(
+        provider=attempt.provider,
+        model=attempt.model,
+        label=attempt.label,
+        tier=attempt.tier,
+        input_usd_per_mtok=attempt.price.input_usd_per_mtok if attempt.price else None,
+        output_usd_per_mtok=attempt.price.output_usd_per_mtok if attempt.price else None,
+        reason="selected" if selected else _reason(attempt),
+    )
+
+
+def _reason(attempt: AttemptRecord) -> str:
+    match attempt.status:
+        case AttemptStatus.FAILED:
+            return f"failed:{attempt.error.category if attempt.error else 'generic'}"
+        case AttemptStatus.SKIPPED:
+            return "skipped:budget"
+        case AttemptStatus.SUCCEEDED:
+            # It answered, and nobody got the answer: the caller was gone by then.
+            return "cancelled"
+        case AttemptStatus.REJECTED | AttemptStatus.RACE_LOST | AttemptStatus.CANCELLED as status:
+            return status.value
