@@ -1,0 +1,1 @@
+"""The promises of routeware, one sentence per test."""

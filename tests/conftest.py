@@ -1,0 +1,34 @@
+"""Every async test runs on a loop whose clock jumps and that must be quiet afterwards; under ``real/``, on the ordinary one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.clock import JumpingLoop, assert_quiet
+
+REAL = Path(__file__).parent / "real"
+
+_loop = pytest.StashKey[JumpingLoop]()
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Sockets, threads and processes need real time; everything else gets a clock that jumps."""
+    if item.path.is_relative_to(REAL):
+        return {"ordinary": asyncio.new_event_loop}
+    return {"jumping": JumpingLoop}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Nothing may be left on a jumping loop when its test has passed."""
+    outcome = yield
+    runner = pyfuncitem.funcargs.get("_function_scoped_runner")
+    if isinstance(runner, asyncio.Runner) and not pyfuncitem.get_closest_marker("leaves_work"):
+        loop = runner.get_loop()
+        if isinstance(loop, JumpingLoop):
+            assert_quiet(loop)
+    return outcome
