@@ -1,4 +1,4 @@
-"""A loop whose clock jumps, and the question every test ends with: is anything left on it?
+"""A loop whose clock jumps, and the question that every test ends with: is anything left on it?
 
 Time is counted in whole nanoseconds and divided once when it is read, so ``sleep(0.01)`` and then ``sleep(0.05)`` end
 at exactly ``0.06``. A loop that waits for nothing raises ``async_solipsism.SleepForeverError``: a deadlock has a name.

@@ -1,4 +1,4 @@
-"""Every async test runs on a loop whose clock jumps and that must be quiet afterwards; under ``real/``, on the ordinary one."""
+"""Async tests run on a loop whose clock jumps, and leave nothing on it; those under ``real/`` run on the ordinary loop."""
 
 from __future__ import annotations
 
