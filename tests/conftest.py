@@ -1,4 +1,4 @@
-"""Async tests run on a loop whose clock jumps, and leave nothing on it; those under ``real/`` run on the ordinary loop."""
+"""Async tests run on a loop whose clock jumps, and leave nothing on it; those under ``real/`` on the ordinary one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.clock import JumpingLoop, assert_quiet
 
 REAL = Path(__file__).parent / "real"
 
-_loop = pytest.StashKey[JumpingLoop]()
+# How long one example takes says more about the machine than about the code; the limit per test is pytest's.
+settings.register_profile("routeware", deadline=None)
+settings.load_profile("routeware")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
