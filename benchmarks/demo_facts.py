@@ -1,8 +1,8 @@
 """The facts that the demo replays: computed from recorded requests, and small enough to be read.
 
 What is packaged is quantiles, shares and rank correlations, each with its source; no recorded row leaves its folder.
-Latencies and correlations come from one campaign, so they were recorded together. Error shares and token counts come from
-another one, because the first kept no failures: that the demo combines the two is written into the file.
+Latencies and correlations come from one campaign, so they were recorded together. Error shares and token counts come
+from another one, because the first kept no failures: that the demo combines the two is written into the file.
 
     python benchmarks/demo_facts.py [FOLDER]        # writes routeware/demo/facts.toml
 """
@@ -20,7 +20,7 @@ RECORDED = ROOT.parent / "shared" / "data"
 TARGET = ROOT / "routeware" / "demo" / "facts.toml"
 
 CAMPAIGN = "2024-07-06"
-# The flagship of each of three providers, in the order in which the demo's chain tries them: the fastest at the median first.
+# The flagship of each of three providers, in the order of the demo's chain: the fastest at the median first.
 MODELS = {
     "openai": "gpt-4o-2024-05-13",
     "anthropic": "claude-3-5-sonnet-20240620",
@@ -28,22 +28,54 @@ MODELS = {
 }
 # Dense where p95 and p99 are read off; between two points the demo interpolates.
 GRID = (
-    *(0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9),
+    *(0.0, 0.01, 0.02, *(step / 20 for step in range(1, 19))),
     *(0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0),
 )
 # Of the eight hosts, one refused a few of its requests; the others refused none, or (lepton) most.
 REFUSING_HOST = "perplexity"
 TOKEN_GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-HEADER = """\
+DOCUMENT = """\
 # What the demo's providers replay. Computed by benchmarks/demo_facts.py; there is no recorded request in here.
 #
 # Recorded together: the latencies of the three models and their rank correlations (one campaign, the same prompts).
 # Recorded elsewhere, and combined with them: the share of refusals (429), and the token counts.
 # Recorded nowhere, and assumed: the shares of dropped connections and of 500s; that every provider fails alike and
-# independently of the others; that a refusal and a 500 take as long as the provider's fastest 1 % of answers, and that a
-# connection drops half-way through its answer.
-"""
+# independently of the others; that a refusal and a 500 take as long as the provider's fastest 1 % of answers, and
+# that a connection drops half-way through its answer.
+
+[sources.latency]
+repository = "HuanzhiMao/BFCL-Result"
+file = "bfcl_quantiles.csv and bfcl_spearman.csv, computed from its results"
+date = {date}
+requests = {requests}
+licence = "none stated: facts computed from it are here, and none of its rows"
+
+[sources.refusals]
+repository = "ray-project/llmperf-leaderboard"
+file = "llama2_hosts.csv, merged from its raw results"
+date = 2023-12-19
+requests = {asked}
+licence = "Apache-2.0"
+host = "{host}"
+
+[shares]
+rate_limited = {refused_share:.5f}   # recorded: {refused} of {asked}
+dropped = 0.007          # assumed
+server_error = 0.003     # assumed
+
+[tokens]   # recorded with the refusals
+input = {input_tokens}
+q = {token_q}
+output = {output_tokens}
+
+[models]
+{models}
+[latency]   # milliseconds at each q
+q = {q}
+{latency}
+[spearman]
+{spearman}"""
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
@@ -86,33 +118,29 @@ def listed(values: Iterable[float]) -> str:
     return "[" + ", ".join(f"{value:g}" for value in values) + "]"
 
 
+def lines(entries: Mapping[str, str]) -> str:
+    return "".join(f"{key} = {value}\n" for key, value in entries.items())
+
+
 def document(folder: Path) -> str:
     quantiles, hosts = rows(folder, "bfcl_quantiles.csv"), rows(folder, "llama2_hosts.csv")
     refused, asked = refusals(hosts)
-    requests = min(int(row["n"]) for row in quantiles if row["model"] in MODELS.values())
-    inputs = statistics.median_low([int(row["input_tokens"]) for row in hosts])
-    sections = [
-        HEADER,
-        "[sources.latency]\n"
-        'repository = "HuanzhiMao/BFCL-Result"\n'
-        'file = "bfcl_quantiles.csv and bfcl_spearman.csv, computed from its results"\n'
-        f"date = {CAMPAIGN}\nrequests = {requests}\n"
-        'licence = "none stated: facts computed from it are here, and none of its rows"\n',
-        "[sources.refusals]\n"
-        'repository = "ray-project/llmperf-leaderboard"\n'
-        'file = "llama2_hosts.csv, merged from its raw results"\n'
-        f'date = 2023-12-19\nrequests = {asked}\nlicence = "Apache-2.0"\nhost = "{REFUSING_HOST}"\n',
-        f"[shares]\nrate_limited = {refused / asked:.5f}   # recorded: {refused} of {asked}\n"
-        "dropped = 0.007          # assumed\nserver_error = 0.003     # assumed\n",
-        f"[tokens]   # recorded with the refusals\ninput = {inputs}\n"
-        f"q = {listed(TOKEN_GRID)}\noutput = {listed(output_tokens(hosts))}\n",
-        "[models]\n" + "".join(f'{provider} = "{model}"\n' for provider, model in MODELS.items()),
-        f"[latency]   # milliseconds at each q\nq = {listed(GRID)}\n"
-        + "".join(f"{provider} = {listed(curve)}\n" for provider, curve in latencies(quantiles).items()),
-        "[spearman]\n"
-        + "".join(f'"{pair}" = {value:g}\n' for pair, value in correlations(rows(folder, "bfcl_spearman.csv")).items()),
-    ]
-    return "\n".join(sections)
+    pairs = correlations(rows(folder, "bfcl_spearman.csv"))
+    return DOCUMENT.format(
+        date=CAMPAIGN,
+        requests=min(int(row["n"]) for row in quantiles if row["model"] in MODELS.values()),
+        host=REFUSING_HOST,
+        asked=asked,
+        refused=refused,
+        refused_share=refused / asked,
+        input_tokens=statistics.median_low([int(row["input_tokens"]) for row in hosts]),
+        token_q=listed(TOKEN_GRID),
+        output_tokens=listed(output_tokens(hosts)),
+        models=lines({provider: f'"{model}"' for provider, model in MODELS.items()}),
+        q=listed(GRID),
+        latency=lines({provider: listed(curve) for provider, curve in latencies(quantiles).items()}),
+        spearman=lines({f'"{pair}"': f"{value:g}" for pair, value in pairs.items()}),
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

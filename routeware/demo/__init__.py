@@ -1,0 +1,4 @@
+"""The demo: loopback providers that answer as recorded ones did, and the same requests sent to them bare and routed.
+
+Nothing in here prints: the command line draws what these modules give it.
+"""

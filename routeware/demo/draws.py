@@ -1,0 +1,112 @@
+"""One request's fate at each provider: drawn from the facts, the same for the same seed and number.
+
+The bare run and the routed run send the same requests, so each finds the same fate, whatever the order of arrival.
+The latencies of one request are correlated across providers by a Gaussian copula: what is slow at one tends to be slow
+at the others, and drawing them independently would flatter racing.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from statistics import NormalDist
+
+import attrs
+
+from routeware.demo.facts import Curve, Facts
+
+__all__ = ["Draw", "Draws", "Fault"]
+
+_NORMAL = NormalDist()
+# Nobody recorded how long a refusal takes: as long as the provider's fastest answers.
+_QUICK = 0.01
+
+
+class Fault(Enum):
+    """How a request fails at a provider."""
+
+    RATE_LIMITED = "rate_limited"
+    DROPPED = "dropped"
+    SERVER_ERROR = "server_error"
+
+
+@attrs.frozen(kw_only=True)
+class Draw:
+    """What one provider does with one request.
+
+    Attributes:
+        after_ms: when it does so, in the provider's own time.
+        fault: how it fails; ``None`` where it answers.
+        output_tokens: of its answer.
+    """
+
+    after_ms: float
+    fault: Fault | None
+    output_tokens: int
+
+
+class Draws:
+    """Every request's fate under one seed."""
+
+    def __init__(self, facts: Facts, seed: int) -> None:
+        self._facts = facts
+        self._seed = seed
+        self._factor = _factor(facts)
+
+    def of(self, request: int) -> Mapping[str, Draw]:
+        """What each provider does with the request of this number."""
+        dice = random.Random(f"routeware demo {self._seed} {request}")
+        plain = [dice.gauss(0, 1) for _ in self._facts.providers]
+        together = [sum(share * value for share, value in zip(row, plain, strict=True)) for row in self._factor]
+        tokens = round(self._facts.output_tokens.at(dice.random()))
+        return {
+            provider: self._draw(provider, _NORMAL.cdf(value), dice.random(), tokens)
+            for provider, value in zip(self._facts.providers, together, strict=True)
+        }
+
+    def _draw(self, provider: str, slowness: float, luck: float, tokens: int) -> Draw:
+        fault = self._fault(luck)
+        after_ms = _after_ms(self._facts.latency[provider], slowness, fault)
+        return Draw(after_ms=after_ms, fault=fault, output_tokens=tokens)
+
+    def _fault(self, luck: float) -> Fault | None:
+        shares = (
+            (Fault.RATE_LIMITED, self._facts.rate_limited),
+            (Fault.DROPPED, self._facts.dropped),
+            (Fault.SERVER_ERROR, self._facts.server_error),
+        )
+        for fault, share in shares:
+            if luck < share:
+                return fault
+            luck -= share
+        return None
+
+
+def _after_ms(latency: Curve, slowness: float, fault: Fault | None) -> float:
+    match fault:
+        case None:
+            return latency.at(slowness)
+        case Fault.DROPPED:
+            return latency.at(slowness) / 2
+        case Fault.RATE_LIMITED | Fault.SERVER_ERROR:
+            return latency.at(_QUICK)
+
+
+def _factor(facts: Facts) -> Sequence[Sequence[float]]:
+    """The Cholesky factor of the copula's correlations: independent normals in, correlated ones out.
+
+    Quantities joined by a Gaussian copula whose Spearman correlation is s have rho = 2 sin(pi s / 6) (Pearson 1907).
+    """
+    names = facts.providers
+    factor: list[list[float]] = []
+    for i, name in enumerate(names):
+        row: list[float] = []
+        for j in range(i):
+            rho = 2 * math.sin(math.pi * facts.spearman[name, names[j]] / 6)
+            explained = sum(a * b for a, b in zip(row, factor[j], strict=False))
+            row.append((rho - explained) / factor[j][j])
+        row.append(math.sqrt(1 - sum(value * value for value in row)))
+        factor.append(row + [0.0] * (len(names) - i - 1))
+    return factor

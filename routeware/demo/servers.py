@@ -1,0 +1,112 @@
+"""Loopback servers that answer chat completions as the recorded providers did, in a process of their own.
+
+They do not share the caller's loop: a busy caller would slow its providers down, and the demo would measure itself. Run
+as ``python -m routeware.demo.servers --seed 1 --speed-up 10``. The process writes one line of JSON, provider to port,
+and lives until its standard input ends: a parent that dies in any way takes its servers along.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from routeware.demo.draws import Draw, Draws, Fault
+from routeware.demo.facts import Facts, packaged_facts
+
+__all__ = ["PATH", "REQUEST_HEADER", "main", "provider_app"]
+
+PATH = "/v1/chat/completions"
+REQUEST_HEADER = "X-Demo-Request"
+"""Says which request this is: what becomes of it is drawn from its number, not from its place in a queue."""
+
+_RETRY_AFTER_S = 1
+
+
+def provider_app(provider: str, facts: Facts, draws: Draws, speed_up: float) -> web.Application:
+    """One provider: it answers, refuses or hangs up as drawn, ``speed_up`` times as fast as recorded."""
+
+    async def complete(request: web.Request) -> web.StreamResponse:
+        number = request.headers.get(REQUEST_HEADER, "")
+        if not number.isdecimal():
+            raise web.HTTPBadRequest(text=f"{REQUEST_HEADER} must be the number of the request")
+        draw = draws.of(int(number))[provider]
+        await asyncio.sleep(draw.after_ms / 1000 / speed_up)
+        return _reply(request, facts, provider, draw)
+
+    app = web.Application()
+    app.router.add_post(PATH, complete)
+    return app
+
+
+def _reply(request: web.Request, facts: Facts, provider: str, draw: Draw) -> web.StreamResponse:
+    match draw.fault:
+        case None:
+            return web.json_response(_completion(facts, provider, draw))
+        case Fault.DROPPED:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        case Fault.RATE_LIMITED:
+            return _refusal(429, "rate_limit_exceeded", {"Retry-After": str(_RETRY_AFTER_S)})
+        case Fault.SERVER_ERROR:
+            return _refusal(500, "server_error", {})
+
+
+def _completion(facts: Facts, provider: str, draw: Draw) -> dict[str, object]:
+    return {
+        "id": "chatcmpl-demo",
+        "object": "chat.completion",
+        "model": facts.models[provider],
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": f"an answer by {provider}"},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": facts.input_tokens,
+            "completion_tokens": draw.output_tokens,
+            "total_tokens": facts.input_tokens + draw.output_tokens,
+        },
+    }
+
+
+def _refusal(status: int, code: str, headers: dict[str, str]) -> web.Response:
+    body = {"error": {"message": "the demo's provider refuses this request", "type": code, "code": code}}
+    return web.json_response(body, status=status, headers=headers)
+
+
+async def _serve(seed: int, speed_up: float) -> None:
+    facts = packaged_facts()
+    draws = Draws(facts, seed)
+    async with AsyncExitStack() as running:
+        ports: dict[str, int] = {}
+        for provider in facts.providers:
+            runner = web.AppRunner(provider_app(provider, facts, draws, speed_up), access_log=None, shutdown_timeout=0)
+            await runner.setup()
+            running.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            ports[provider] = runner.addresses[0][1]
+        sys.stdout.write(json.dumps(ports) + "\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.buffer.read)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m routeware.demo.servers", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="what is drawn")
+    parser.add_argument("--speed-up", type=float, default=1.0, help="how much faster than recorded")
+    options = parser.parse_args(arguments)
+    asyncio.run(_serve(options.seed, options.speed_up))
+
+
+if __name__ == "__main__":
+    main()
