@@ -1,0 +1,196 @@
+"""What one value of a policy must be, and how a wrong one is named.
+
+A wrong policy is read by somebody who is about to deploy it, so every refusal says which setting, what it holds, and
+what would be right. Converters only normalise (an int to the float that it stands for) and let the rest pass;
+validators refuse, because attrs tells them which field they look at.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from routeware.errors import PolicyError
+
+__all__ = [
+    "as_float",
+    "as_optional_float",
+    "as_optional_text",
+    "as_text",
+    "flag",
+    "free_text",
+    "items",
+    "nearest",
+    "number",
+    "refusal",
+    "shown",
+    "text",
+    "whole",
+    "whole_number",
+    "within",
+    "word",
+]
+
+T = TypeVar("T")
+Validator: TypeAlias = "Callable[[object, attrs.Attribute[Any], object], None]"  # attrs has the generic in stubs only
+
+_LONGEST_REPR = 100
+_CLOSE_ENOUGH = 0.35
+
+
+def shown(value: object) -> str:
+    """The value as an error quotes it: its repr, cut at 100 characters."""
+    try:
+        quoted = repr(value)
+    except Exception:  # noqa: BLE001 - a foreign repr may raise anything (an int of 5000 digits does), and the key still has to be named
+        quoted = f"<{type(value).__name__}>"
+    return quoted if len(quoted) <= _LONGEST_REPR else f"{quoted[: _LONGEST_REPR - 3]}..."
+
+
+def refusal(key: str | None, wanted: str, value: object, hint: str | None = None) -> PolicyError:
+    """The error for a value that is not what is wanted there."""
+    return PolicyError(f"must be {wanted}, not {shown(value)}{f' ({hint})' if hint else ''}", key=key)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was most likely meant; ``None`` where none comes close."""
+    close = difflib.get_close_matches(name.strip().lower().replace("-", "_"), list(known), n=1, cutoff=_CLOSE_ENOUGH)
+    return close[0] if close else None
+
+
+@contextmanager
+def within(prefix: str) -> Generator[None]:
+    """Complete the key of a refusal by the place in which the refused part stands."""
+    try:
+        yield
+    except PolicyError as error:
+        raise PolicyError(error.problem, key=_joined(prefix, error.key)) from None
+
+
+def _joined(prefix: str, key: str | None) -> str:
+    return prefix if key is None else f"{prefix}{key}" if key.startswith("[") else f"{prefix}.{key}"
+
+
+def as_float(value: float) -> float:
+    """A number as a float; anything else as it is, for the validator to refuse."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return value
+
+
+def as_optional_float(value: float | None) -> float | None:
+    """Likewise, where ``None`` means that nothing is set."""
+    return None if value is None else as_float(value)
+
+
+def as_text(value: str) -> str:
+    """A text as a plain ``str``; anything else as it is, for the validator to refuse.
+
+    A member of a ``(str, Enum)`` would otherwise spell its Python name into labels.
+    """
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def as_optional_text(value: str | None) -> str | None:
+    """Likewise, where ``None`` means that nothing is set."""
+    return None if value is None else as_text(value)
+
+
+def number(*, above: float | None = None, low: float = 0.0, high: float = math.inf) -> Validator:
+    """A validator for finite numbers: over ``above``, or from ``low`` to ``high``."""
+    wanted = _range_in_words("a finite number", above, low, high)
+
+    def check(_part: object, field: attrs.Attribute[Any], value: object) -> None:
+        fits = isinstance(value, float) and math.isfinite(value) and low <= value <= high
+        if not fits or (above is not None and isinstance(value, float) and value <= above):
+            raise refusal(field.name, wanted, value, _not_a_number_because(value))
+
+    return check
+
+
+def _range_in_words(what: str, above: float | None, low: float, high: float) -> str:
+    if above is not None:
+        return f"{what} above {above:g}"
+    return f"{what} of at least {low:g}" if high == math.inf else f"{what} from {low:g} to {high:g}"
+
+
+def whole_number(*, low: int, high: float = math.inf) -> Validator:
+    """A validator for ints from ``low`` to ``high``."""
+
+    def check(_part: object, field: attrs.Attribute[Any], value: object) -> None:
+        whole(value, field.name, low=low, high=high)
+
+    return check
+
+
+def whole(value: object, key: str, *, low: int, high: float = math.inf) -> int:
+    """The value, if it is an int from ``low`` to ``high``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        wanted = _range_in_words("a whole number", None, low, high)
+        hint = "a whole number has no decimal point" if isinstance(value, float) else _not_a_number_because(value)
+        raise refusal(key, wanted, value, hint)
+    return int(value)
+
+
+def _not_a_number_because(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "a boolean is not a number"
+    if isinstance(value, str):
+        return "a number is written without quotes"
+    return _not_one_value_because(value)
+
+
+def _not_one_value_because(value: object) -> str | None:
+    if value is None:
+        return "leave it out for the default"
+    if isinstance(value, Mapping | Sequence | AbstractSet) and not isinstance(value, str | bytes):
+        return "one value belongs here"
+    return None
+
+
+def text(_part: object, field: attrs.Attribute[Any], value: object) -> None:
+    """A validator for texts that say something."""
+    if not isinstance(value, str):
+        raise refusal(field.name, "a text", value, _not_one_value_because(value))
+    if not value.strip():
+        raise refusal(field.name, "a text that is not empty", value)
+
+
+def free_text(_part: object, field: attrs.Attribute[Any], value: object) -> None:
+    """A validator for texts, the empty one included."""
+    if not isinstance(value, str):
+        raise refusal(field.name, "a text", value, _not_one_value_because(value))
+
+
+def flag(_part: object, field: attrs.Attribute[Any], value: object) -> None:
+    """A validator for booleans."""
+    if not isinstance(value, bool):
+        hint = "without quotes" if isinstance(value, str) else _not_one_value_because(value)
+        raise refusal(field.name, "true or false", value, hint)
+
+
+def items(value: object, key: str, wanted: str) -> tuple[Any, ...]:
+    """The members of a list, a tuple or a set; a single value is refused, with a word on how to write it."""
+    if isinstance(value, Mapping | str | bytes | bytearray) or not isinstance(value, Sequence | AbstractSet):
+        raise refusal(key, wanted, value, None if value is None else f"one alone is written [{shown(value)}]")
+    return tuple(value)
+
+
+def word(value: object, key: str, wanted: str, known: Mapping[str, T]) -> T:
+    """What a known word stands for; in any case, and trimmed."""
+    if not isinstance(value, str):
+        raise refusal(key, wanted, value, _not_one_value_because(value))
+    found = known.get(value.strip().lower())
+    if found is None:
+        close = nearest(value, known)
+        raise refusal(key, wanted, value, f"did you mean {close!r}?" if close else f"known are {', '.join(known)}")
+    return found

@@ -1,0 +1,208 @@
+"""The parts of a policy: links and rules, as frozen facts.
+
+Each may be given as a mapping wherever a policy takes it. A part that is built by itself names the field in its errors
+(``timeout_ms``); inside a policy the same error names the whole path (``chain[1].timeout_ms``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from routeware.errors import CATEGORY_ALIASES, DEFAULT_KINDS, ErrorCategory, PolicyError
+from routeware.money import Price
+from routeware.policy import checks
+from routeware.policy.checks import as_float, as_optional_float, as_optional_text, as_text
+from routeware.policy.shape import named
+
+__all__ = ["BudgetRules", "FailoverRules", "LatencyRules", "Link", "ObserveRules", "OnExceed"]
+
+_ABOVE_0 = attrs.validators.optional(checks.number(above=0))
+_AT_LEAST_0 = attrs.validators.optional(checks.number(low=0))
+_COUNT = attrs.validators.optional(checks.whole_number(low=1))
+
+_KINDS: dict[str, str] = {
+    **{category.value: category.value for category in ErrorCategory},
+    **{alias: category.value for alias, category in CATEGORY_ALIASES.items()},
+    **{kind: kind for kind in DEFAULT_KINDS},
+}
+
+
+class OnExceed(StrEnum):
+    """What happens to an attempt that would pass a cap."""
+
+    ABORT = "abort"
+    SKIP = "skip"
+    WARN = "warn"
+
+
+_ON_EXCEED = {**{choice.value: choice for choice in OnExceed}, "downgrade": OnExceed.SKIP}
+
+
+def _price(value: Price | Mapping[str, Any] | None) -> Price | None:
+    if value is None or isinstance(value, Price):
+        return value
+    with checks.within("price"):
+        rates = named(Price, value)
+    return Price(**rates)  # names its rates price.… by itself
+
+
+def _label(link: Link) -> str:
+    return f"{link.provider}:{link.model}"
+
+
+@attrs.frozen(kw_only=True)
+class Link:
+    """One place to try. For what is not an LLM read provider and model as service and variant.
+
+    Attributes:
+        provider: who is called; not empty.
+        model: what is asked for there; not empty.
+        timeout_ms: how long one attempt may take, above 0; ``None`` leaves it to ``failover.on_timeout_ms``.
+        label: its name in spans, records and errors; ``provider:model`` by default.
+        price: what it costs (a :class:`~routeware.Price` or a mapping); over any price book.
+        max_output_tokens: the longest answer, at least 1: for projections, and for the function to pass on.
+        tier: free text for the decision record.
+
+    Raises:
+        PolicyError: a value that cannot be meant.
+    """
+
+    provider: str = attrs.field(converter=as_text, validator=checks.text)
+    model: str = attrs.field(converter=as_text, validator=checks.text)
+    timeout_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+    label: str = attrs.field(default=attrs.Factory(_label, takes_self=True), converter=as_text, validator=checks.text)
+    price: Price | None = attrs.field(default=None, converter=_price)
+    max_output_tokens: int | None = attrs.field(default=None, validator=_COUNT)
+    tier: str | None = attrs.field(
+        default=None, converter=as_optional_text, validator=attrs.validators.optional(checks.free_text)
+    )
+
+
+def _on_status(value: Sequence[int] | AbstractSet[int] | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        raise checks.refusal("on_status", "a list of statuses", value, f"write [{value.strip()}]")
+    members = enumerate(checks.items(value, "on_status", "a list of statuses"))
+    return tuple(sorted({checks.whole(member, f"on_status[{at}]", low=100, high=599) for at, member in members}))
+
+
+def _kind(value: object, key: str) -> str:
+    return checks.word(value, key, "an error kind", _KINDS)
+
+
+def _on_error_kinds(value: Sequence[str] | AbstractSet[str] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    wanted = 'a list of error kinds or a text like "default, auth"'
+    words = value.split(",") if isinstance(value, str) else checks.items(value, "on_error_kinds", wanted)
+    members = enumerate(sorted(words, key=str) if isinstance(value, AbstractSet) else words)
+    return tuple(dict.fromkeys(_kind(member, f"on_error_kinds[{at}]") for at, member in members))
+
+
+@attrs.frozen(kw_only=True)
+class FailoverRules:
+    """Which failures move a call on to the next link, and how far.
+
+    Attributes:
+        on_status: HTTP statuses, each 100 to 599; kept sorted.
+        on_error_kinds: error categories, their aliases, ``default`` or ``any``; a list or ``"a, b"``, in any case. Kept
+            under their own names, in the order given. With neither this nor ``on_status`` the default rules hold; an
+            empty list is a rule that nothing matches.
+        on_timeout_ms: the time-out, above 0, of every attempt whose link has none. It is no rule: setting it does not
+            switch the default rules off.
+        max_attempts: attempts that may be started, races included, at least 1; ``None`` is the length of the chain.
+
+    Raises:
+        PolicyError: a value that cannot be meant.
+    """
+
+    on_status: tuple[int, ...] | None = attrs.field(default=None, converter=_on_status)
+    on_error_kinds: tuple[str, ...] | None = attrs.field(default=None, converter=_on_error_kinds)
+    on_timeout_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+    max_attempts: int | None = attrs.field(default=None, validator=_COUNT)
+
+
+def _needs_a_threshold(rules: LatencyRules, _field: attrs.Attribute[Any], target_p95_ms: float | None) -> None:
+    # Accepted silently, it would race never and look as if it did.
+    if target_p95_ms is not None and rules.race_after_ms is None:
+        problem = f"finding the threshold that meets {target_p95_ms!r} is not built yet; give latency.race_after_ms"
+        raise PolicyError(problem, key="target_p95_ms")
+
+
+@attrs.frozen(kw_only=True)
+class LatencyRules:
+    """When a second link is tried beside a slow one, and how long a call may take.
+
+    Attributes:
+        race_after_ms: how long after the latest start the next link joins, at least 0; ``None`` is no racing.
+        target_p95_ms: the 95th percentile to reach, above 0; for now only together with ``race_after_ms``.
+        max_extra: extra attempts per call that a target may cost, 0 to 1.
+        explore: share of calls that race early to learn the backup, 0 to 0.1.
+        swap_in_outage: whether a target may try the backup first while the primary is out.
+        race_width: attempts in flight at once in one call, at least 2.
+        deadline_ms: bound on the whole call, above 0.
+
+    Raises:
+        PolicyError: a value that cannot be meant.
+    """
+
+    race_after_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
+    target_p95_ms: float | None = attrs.field(
+        default=None, converter=as_optional_float, validator=[_ABOVE_0, _needs_a_threshold]
+    )
+    max_extra: float = attrs.field(default=0.35, converter=as_float, validator=checks.number(high=1))
+    explore: float = attrs.field(default=0.005, converter=as_float, validator=checks.number(high=0.1))
+    swap_in_outage: bool = attrs.field(default=False, validator=checks.flag)
+    race_width: int = attrs.field(default=2, validator=checks.whole_number(low=2))
+    deadline_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+
+
+def _on_exceed(value: OnExceed | str) -> OnExceed:
+    return checks.word(value, "on_exceed", "abort, skip or warn", _ON_EXCEED)
+
+
+@attrs.frozen(kw_only=True)
+class BudgetRules:
+    """How much a call and its session may cost.
+
+    Attributes:
+        per_call_usd: cap on one call, at least 0: what it has committed so far and the next projection.
+        session_usd: cap on the innermost session's total, at least 0.
+        on_exceed: what happens to an attempt that would pass a cap; ``downgrade`` is another word for ``skip``.
+        allow_unpriced: whether links whose price nobody knows may run under a cap.
+
+    Raises:
+        PolicyError: a value that cannot be meant.
+    """
+
+    per_call_usd: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
+    session_usd: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
+    on_exceed: OnExceed = attrs.field(default=OnExceed.ABORT, converter=_on_exceed)
+    allow_unpriced: bool = attrs.field(default=False, validator=checks.flag)
+
+    @property
+    def capped(self) -> bool:
+        """Whether a cap stands in the policy."""
+        return self.per_call_usd is not None or self.session_usd is not None
+
+
+@attrs.frozen(kw_only=True)
+class ObserveRules:
+    """What is told about a call.
+
+    Attributes:
+        emit_event: prefix of event names; not empty.
+        error_messages: whether spans and records may hold the providers' error texts, which may quote prompts and keys.
+
+    Raises:
+        PolicyError: a value that cannot be meant.
+    """
+
+    emit_event: str = attrs.field(default="llm.routing", converter=as_text, validator=checks.text)
+    error_messages: bool = attrs.field(default=False, validator=checks.flag)

@@ -1,0 +1,172 @@
+"""A routing policy: the chain, and the rules that a call along it follows. Data only: it is acted on elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from enum import Enum
+from typing import Any, Final
+
+import attrs
+
+from routeware.errors import PolicyError
+from routeware.policy import checks
+from routeware.policy.checks import within
+from routeware.policy.files import read_table
+from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules
+from routeware.policy.shape import named, part, plain
+
+__all__ = ["UNCHANGED", "RoutingPolicy", "Unchanged", "with_settings"]
+
+
+class Unchanged(Enum):
+    """The type of :data:`UNCHANGED`."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+"""Leave a setting as it is, for ``None`` switches it off."""
+
+
+def _chain(value: Sequence[Link | Mapping[str, Any] | str]) -> tuple[Link, ...]:
+    wanted = "a list of links"
+    if isinstance(value, AbstractSet):
+        raise checks.refusal("chain", wanted, value, "a set has no order")
+    links = checks.items(value, "chain", wanted)
+    if not links:
+        raise checks.refusal("chain", "a list of at least one link", value)
+    return tuple(_link(link, f"chain[{index}]") for index, link in enumerate(links))
+
+
+def _link(value: object, key: str) -> Link:
+    if not isinstance(value, str):
+        if not isinstance(value, Link | Mapping):
+            raise checks.refusal(key, 'a link: "provider:model", a mapping or a Link', value)
+        return part(Link, value, key)
+    provider, _, model = (half.strip() for half in value.partition(":"))
+    if not provider or not model:
+        raise checks.refusal(key, '"provider:model", neither of them empty', value)
+    return Link(provider=provider, model=model)
+
+
+def _failover(value: FailoverRules | Mapping[str, Any]) -> FailoverRules:
+    return part(FailoverRules, value, "failover")
+
+
+def _latency(value: LatencyRules | Mapping[str, Any]) -> LatencyRules:
+    return part(LatencyRules, value, "latency")
+
+
+def _budget(value: BudgetRules | Mapping[str, Any]) -> BudgetRules:
+    return part(BudgetRules, value, "budget")
+
+
+def _observe(value: ObserveRules | Mapping[str, Any]) -> ObserveRules:
+    return part(ObserveRules, value, "observe")
+
+
+def _label(policy: RoutingPolicy) -> str:
+    return f"routing_policy(chain={len(policy.chain)})"
+
+
+@attrs.frozen(kw_only=True)
+class RoutingPolicy:
+    """Where a call may go, in which order, and by which rules. Frozen, hashable, and valid once it exists.
+
+    Attributes:
+        chain: the links in order, at least one; each a :class:`Link`, a mapping, or ``"provider:model"`` (split at the
+            first colon). The same link may stand twice.
+        failover: when the next link is tried.
+        latency: when it is tried beside a slow one, and the deadline of the whole call.
+        budget: what a call and its session may cost.
+        observe: what is told about a call.
+        label: its name in spans and records; ``routing_policy(chain=N)`` by default.
+
+    Raises:
+        PolicyError: a setting that cannot be meant; names the setting, its value and what would be right.
+    """
+
+    chain: tuple[Link, ...] = attrs.field(converter=_chain)
+    failover: FailoverRules = attrs.field(factory=FailoverRules, converter=_failover)
+    latency: LatencyRules = attrs.field(factory=LatencyRules, converter=_latency)
+    budget: BudgetRules = attrs.field(factory=BudgetRules, converter=_budget)
+    observe: ObserveRules = attrs.field(factory=ObserveRules, converter=_observe)
+    label: str = attrs.field(
+        default=attrs.Factory(_label, takes_self=True), converter=checks.as_text, validator=checks.text
+    )
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts may be started: each link is tried at most once."""
+        length = len(self.chain)
+        return length if self.failover.max_attempts is None else min(self.failover.max_attempts, length)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any], /) -> RoutingPolicy:
+        """A policy from plain settings, as JSON or TOML give them.
+
+        Raises:
+            PolicyError: a setting that is unknown, missing or wrong.
+        """
+        return cls(**named(RoutingPolicy, settings, _ELSEWHERE))
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str], *, table: str | None = None) -> RoutingPolicy:
+        """A policy from a TOML file, or from the table of it that a dotted path (``tool.shop.routing``) names.
+
+        Raises:
+            OSError: the file cannot be read; FileNotFoundError where there is none.
+            PolicyError: it is not TOML, has no such table, or a setting is wrong. Names the file.
+        """
+        try:
+            return cls.from_dict(read_table(path, table))
+        except PolicyError as error:
+            place = os.fspath(path) if table is None else f"{os.fspath(path)}, table {table}"
+            raise PolicyError(f"{error.problem} (in {place})", key=error.key) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The policy as plain JSON: its chain, and every setting that is not at its default.
+
+        ``RoutingPolicy.from_dict`` of it is equal to the policy.
+        """
+        return plain(self)
+
+
+_SECTIONS = {"failover": FailoverRules, "latency": LatencyRules, "budget": BudgetRules, "observe": ObserveRules}
+
+_ELSEWHERE = {
+    **{field.name: f"chain[].{field.name}" for field in attrs.fields(Link)},
+    **{field.name: f"{section}.{field.name}" for section, kind in _SECTIONS.items() for field in attrs.fields(kind)},
+}
+"""Where settings stand that somebody might write at the top: a flat file is the likeliest mistake."""
+
+
+def with_settings(
+    policy: RoutingPolicy,
+    *,
+    deadline_ms: float | Unchanged | None = UNCHANGED,
+    race_after_ms: float | Unchanged | None = UNCHANGED,
+    max_attempts: int | Unchanged | None = UNCHANGED,
+    per_call_usd: float | Unchanged | None = UNCHANGED,
+) -> RoutingPolicy:
+    """The policy with single settings changed, and validated again. ``None`` switches one off.
+
+    Gives the policy itself where nothing changes, so that what was prepared for it is found again.
+
+    Raises:
+        PolicyError: a value that cannot be meant, or that the rest of the policy does not allow.
+    """
+    with within("latency"):
+        latency = attrs.evolve(policy.latency, **_given(deadline_ms=deadline_ms, race_after_ms=race_after_ms))
+    with within("failover"):
+        failover = attrs.evolve(policy.failover, **_given(max_attempts=max_attempts))
+    with within("budget"):
+        budget = attrs.evolve(policy.budget, **_given(per_call_usd=per_call_usd))
+    changed = attrs.evolve(policy, latency=latency, failover=failover, budget=budget)
+    return policy if changed == policy else changed
+
+
+def _given(**settings: float | Unchanged | None) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not UNCHANGED}

@@ -1,0 +1,76 @@
+"""Parts of a policy from mappings, and back: names are checked here, values by the parts themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+import attrs
+
+from routeware.errors import PolicyError
+from routeware.policy.checks import nearest, refusal, shown, within
+
+__all__ = ["named", "part", "plain"]
+
+Part = TypeVar("Part", bound=attrs.AttrsInstance)
+
+
+def part(kind: type[Part], value: object, key: str) -> Part:
+    """A part of a policy, given as itself or as a mapping.
+
+    Raises:
+        PolicyError: it is neither, a name or a value in it is wrong; the key begins with ``key``.
+    """
+    if isinstance(value, kind):
+        return value
+    with within(key):
+        return kind(**named(kind, value))
+
+
+def named(kind: type[attrs.AttrsInstance], value: object, elsewhere: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A mapping as keyword arguments for ``kind``: every name known, every required one there.
+
+    Args:
+        kind: the class whose settings these are.
+        value: what was given.
+        elsewhere: full paths of settings, by name, that somebody might look for here.
+
+    Raises:
+        PolicyError: not a mapping, a name that is unknown or no text, a required one that is missing.
+    """
+    if not isinstance(value, Mapping):
+        raise refusal(None, f"a mapping of settings or a {kind.__name__}", value)
+    fields = attrs.fields(kind)
+    paths = {**(elsewhere or {}), **{field.name: field.name for field in fields}}
+    for name, setting in value.items():
+        if not isinstance(name, str):
+            raise PolicyError(f"settings are named by texts, not by {shown(name)}")
+        if paths.get(name) != name:
+            raise _unknown(name, setting, paths)
+    for field in fields:
+        if field.default is attrs.NOTHING and field.name not in value:
+            raise PolicyError("is required and was not given", key=field.name)
+    return dict(value)
+
+
+def _unknown(name: str, setting: object, paths: Mapping[str, str]) -> PolicyError:
+    close = nearest(name, paths)
+    advice = f"did you mean {paths[close]!r}?" if close else f"known are {', '.join(paths.values())}"
+    return PolicyError(f"there is no such setting (given {shown(setting)}); {advice}", key=name)
+
+
+def plain(whole: attrs.AttrsInstance) -> dict[str, Any]:
+    """A part as plain JSON: what is required, and what differs from the default."""
+    given = attrs.asdict(whole, recurse=False)
+    required = {field.name for field in attrs.fields(type(whole)) if field.default is attrs.NOTHING}
+    assumed = attrs.asdict(type(whole)(**{name: given[name] for name in required}), recurse=False)
+    return {name: _json(value) for name, value in given.items() if name in required or value != assumed[name]}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_json(member) for member in value]
+    return plain(value) if attrs.has(type(value)) else value
