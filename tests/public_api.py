@@ -93,7 +93,7 @@ def _signature(function: Any, start: str) -> str:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
     untyped = parameter.annotation is parameter.empty
     kind = "" if untyped else f": {_annotation(parameter.annotation)}"
     equals = "=" if untyped else " = "
