@@ -23,6 +23,7 @@ __all__ = [
     "as_optional_float",
     "as_optional_text",
     "as_text",
+    "finite",
     "flag",
     "free_text",
     "items",
@@ -60,8 +61,13 @@ def refusal(key: str | None, wanted: str, value: object, hint: str | None = None
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was most likely meant; ``None`` where none comes close."""
-    close = difflib.get_close_matches(name.strip().lower().replace("-", "_"), list(known), n=1, cutoff=_CLOSE_ENOUGH)
-    return close[0] if close else None
+    spelled = {_spelling(candidate): candidate for candidate in known}
+    close = difflib.get_close_matches(_spelling(name), spelled, n=1, cutoff=_CLOSE_ENOUGH)
+    return spelled[close[0]] if close else None
+
+
+def _spelling(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
 @contextmanager
@@ -107,14 +113,20 @@ def as_optional_text(value: str | None) -> str | None:
 
 def number(*, above: float | None = None, low: float = 0.0, high: float = math.inf) -> Validator:
     """A validator for finite numbers: over ``above``, or from ``low`` to ``high``."""
-    wanted = _range_in_words("a finite number", above, low, high)
 
     def check(_part: object, field: attrs.Attribute[Any], value: object) -> None:
-        fits = isinstance(value, float) and math.isfinite(value) and low <= value <= high
-        if not fits or (above is not None and isinstance(value, float) and value <= above):
-            raise refusal(field.name, wanted, value, _not_a_number_because(value))
+        finite(value, field.name, above=above, low=low, high=high)
 
     return check
+
+
+def finite(value: object, key: str, *, above: float | None = None, low: float = 0.0, high: float = math.inf) -> float:
+    """The value, if it is a finite number over ``above``, or from ``low`` to ``high``."""
+    found = as_float(value) if isinstance(value, int | float) else math.nan
+    finite_one = isinstance(found, float) and math.isfinite(found)
+    if not finite_one or not low <= found <= high or (above is not None and found <= above):
+        raise refusal(key, _range_in_words("a finite number", above, low, high), value, _not_a_number_because(value))
+    return found
 
 
 def _range_in_words(what: str, above: float | None, low: float, high: float) -> str:

@@ -23,6 +23,7 @@ def read_table(path: str | os.PathLike[str], table: str | None) -> Mapping[str, 
     """
     document = _document(Path(path))
     if table is None:
+        _look_for_a_chain(document)
         return document
     if not isinstance(table, str):
         raise refusal("table", "a dotted path", table)
@@ -32,6 +33,13 @@ def read_table(path: str | os.PathLike[str], table: str | None) -> Mapping[str, 
         advice = f"did you mean {close!r}?" if close else f"there are {', '.join(tables) or 'none'}"
         raise PolicyError(f"there is no such table; {advice}", key=table)
     return tables[table]
+
+
+def _look_for_a_chain(document: Mapping[str, Any]) -> None:
+    # Whoever forgot the table would otherwise be told that every other part of the file is no setting.
+    elsewhere = [name for name, settings in _tables(document, "") if "chain" in settings]
+    if elsewhere and "chain" not in document:
+        raise PolicyError(f"is not at the top of the file; did you mean table={elsewhere[0]!r}?", key="chain")
 
 
 def _document(path: Path) -> dict[str, Any]:

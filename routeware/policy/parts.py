@@ -48,7 +48,9 @@ def _price(value: Price | Mapping[str, Any] | None) -> Price | None:
         return value
     with checks.within("price"):
         rates = named(Price, value)
-    return Price(**rates)  # names its rates price.… by itself
+        for name, rate in rates.items():
+            rates[name] = rate if rate is None else checks.finite(rate, name)
+    return Price(**rates)  # knows which rates may be None, and names them price.… by itself
 
 
 def _label(link: Link) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 
@@ -104,16 +104,16 @@ class RoutingPolicy:
         return length if self.failover.max_attempts is None else min(self.failover.max_attempts, length)
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any], /) -> RoutingPolicy:
+    def from_dict(cls, settings: Mapping[str, Any], /) -> Self:
         """A policy from plain settings, as JSON or TOML give them.
 
         Raises:
             PolicyError: a setting that is unknown, missing or wrong.
         """
-        return cls(**named(RoutingPolicy, settings, _ELSEWHERE))
+        return cls(**named(cls, settings, _ELSEWHERE))
 
     @classmethod
-    def from_toml(cls, path: str | os.PathLike[str], *, table: str | None = None) -> RoutingPolicy:
+    def from_toml(cls, path: str | os.PathLike[str], *, table: str | None = None) -> Self:
         """A policy from a TOML file, or from the table of it that a dotted path (``tool.shop.routing``) names.
 
         Raises:
