@@ -1,0 +1,143 @@
+"""``routeware trace``: calls out of a trace file or a Jaeger, drawn in the terminal."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import attrs
+import typer
+
+from routeware.lab.calls import CallTree
+from routeware.lab.gathering import calls
+from routeware.lab.reading import read_file
+from routeware.lab.reading_query import QueryAddress
+from routeware.lab.spans import Span, TraceError
+
+__all__ = ["trace"]
+
+_ID_DIGITS = 32
+_FEWEST_TRACES = 100
+
+
+def trace(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|URL",
+            help="A trace file (Jaeger JSON, OTLP JSON, or OTLP JSON Lines, gzipped or not), the address of a Jaeger "
+            "(http://localhost:16686), or that of a trace on its page.",
+        ),
+    ],
+    trace_id: Annotated[str | None, typer.Argument(help="Only this trace; in a file the first digits will do.")] = None,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many calls.")] = 10,
+    service: Annotated[str | None, typer.Option(help="Of a Jaeger, only this service; otherwise all of them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The calls as a JSON array instead.")] = False,
+) -> None:
+    """Draw calls from a trace: who was tried, who raced whom, why it moved on, and what it cost.
+
+    Where there are more calls than the limit, those that did not simply succeed at the first attempt come first, and of
+    these the latest.
+    """
+    try:
+        shown = _chosen(source, trace_id, limit, service)
+    except TraceError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    if as_json:
+        print(json.dumps([call.to_dict() for call in shown.calls], indent=2))
+    else:
+        _draw(shown)
+
+
+@attrs.define
+class _Counted:
+    """Spans on their way to the calls, counted: a trace without ours is something else than no trace."""
+
+    spans: Iterator[Span]
+    count: int = 0
+
+    def __iter__(self) -> Iterator[Span]:
+        for span in self.spans:
+            self.count += 1
+            yield span
+
+
+@attrs.frozen
+class _Shown:
+    """The calls to show, in time, out of how many."""
+
+    calls: list[CallTree]
+    total: int
+
+
+def _chosen(source: str, trace_id: str | None, limit: int, service: str | None) -> _Shown:
+    """The calls to show.
+
+    Raises:
+        TraceError: the source cannot be read, or has nothing to show.
+    """
+    counted = _Counted(_spans(source, trace_id, limit, service))
+    total = 0
+
+    def each() -> Iterator[CallTree]:
+        nonlocal total
+        for call in calls(counted):
+            total += 1
+            yield call
+
+    chosen = heapq.nlargest(limit, each(), key=_interest)
+    if not counted.count:
+        raise TraceError(source, f"no trace {trace_id}" if trace_id else "no spans")
+    if not chosen:
+        what = f"trace {trace_id}" if trace_id else "spans"
+        raise TraceError(source, f"{what} without any span of routeware's ({counted.count} spans read)")
+    return _Shown(sorted(chosen, key=lambda call: call.started_at_ms or 0.0), total)
+
+
+def _interest(call: CallTree) -> tuple[bool, float]:
+    """What is worth a look comes first, then what is new."""
+    return len(call.attempts) != 1 or call.outcome != "succeeded", call.started_at_ms or 0.0
+
+
+def _spans(source: str, trace_id: str | None, limit: int, service: str | None) -> Iterator[Span]:
+    if "://" in source:
+        return _queried(QueryAddress.parse(source), trace_id, limit, service)
+    spans = read_file(source)
+    return spans if trace_id is None else (span for span in spans if _is_of(span, trace_id.lower()))
+
+
+def _is_of(span: Span, trace_id: str) -> bool:
+    return span.trace_id.startswith(trace_id) or span.trace_id == trace_id.zfill(_ID_DIGITS)
+
+
+def _queried(address: QueryAddress, trace_id: str | None, limit: int, service: str | None) -> Iterator[Span]:
+    wanted = trace_id or address.trace_id
+    if wanted is not None:
+        yield from address.trace(wanted)
+        return
+    for name in address.services() if service is None else [service]:
+        yield from address.recent(name, max(limit, _FEWEST_TRACES))
+
+
+def _draw(shown: _Shown) -> None:
+    try:
+        from rich.console import Console
+
+        from routeware.lab.waterfall import render_call
+    except ModuleNotFoundError:
+        print("drawing needs rich: pip install 'routeware[demo]'", file=sys.stderr)
+        raise typer.Exit(1) from None
+    console = Console(highlight=False, soft_wrap=False)
+    for call in shown.calls:
+        console.print(render_call(call))
+        console.print()
+    if shown.total > len(shown.calls):
+        console.print(
+            f"{len(shown.calls)} of {shown.total} calls: first those that did not simply succeed, then the latest. "
+            "--limit shows more."
+        )

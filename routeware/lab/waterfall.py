@@ -1,0 +1,148 @@
+"""A call as a waterfall in the terminal: one bar for each attempt, on the call's own clock, and the story below.
+
+It says the same without colours, and in ASCII where the terminal's encoding has no blocks. Importing this needs rich.
+"""
+
+from __future__ import annotations
+
+import attrs
+from rich.bar import Bar
+from rich.console import Console, ConsoleOptions, Group, OverflowMethod, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from routeware.lab.calls import AttemptBar, CallTree
+from routeware.lab.wording import dollars, duration, fate, printable, remarks, story
+from routeware.records import AttemptStatus
+
+__all__ = ["render_call", "story"]
+
+_COLOURS: dict[AttemptStatus | None, str] = {
+    AttemptStatus.SUCCEEDED: "green",
+    AttemptStatus.FAILED: "red",
+    AttemptStatus.REJECTED: "red",
+    AttemptStatus.RACE_LOST: "yellow",
+    AttemptStatus.CANCELLED: "yellow",
+}
+_EIGHTHS = 8
+
+
+def render_call(call: CallTree, *, width: int | None = None) -> RenderableType:
+    """The waterfall of ``call``, to be printed with rich: as wide as the terminal, or ``width`` columns at most."""
+    return Constrain(_Waterfall(call), width)
+
+
+@attrs.frozen
+class _Waterfall:
+    """Everything about one call; the terminal that it is printed on decides between blocks and ASCII."""
+
+    call: CallTree
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        between = " - " if options.ascii_only else " · "
+        yield Group(
+            Text(between.join(_headline(self.call)), style="bold"),
+            *(
+                Text(between.join(line), style="dim")
+                for line in (_circumstances(self.call), _reference(self.call))
+                if line
+            ),
+            self._bars(options),
+            *(Text(printable(remark), style="dim") for remark in remarks(self.call)),
+            Text(story(self.call)),
+        )
+
+    def _bars(self, options: ConsoleOptions) -> Table:
+        # "..." cannot be had from rich for what is cut, only an ellipsis that not every encoding has.
+        overflow: OverflowMethod = "crop" if options.ascii_only else "ellipsis"
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, overflow=overflow, max_width=max(12, options.max_width // 3))
+        table.add_column(ratio=1, min_width=10)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, overflow=overflow)
+        table.add_column(justify="right", no_wrap=True)
+        for attempt in self.call.attempts:
+            table.add_row(*_row(attempt, self._length_ms()))
+        if self.call.attempts:
+            table.add_row("", "", _scale(self._length_ms()), style="dim")
+        return table
+
+    def _length_ms(self) -> float:
+        """The time that a full bar stands for: a straggler may have ended after its call."""
+        return max([self.call.duration_ms, *(attempt.ended_ms for attempt in self.call.attempts)]) or 1.0
+
+
+def _headline(call: CallTree) -> list[str]:
+    how = "not known" if call.outcome is None else printable(call.outcome).replace("_", " ")
+    return [printable(call.name), f"{how} after {duration(call.duration_ms)}"]
+
+
+def _circumstances(call: CallTree) -> list[str]:
+    named = [("policy", call.policy), ("session", call.session_name)]
+    told = [f"{word} {printable(value)}" for word, value in named if value]
+    if call.race_after_ms is not None:
+        source = f" ({printable(call.race_source)})" if call.race_source else ""
+        told.append(f"race after {duration(call.race_after_ms)}{source}")
+    return told
+
+
+def _reference(call: CallTree) -> list[str]:
+    wasted = [f"{dollars(call.wasted_usd)} wasted"] if call.wasted_usd else []
+    return [*([f"trace {call.trace_id}"] if call.trace_id else []), *wasted]
+
+
+def _row(attempt: AttemptBar, length_ms: float) -> list[RenderableType]:
+    colour = _COLOURS.get(attempt.status, "bright_black")
+    skipped = attempt.status is AttemptStatus.SKIPPED
+    return [
+        str(attempt.number),
+        Text(printable(attempt.label)),
+        "" if skipped else _TimeBar(attempt.started_ms, attempt.ended_ms, length_ms, colour),
+        "" if skipped else duration(attempt.duration_ms),
+        Text(fate(attempt), style=colour),
+        "" if skipped else _cost(attempt),
+    ]
+
+
+def _cost(attempt: AttemptBar) -> str:
+    """What an attempt cost: "≤" would need an encoding that has it, and every terminal has a "<"."""
+    if attempt.cost_usd is None:
+        return "$?"
+    return f"<={dollars(attempt.cost_usd)}" if attempt.uncertain else dollars(attempt.cost_usd)
+
+
+def _scale(length_ms: float) -> Table:
+    ends = Table.grid(expand=True)
+    ends.add_column(no_wrap=True)
+    ends.add_column(no_wrap=True, justify="right")
+    ends.add_row("0", duration(length_ms))
+    return ends
+
+
+@attrs.frozen
+class _TimeBar:
+    """A stretch of the call's time: an eighth of a cell exact in blocks, whole cells in ASCII, and never invisible."""
+
+    begin_ms: float
+    end_ms: float
+    length_ms: float
+    colour: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        if options.ascii_only:
+            begin, end = self._cells(width)
+            yield Segment(" " * begin + "#" * (end - begin) + " " * (width - end), Style(color=self.colour))
+        else:
+            begin, end = self._cells(width * _EIGHTHS)
+            yield Bar(width * _EIGHTHS, begin, end, color=self.colour)
+
+    def _cells(self, count: int) -> tuple[int, int]:
+        """Where the bar begins and ends on ``count`` steps: one step long at least."""
+        begin = min(int(count * max(self.begin_ms, 0.0) / self.length_ms), count - 1)
+        end = min(round(count * self.end_ms / self.length_ms), count)
+        return begin, max(end, begin + 1)

@@ -1,0 +1,164 @@
+"""A call in words: what each attempt did, why the next one was started, how it ended and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from routeware.lab.calls import AttemptBar, CallTree
+from routeware.lab.spans import Plain
+from routeware.records import AttemptStatus, AttemptTrigger
+
+__all__ = ["dollars", "duration", "ending", "fate", "money", "printable", "remarks", "story"]
+
+_MS_PER_S = 1_000
+_SMALLEST_USD = 0.0001
+_NO_RESULT = {
+    "failed": "the call failed",
+    "cancelled": "its caller cancelled it",
+    "budget_exceeded": "the budget ended it",
+    "deadline_exceeded": "its deadline ended it",
+}
+
+
+def story(call: CallTree) -> str:
+    """The call in one line, attempt by attempt, then how it ended unless it succeeded, then the money."""
+    told = [_sentence(call, attempt) for attempt in call.attempts]
+    end = ending(call)
+    return "; ".join([*told, *([end] if end else []), money(call)])
+
+
+def ending(call: CallTree) -> str | None:
+    """How a call ended that did not succeed; ``None`` for one that did, which its attempts have told."""
+    match call.outcome:
+        case "succeeded":
+            return None
+        case None:
+            return "how it ended is not known"
+        case outcome:
+            return f"{_NO_RESULT.get(outcome, printable(outcome))} after {duration(call.duration_ms)}"
+
+
+def money(call: CallTree) -> str:
+    """What the call cost, and what it may have cost besides: what is unknown is never told as nothing."""
+    spent = "what it cost is not known" if call.cost_usd is None else f"{dollars(call.cost_usd)} spent"
+    if call.uncertain_usd is None:
+        return spent if call.cost_usd is None else f"{spent}, how much more is not known"
+    return f"{spent}, at most {dollars(call.uncertain_usd)} more" if call.uncertain_usd > 0 else spent
+
+
+def remarks(call: CallTree) -> list[str]:
+    """What stopped attempts from being started, one line each: they have no bar that could show it."""
+    told = []
+    for event in call.events:
+        match event.name:
+            case "budget_exceeded":
+                told.append(f"at {duration(event.at_ms)} {_refusal(event.attributes)}")
+            case "race_skipped":
+                told.append(f"at {duration(event.at_ms)} {_link(event.attributes)} was not raced")
+    return told
+
+
+def fate(attempt: AttemptBar) -> str:
+    """What became of an attempt, in a word or two."""
+    match attempt.status:
+        case AttemptStatus.SUCCEEDED:
+            told = "answered" if attempt.selected else "answered, unused"
+        case AttemptStatus.FAILED:
+            told = " ".join(filter(None, (_status(attempt), attempt.error_category))) or "failed"
+        case AttemptStatus.REJECTED:
+            told = "not accepted"
+        case AttemptStatus.SKIPPED:
+            told = "skipped: budget"
+        case AttemptStatus.RACE_LOST:
+            told = "lost the race"
+        case AttemptStatus.CANCELLED:
+            told = "cancelled"
+        case None:
+            told = "not known"
+        case other:
+            assert_never(other)
+    return printable(told)
+
+
+def dollars(amount_usd: float) -> str:
+    """An amount of dollars with four decimals, or with as many as show two digits of a smaller one."""
+    if amount_usd == 0:
+        return "$0"
+    if abs(amount_usd) >= _SMALLEST_USD * 10:
+        return f"${amount_usd:.2f}" if amount_usd >= 10 else f"${amount_usd:.4f}"
+    return f"${amount_usd:.9f}".rstrip("0") if abs(amount_usd) < _SMALLEST_USD else f"${amount_usd:.5f}".rstrip("0")
+
+
+def duration(ms: float) -> str:
+    """A time in milliseconds or, from one second on, in seconds, to three digits or so."""
+    if ms >= _MS_PER_S:
+        return f"{ms / _MS_PER_S:.3g} s" if ms < 100 * _MS_PER_S else f"{ms / _MS_PER_S:.0f} s"
+    return f"{ms:.0f} ms" if ms >= 10 or ms == 0 else f"{ms:.2g} ms"
+
+
+def printable(text: str) -> str:
+    """Text from somebody's file, made safe to print: control characters could repaint the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _sentence(call: CallTree, attempt: AttemptBar) -> str:
+    label = printable(attempt.label)
+    if attempt.trigger is AttemptTrigger.RACE and attempt.status is not AttemptStatus.SKIPPED:
+        against = " and ".join(printable(rival.label) for rival in call.rivals(attempt))
+        label = f"{label}, started {f'beside {against}' if against else 'as a race'} at {duration(attempt.started_ms)},"
+    return f"{label} {_deed(attempt)}"
+
+
+def _deed(attempt: AttemptBar) -> str:
+    """The predicate of an attempt's sentence."""
+    took = duration(attempt.duration_ms)
+    match attempt.status:
+        case AttemptStatus.SUCCEEDED:
+            deed = f"answered in {took}" + ("" if attempt.selected else ", too late for its caller")
+        case AttemptStatus.FAILED:
+            deed = f"{_failing(attempt)} after {took}{_asked_for_time(attempt)}"
+        case AttemptStatus.REJECTED:
+            deed = f"answered in {took}, which was not accepted"
+        case AttemptStatus.SKIPPED:
+            deed = "was skipped, over the budget"
+        case AttemptStatus.RACE_LOST:
+            deed = f"lost the race and was cut off after {took}"
+        case AttemptStatus.CANCELLED:
+            deed = f"was cancelled after {took}"
+        case None:
+            deed = f"ended after {took}, how is not known"
+        case other:
+            assert_never(other)
+    return deed
+
+
+def _failing(attempt: AttemptBar) -> str:
+    if attempt.error_status is not None:
+        return f"answered {attempt.error_status}"
+    if attempt.error_category == "timeout":
+        return "timed out"
+    why = ", ".join(printable(word) for word in (attempt.error_category, attempt.error_type) if word)
+    return f"failed ({why})" if why else "failed"
+
+
+def _asked_for_time(attempt: AttemptBar) -> str:
+    return "" if attempt.retry_after_ms is None else f" (asked for {duration(attempt.retry_after_ms)})"
+
+
+def _refusal(fields: Mapping[str, Plain]) -> str:
+    """Why the budget said no (or, under ``warn``, only said so), as far as the event tells."""
+    amounts = [fields.get(key) for key in ("projected_usd", "committed_usd", "limit_usd")]
+    projected, committed, limit = (dollars(value) if isinstance(value, int | float) else "?" for value in amounts)
+    whose = "this call's" if fields.get("kind") == "per_call" else "the session's"
+    told = f"{_link(fields)} may cost {projected}, and {committed} of {whose} {limit} are taken"
+    return f"{told}; it went on" if fields.get("on_exceed") == "warn" else told
+
+
+def _link(fields: Mapping[str, Plain]) -> str:
+    link = fields.get("link")
+    return printable(link) if isinstance(link, str) else "a link"
+
+
+def _status(attempt: AttemptBar) -> str | None:
+    return None if attempt.error_status is None else str(attempt.error_status)
