@@ -1,7 +1,7 @@
 """The fenced blocks of README.md, with what the comment above each one says about it.
 
-A comment ``<!-- key: value -->`` above a block is about that block: ``runs: no`` (compiled or parsed only), ``file: NAME``
-(there for the scripts to open), ``command: NAME`` (one command of the set-up).
+A comment ``<!-- key: value -->`` above a block is about that block: ``runs: no`` (compiled or parsed only), ``file: N``
+(there for the scripts to open), ``command: N`` (one command of the set-up).
 ``python3 tests/readme.py NAME`` prints a command; ``.ci/run`` runs it, so the README cannot promise anything else.
 """
 
