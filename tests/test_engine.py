@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from routeware import RoutingPolicy, routed, (
+from routeware import (
     Attempt,
     ErrorCategory,
+    RoutingPolicy,
+    routed,
 )
 from tests.providers import (
     FatalError,
