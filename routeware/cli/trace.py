@@ -11,10 +11,8 @@ from typing import Annotated
 import attrs
 import typer
 
-from routeware.lab.calls import CallTree
-from routeware.lab.gathering import calls
+from routeware.lab.calls import CallTree, calls
 from routeware.lab.reading import read_file
-from routeware.lab.reading_query import QueryAddress
 from routeware.lab.spans import Span, TraceError
 
 __all__ = ["trace"]
@@ -42,11 +40,14 @@ def trace(
 
     Where there are more calls than the limit, those that did not simply succeed at the first attempt come first, and of
     these the latest.
+
+    Exit codes: 0 drawn; 1 the trace cannot be read, or has no span of routeware's: a line says what is wrong, and where;
+    2 wrong arguments.
     """
     try:
         shown = _chosen(source, trace_id, limit, service)
     except TraceError as error:
-        print(error, file=sys.stderr)
+        print(f"routeware: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     if as_json:
         print(json.dumps([call.to_dict() for call in shown.calls], indent=2))
@@ -106,7 +107,7 @@ def _interest(call: CallTree) -> tuple[bool, float]:
 
 def _spans(source: str, trace_id: str | None, limit: int, service: str | None) -> Iterator[Span]:
     if "://" in source:
-        return _queried(QueryAddress.parse(source), trace_id, limit, service)
+        return _queried(source, trace_id, limit, service)
     spans = read_file(source)
     return spans if trace_id is None else (span for span in spans if _is_of(span, trace_id.lower()))
 
@@ -115,7 +116,10 @@ def _is_of(span: Span, trace_id: str) -> bool:
     return span.trace_id.startswith(trace_id) or span.trace_id == trace_id.zfill(_ID_DIGITS)
 
 
-def _queried(address: QueryAddress, trace_id: str | None, limit: int, service: str | None) -> Iterator[Span]:
+def _queried(source: str, trace_id: str | None, limit: int, service: str | None) -> Iterator[Span]:
+    from routeware.lab.reading_query import QueryAddress
+
+    address = QueryAddress.parse(source)
     wanted = trace_id or address.trace_id
     if wanted is not None:
         yield from address.trace(wanted)
@@ -125,14 +129,11 @@ def _queried(address: QueryAddress, trace_id: str | None, limit: int, service: s
 
 
 def _draw(shown: _Shown) -> None:
-    try:
-        from rich.console import Console
+    from rich.console import Console
 
-        from routeware.lab.waterfall import render_call
-    except ModuleNotFoundError:
-        print("drawing needs rich: pip install 'routeware[demo]'", file=sys.stderr)
-        raise typer.Exit(1) from None
-    console = Console(highlight=False, soft_wrap=False)
+    from routeware.lab.waterfall import render_call
+
+    console = Console(highlight=False)
     for call in shown.calls:
         console.print(render_call(call))
         console.print()

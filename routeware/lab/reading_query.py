@@ -59,10 +59,9 @@ class QueryAddress:
             raise TraceError(address, f"not an address: {error}") from None
         if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
             raise TraceError(address, "not an http or https address with a host")
-        path, _, trace_id = parts.path.rpartition("/trace/")
-        base = path if trace_id and path != parts.path else parts.path.removesuffix("/search")
-        named = trace_id if "/trace/" in parts.path else None
-        return cls(f"{parts.scheme}://{parts.netloc}{base.rstrip('/')}", named, timeout_s)
+        before, found, after = parts.path.rstrip("/").rpartition("/trace/")
+        path, trace_id = (before, after) if found else (after.removesuffix("/search"), None)
+        return cls(f"{parts.scheme}://{parts.netloc}{path}", trace_id, timeout_s)
 
     def trace(self, trace_id: str) -> Iterator[Span]:
         """The spans of one trace.

@@ -14,7 +14,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from routeware.lab.calls import AttemptBar, CallTree
+from routeware.lab.tree import AttemptBar, CallTree
 from routeware.lab.wording import dollars, duration, fate, printable, remarks, story
 from routeware.records import AttemptStatus
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import assert_never
 
-from routeware.lab.calls import AttemptBar, CallTree
 from routeware.lab.spans import Plain
+from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 
 __all__ = ["dollars", "duration", "ending", "fate", "money", "printable", "remarks", "story"]
 
 _MS_PER_S = 1_000
-_SMALLEST_USD = 0.0001
+_WHOLE_CENTS_USD = 10
 _NO_RESULT = {
     "failed": "the call failed",
     "cancelled": "its caller cancelled it",
@@ -85,15 +86,18 @@ def dollars(amount_usd: float) -> str:
     """An amount of dollars with four decimals, or with as many as show two digits of a smaller one."""
     if amount_usd == 0:
         return "$0"
-    if abs(amount_usd) >= _SMALLEST_USD * 10:
-        return f"${amount_usd:.2f}" if amount_usd >= 10 else f"${amount_usd:.4f}"
-    return f"${amount_usd:.9f}".rstrip("0") if abs(amount_usd) < _SMALLEST_USD else f"${amount_usd:.5f}".rstrip("0")
+    if amount_usd >= _WHOLE_CENTS_USD:
+        return f"${amount_usd:.2f}"
+    decimals = max(4, 1 - math.floor(math.log10(amount_usd)))
+    return f"${amount_usd:.{decimals}f}"
 
 
 def duration(ms: float) -> str:
     """A time in milliseconds or, from one second on, in seconds, to three digits or so."""
+    if ms >= 100 * _MS_PER_S:
+        return f"{ms / _MS_PER_S:.0f} s"
     if ms >= _MS_PER_S:
-        return f"{ms / _MS_PER_S:.3g} s" if ms < 100 * _MS_PER_S else f"{ms / _MS_PER_S:.0f} s"
+        return f"{ms / _MS_PER_S:.3g} s"
     return f"{ms:.0f} ms" if ms >= 10 or ms == 0 else f"{ms:.2g} ms"
 
 
