@@ -19,6 +19,9 @@ Behaviour = Callable[[Attempt], Awaitable[Any]]
 
 FOREVER_MS = 3_600_000
 
+MTOK = {"input_usd_per_mtok": 1_000_000.0, "output_usd_per_mtok": 1_000_000.0}
+"""A dollar per token: sums can be read."""
+
 _SECTIONS = {
     "on_status": "failover",
     "on_error_kinds": "failover",
@@ -135,6 +138,16 @@ def reports(cost_usd: float, behaviour: Behaviour) -> Behaviour:
 
     async def run(attempt: Attempt) -> object:
         attempt.report_cost(cost_usd)
+        return await behaviour(attempt)
+
+    return run
+
+
+def uses(behaviour: Behaviour, **tokens: int) -> Behaviour:
+    """Reports its tokens before it does anything else."""
+
+    async def run(attempt: Attempt) -> object:
+        attempt.report_usage(**tokens)
         return await behaviour(attempt)
 
     return run
