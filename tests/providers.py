@@ -291,6 +291,23 @@ def script(**behaviours: Behaviour) -> Script:
     return Script(behaviours)
 
 
+def pays(cost_usd: float) -> Any:
+    """A call that costs so much, and may be made again and again."""
+
+    async def run(attempt: Attempt) -> str:
+        attempt.report_cost(cost_usd)
+        return "done"
+
+    providers = script(a=run)
+    ask = providers.ask(usd={"a": cost_usd})
+
+    async def call() -> object:
+        providers.again()
+        return await ask()
+
+    return call
+
+
 def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:
     policy: dict[str, Any] = {}
     for key, value in settings.items():
