@@ -41,7 +41,7 @@ def trace(
     Where there are more calls than the limit, those that did not simply succeed at the first attempt come first, and of
     these the latest.
 
-    Exit codes: 0 drawn; 1 the trace cannot be read, or has no span of routeware's: a line says what is wrong, and where;
+    Exit codes: 0 drawn; 1 the trace cannot be read, or has no span of routeware's: a line says what is wrong and where;
     2 wrong arguments.
     """
     try:
