@@ -1,0 +1,37 @@
+"""The ``routeware`` command: the only place that prints.
+
+What it is made of comes with extras. Where one is missing, a line says which command installs it; a traceback would say
+the same to nobody.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_EXTRAS = {
+    "aiohttp": "demo",
+    "opentelemetry": "demo",
+    "rich": "demo",
+    "typer": "demo",
+    "matplotlib": "lab",
+    "numpy": "lab",
+    "redis": "redis",
+    "genai_prices": "prices",
+}
+"""Which extra brings a library."""
+
+
+def main() -> None:
+    """Run the command line, and leave with its exit code."""
+    try:
+        from routeware.cli.app import app
+
+        app(prog_name="routeware")
+    except ModuleNotFoundError as missing:
+        library = (missing.name or "").partition(".")[0]
+        if library not in _EXTRAS:
+            raise
+        sys.stderr.write(f"routeware: {library} is not installed; pip install 'routeware[{_EXTRAS[library]}]'\n")
+        sys.exit(2)

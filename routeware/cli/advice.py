@@ -1,0 +1,235 @@
+"""What a valid policy may still do otherwise than its author meant: pure, one function for one surprise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from routeware.cli.screen import dollars, milliseconds
+from routeware.money import Usage
+from routeware.policy import LatencyRules, Link, OnExceed, RoutingPolicy
+
+__all__ = ["Finding", "attempt_timeouts", "findings"]
+
+UNSET_TIMEOUT_MS = 120_000.0
+"""What an attempt has where nothing is set, while a further one may follow it."""
+
+_OTHERS_FAULT = {"default", "any"}
+_OWN_FAULT = (400, 422)
+
+
+@attrs.frozen
+class Finding:
+    """A surprise: the setting that it comes from, and what happens."""
+
+    key: str
+    text: str
+
+
+def attempt_timeouts(policy: RoutingPolicy) -> list[float | None]:
+    """How long an attempt at each link really has, where none before it was skipped; ``None`` is without end."""
+    bounds = ((_timeout(policy, place), policy.latency.deadline_ms) for place in range(len(policy.chain)))
+    return [min((bound for bound in pair if bound is not None), default=None) for pair in bounds]
+
+
+def _timeout(policy: RoutingPolicy, place: int) -> float | None:
+    """Likewise, leaving the deadline aside."""
+    for given in (policy.chain[place].timeout_ms, policy.failover.on_timeout_ms):
+        if given is not None:
+            return given
+    return UNSET_TIMEOUT_MS if place + 1 < policy.max_attempts else None
+
+
+def findings(policy: RoutingPolicy) -> list[Finding]:
+    """All that may surprise, the chain first."""
+    return [finding for check in _CHECKS for finding in check(policy)]
+
+
+def _same_link_twice(policy: RoutingPolicy) -> Iterator[Finding]:
+    places = Counter((link.provider, link.model) for link in policy.chain)
+    for (provider, model), count in places.items():
+        if count > 1:
+            text = f"{provider}:{model} stands {count} times: it is tried again at once, without a pause"
+            yield Finding("chain", text)
+
+
+def _same_label_twice(policy: RoutingPolicy) -> Iterator[Finding]:
+    models = {(link.provider, link.model, link.label) for link in policy.chain}
+    for label, count in Counter(label for _, _, label in models).items():
+        if count > 1:
+            yield Finding("chain", f"{count} different links are called {label!r}: traces cannot tell them apart")
+
+
+def _nowhere_to_go(policy: RoutingPolicy) -> Iterator[Finding]:
+    if len(policy.chain) == 1 and (policy.latency.race_after_ms is not None or _has_rules(policy)):
+        yield Finding("chain", "there is one link, so nothing to race with or to fail over to")
+
+
+def _unreached(policy: RoutingPolicy) -> Iterator[Finding]:
+    count = policy.max_attempts
+    if count < len(policy.chain):
+        unless = " unless earlier ones are skipped" if policy.budget.on_exceed is OnExceed.SKIP else ""
+        yield Finding("failover.max_attempts", f"at {count}, links after number {count} are never tried{unless}")
+
+
+def _more_attempts_than_links(policy: RoutingPolicy) -> Iterator[Finding]:
+    wanted = policy.failover.max_attempts
+    if wanted is not None and wanted > len(policy.chain):
+        text = f"{wanted} attempts, but each of the {len(policy.chain)} links is tried at most once"
+        yield Finding("failover.max_attempts", text)
+
+
+def _rules_without_default(policy: RoutingPolicy) -> Iterator[Finding]:
+    kinds = policy.failover.on_error_kinds
+    if len(policy.chain) == 1 or not _has_rules(policy) or not _OTHERS_FAULT.isdisjoint(kinds or ()):
+        return
+    key = "failover.on_error_kinds" if kinds is not None else "failover.on_status"
+    text = 'these rules replace the default ones; add the kind "default" to fail over on ordinary outages as well'
+    yield Finding(key, text)
+
+
+def _everything_fails_over(policy: RoutingPolicy) -> Iterator[Finding]:
+    if "any" in (policy.failover.on_error_kinds or ()):
+        text = '"any" repeats bad requests and refused content at every link, and each may be paid for'
+        yield Finding("failover.on_error_kinds", text)
+
+
+def _own_fault_fails_over(policy: RoutingPolicy) -> Iterator[Finding]:
+    for status in _OWN_FAULT:
+        if status in (policy.failover.on_status or ()):
+            yield Finding("failover.on_status", f"{status} is the request's own fault, and is repeated at every link")
+
+
+def _race_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
+    after = policy.latency.race_after_ms
+    if after is None:
+        return
+    if policy.latency.deadline_ms is not None and after >= policy.latency.deadline_ms:
+        text = f"no race ever starts: the deadline of {milliseconds(policy.latency.deadline_ms)} comes first"
+        yield Finding("latency.race_after_ms", text)
+        return
+    timeouts = attempt_timeouts(policy)
+    for place in range(policy.max_attempts - 1):
+        timeout = timeouts[place]
+        if timeout is not None and after >= timeout:
+            text = f"{policy.chain[place].label} is never raced: its time-out of {milliseconds(timeout)} comes first"
+            yield Finding("latency.race_after_ms", text)
+
+
+def _race_at_once(policy: RoutingPolicy) -> Iterator[Finding]:
+    if policy.latency.race_after_ms == 0 and policy.max_attempts > 1:
+        width = min(policy.latency.race_width, policy.max_attempts)
+        yield Finding("latency.race_after_ms", f"0 sends every call to {width} links at once, and may pay for all")
+
+
+def _race_too_wide(policy: RoutingPolicy) -> Iterator[Finding]:
+    width = policy.latency.race_width
+    if policy.latency.race_after_ms is not None and width > policy.max_attempts > 1:
+        yield Finding("latency.race_width", f"{width} are never in flight: {policy.max_attempts} may be started")
+
+
+def _race_settings_without_race(policy: RoutingPolicy) -> Iterator[Finding]:
+    plain, latency = LatencyRules(), policy.latency
+    if latency.race_after_ms is None and latency.target_p95_ms is None and latency.race_width != plain.race_width:
+        yield Finding("latency.race_width", "nothing races without race_after_ms")
+    if latency.target_p95_ms is not None:
+        return
+    changed = {
+        "max_extra": latency.max_extra != plain.max_extra,
+        "explore": latency.explore != plain.explore,
+        "swap_in_outage": latency.swap_in_outage != plain.swap_in_outage,
+    }
+    for key in (key for key, set_here in changed.items() if set_here):
+        yield Finding(f"latency.{key}", "means nothing without target_p95_ms")
+
+
+def _no_time_for_failover(policy: RoutingPolicy) -> Iterator[Finding]:
+    deadline, first = policy.latency.deadline_ms, policy.chain[0]
+    if deadline is None or policy.max_attempts == 1 or policy.latency.race_after_ms is not None:
+        return
+    timeout = _timeout(policy, 0)
+    if timeout is None or timeout >= deadline:
+        text = f"when {first.label} hangs, nothing else is tried: its own time-out is not shorter than the deadline"
+        yield Finding("latency.deadline_ms", text)
+
+
+def _cap_without_price(policy: RoutingPolicy) -> Iterator[Finding]:
+    unpriced = [link for link in policy.chain if link.price is None]
+    if not policy.budget.capped or not unpriced:
+        return
+    if policy.budget.allow_unpriced:
+        text = f"{_few(unpriced)} has no price here, and counts as nothing under the cap unless prices= knows it"
+    else:
+        text = f"{_few(unpriced)} has no price here; without one in prices= the function is refused when decorated"
+    yield Finding("chain[].price", text)
+
+
+def _cap_without_output_limit(policy: RoutingPolicy) -> Iterator[Finding]:
+    unlimited = [link for link in policy.chain if link.max_output_tokens is None and _pays_for_output(link)]
+    if policy.budget.capped and unlimited:
+        text = f"{_few(unlimited)} has none, so projections assume 1,024 tokens, or the most seen so far"
+        yield Finding("chain[].max_output_tokens", text)
+
+
+def _cap_below_one_answer(policy: RoutingPolicy) -> Iterator[Finding]:
+    caps = {"per_call_usd": policy.budget.per_call_usd, "session_usd": policy.budget.session_usd}
+    for key, cap in caps.items():
+        for link in policy.chain:
+            least = _longest_answer_usd(link)
+            if cap is not None and least > cap and policy.budget.on_exceed is not OnExceed.WARN:
+                text = f"{link.label} is never started: its longest answer alone is projected at {dollars(least)}"
+                yield Finding(f"budget.{key}", text)
+
+
+def _exceed_without_cap(policy: RoutingPolicy) -> Iterator[Finding]:
+    if policy.budget.on_exceed is OnExceed.WARN and not policy.budget.capped:
+        yield Finding("budget.on_exceed", "warn softens only caps that stand in the policy, and there is none")
+
+
+def _error_texts(policy: RoutingPolicy) -> Iterator[Finding]:
+    if policy.observe.error_messages:
+        yield Finding("observe.error_messages", "providers quote prompts and keys in the errors that this records")
+
+
+_CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
+    _same_link_twice,
+    _same_label_twice,
+    _nowhere_to_go,
+    _unreached,
+    _more_attempts_than_links,
+    _rules_without_default,
+    _everything_fails_over,
+    _own_fault_fails_over,
+    _race_too_late,
+    _race_at_once,
+    _race_too_wide,
+    _race_settings_without_race,
+    _no_time_for_failover,
+    _cap_without_price,
+    _cap_without_output_limit,
+    _cap_below_one_answer,
+    _exceed_without_cap,
+    _error_texts,
+)
+
+
+def _has_rules(policy: RoutingPolicy) -> bool:
+    return policy.failover.on_status is not None or policy.failover.on_error_kinds is not None
+
+
+def _few(links: tuple[Link, ...] | list[Link]) -> str:
+    """Some links as one subject: ``a``, ``each of a and b``."""
+    names = list(dict.fromkeys(link.label for link in links))
+    return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _pays_for_output(link: Link) -> bool:
+    return link.price is None or link.price.output_usd_per_mtok > 0
+
+
+def _longest_answer_usd(link: Link) -> float:
+    if link.price is None or link.max_output_tokens is None:
+        return 0.0
+    return link.price.cost_usd(Usage(input_tokens=0, output_tokens=link.max_output_tokens)) or 0.0

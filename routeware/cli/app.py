@@ -1,0 +1,50 @@
+"""The commands, gathered. Each lives in a file of its own and imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from routeware.cli.check import CODES as CHECK_CODES
+from routeware.cli.check import check
+from routeware.cli.demo import CODES as DEMO_CODES
+from routeware.cli.demo import demo
+from routeware.cli.trace import trace
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="routeware",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback of ours is for a bug report: plain, whole, and without anybody's variables in it.
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"routeware {version('routeware')}")
+        except PackageNotFoundError:
+            typer.echo("routeware, run from its source")
+        raise typer.Exit
+
+
+@app.callback(epilog="Every command has a --help of its own, which says what its exit codes mean.")
+def routeware(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and leave.")
+    ] = False,
+) -> None:
+    """Failover, racing, budgets and traces for any async provider function."""
+
+
+app.command(epilog=DEMO_CODES)(demo)
+app.command(epilog=CHECK_CODES)(check)
+app.command()(trace)

@@ -1,0 +1,108 @@
+"""A policy on the screen: its links, its rules in words, and the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from routeware.cli.advice import Finding, attempt_timeouts, findings
+from routeware.cli.screen import console, dollars, milliseconds
+from routeware.money import Price
+from routeware.policy import BudgetRules, FailoverRules, RoutingPolicy
+
+__all__ = ["show"]
+
+
+def show(policy: RoutingPolicy, file: str) -> None:
+    """Print what ``policy``, which came from ``file``, comes to."""
+    out = console()
+    out.print(Text(f"{file} is valid: {policy.label}", style="bold"))
+    out.print()
+    out.print(_links(policy))
+    out.print()
+    out.print(_rules(policy))
+    out.print()
+    out.print(_found(findings(policy)))
+
+
+def _links(policy: RoutingPolicy) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", justify="right")
+    table.add_column("link", overflow="fold")
+    for heading in ("time-out", "$/Mtok in", "out", "output"):
+        table.add_column(heading, justify="right")
+    for number, (link, timeout_ms) in enumerate(zip(policy.chain, attempt_timeouts(policy), strict=True), 1):
+        place = f"{link.provider}:{link.model}"
+        name = link.label if link.label == place else f"{link.label} ({place})"
+        table.add_row(
+            str(number),
+            Text(name),
+            "none" if timeout_ms is None else milliseconds(timeout_ms),
+            *_rates(link.price),
+            "any" if link.max_output_tokens is None else f"{link.max_output_tokens:,} tok",
+        )
+    return table
+
+
+def _rates(price: Price | None) -> tuple[str, str]:
+    if price is None:
+        return "not given", "not given"
+    per_request = f" + {dollars(price.request_usd)}/req" if price.request_usd else ""
+    return f"{dollars(price.input_usd_per_mtok)}", f"{dollars(price.output_usd_per_mtok)}{per_request}"
+
+
+def _rules(policy: RoutingPolicy) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    rules = {
+        "fails over on": _failover(policy.failover),
+        "attempts": f"{policy.max_attempts} at most",
+        "race": _race(policy),
+        "deadline": _deadline(policy.latency.deadline_ms),
+        "budget": _budget(policy.budget),
+    }
+    for name, words in rules.items():
+        table.add_row(name, Text(words))
+    return table
+
+
+def _failover(rules: FailoverRules) -> str:
+    default = "rate limits, quotas, overload, server errors, lost connections"
+    if rules.on_status is None and rules.on_error_kinds is None:
+        return f"time-outs, {default}, rejected results (the default rules)"
+    statuses = [f"status {', '.join(map(str, rules.on_status))}"] if rules.on_status else []
+    kinds = [f"default ({default})" if kind == "default" else kind for kind in rules.on_error_kinds or ()]
+    return ", ".join(["time-outs", *statuses, *kinds, "rejected results"])
+
+
+def _race(policy: RoutingPolicy) -> str:
+    latency = policy.latency
+    if latency.race_after_ms is None:
+        return "none"
+    return f"the next link joins after {milliseconds(latency.race_after_ms)}, {latency.race_width} in flight at most"
+
+
+def _deadline(deadline_ms: float | None) -> str:
+    return "none" if deadline_ms is None else f"{milliseconds(deadline_ms)} for the whole call"
+
+
+def _budget(budget: BudgetRules) -> str:
+    caps = [
+        *([f"{dollars(budget.per_call_usd)} a call"] if budget.per_call_usd is not None else []),
+        *([f"{dollars(budget.session_usd)} a session, which has to be open"] if budget.session_usd is not None else []),
+    ]
+    return f"{', '.join(caps)}; over it: {budget.on_exceed.value}" if caps else "no cap in the policy"
+
+
+def _found(found: Sequence[Finding]) -> Table | Text:
+    if not found:
+        return Text("No warnings.", style="green")
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(style="yellow", no_wrap=True)
+    table.add_column()
+    for finding in found:
+        table.add_row("warning", Text(f"{finding.key}: {finding.text}"))
+    return table

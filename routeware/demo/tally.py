@@ -1,0 +1,142 @@
+"""What came of the requests: counted, added up to the last digit, and the call that is worth drawing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from routeware import AttemptStatus, CallRecord
+from routeware.money import nanos, usd
+
+__all__ = ["Answer", "Column", "Money", "in_own_time", "money", "most_telling", "tally"]
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What came of one request.
+
+    Attributes:
+        took_ms: in the providers' own time.
+        answered: whether there was an answer.
+        cost_nanos: what is known to be spent, in nano-dollars.
+        uncertain_nanos: what may have been spent besides; ``None`` where nobody knows.
+        wasted_nanos: of both, what did not give the answer; ``None`` likewise.
+        attempts: requests that were really sent.
+        record: of the routed call; ``None`` for a bare one.
+    """
+
+    took_ms: float
+    answered: bool
+    cost_nanos: int
+    uncertain_nanos: int | None = 0
+    wasted_nanos: int | None = 0
+    attempts: int = 1
+    record: CallRecord | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Column:
+    """One column of the table. Times are of the answered requests, in the providers' own time; ``None`` without any."""
+
+    requests: int
+    answered: int
+    attempts: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    spent_usd: float
+    uncertain_usd: float | None
+    wasted_usd: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return attrs.asdict(self)
+
+
+@attrs.frozen(kw_only=True)
+class Money:
+    """The records' sums beside the session's, in nano-dollars: settled and uncertain."""
+
+    records_settled: int
+    records_uncertain: int
+    session_settled: int
+    session_uncertain: int
+    limit_usd: float
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether they are the same to the last digit."""
+        return (self.records_settled, self.records_uncertain) == (self.session_settled, self.session_uncertain)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return {**attrs.asdict(self), "adds_up": self.adds_up}
+
+
+def tally(answers: Sequence[Answer]) -> Column:
+    """One column of the table."""
+    took = sorted(answer.took_ms for answer in answers if answer.answered)
+    return Column(
+        requests=len(answers),
+        answered=len(took),
+        attempts=sum(answer.attempts for answer in answers),
+        p50_ms=_quantile(took, 0.50),
+        p95_ms=_quantile(took, 0.95),
+        p99_ms=_quantile(took, 0.99),
+        spent_usd=usd(sum(answer.cost_nanos for answer in answers)),
+        uncertain_usd=_sum_usd(answer.uncertain_nanos for answer in answers),
+        wasted_usd=_sum_usd(answer.wasted_nanos for answer in answers),
+    )
+
+
+def money(answers: Iterable[Answer], spent_usd: float, uncertain_usd: float, limit_usd: float) -> Money:
+    """The sums of the routed calls beside those of their session."""
+    kept = list(answers)
+    return Money(
+        records_settled=sum(answer.cost_nanos for answer in kept),
+        records_uncertain=sum(answer.uncertain_nanos or 0 for answer in kept),
+        session_settled=nanos(spent_usd),
+        session_uncertain=nanos(uncertain_usd),
+        limit_usd=limit_usd,
+    )
+
+
+def most_telling(records: Iterable[CallRecord]) -> CallRecord | None:
+    """The call that shows most: one that failed over, raced and answered, if there is one; the first of its like."""
+    return max(records, key=_told, default=None)
+
+
+def in_own_time(record: CallRecord, speed_up: float) -> CallRecord:
+    """The record as if nothing had been sped up."""
+    attempts = (
+        attrs.evolve(one, started_ms=one.started_ms * speed_up, duration_ms=one.duration_ms * speed_up)
+        for one in record.attempts
+    )
+    return attrs.evolve(
+        record,
+        attempts=tuple(attempts),
+        duration_ms=record.duration_ms * speed_up,
+        race_after_ms=None if record.race_after_ms is None else record.race_after_ms * speed_up,
+    )
+
+
+def _told(record: CallRecord) -> tuple[bool, int, int]:
+    statuses = {attempt.status for attempt in record.attempts}
+    return AttemptStatus.SUCCEEDED in statuses, len(statuses), len(record.attempts)
+
+
+def _quantile(ordered: Sequence[float], q: float) -> float | None:
+    """Linear between the two nearest ranks, as most tools have it (Hyndman and Fan 1996, type 7)."""
+    if not ordered:
+        return None
+    place = q * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return low + (place - math.floor(place)) * (high - low)
+
+
+def _sum_usd(amounts: Iterable[int | None]) -> float | None:
+    known = list(amounts)
+    return None if None in known else usd(sum(amount for amount in known if amount is not None))
