@@ -170,17 +170,25 @@ def test_nothing_above_imports_contrib() -> None:
 
 
 def test_only_the_command_line_prints() -> None:
-    """A library that prints spoils its user's output."""
+    """A library that prints spoils its user's output; what draws for a terminal is met there, too."""
     found = [
-        f"{path.relative_to(ROOT)}:{node.lineno} prints"
+        f"{path.relative_to(ROOT)}:{line} {what}"
         for path in SOURCES
         if layer_of(path) != "cli"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print")
-        or (isinstance(node, ast.Attribute) and node.attr in {"stdout", "stderr"} and ast.unparse(node.value) == "sys")
+        for line, what in [
+            *((line, f"imports {name}") for line, name in imported(path) if name.split(".")[0] in {"rich", "typer"}),
+            *((line, "prints") for line in prints(path)),
+        ]
     ]
 
     assert not found, "\n".join(found)
+
+
+def prints(path: Path) -> Iterator[int]:
+    """The lines of a file that call ``print``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield node.lineno
 
 
 LOADED_BY_THE_IMPORT = """
