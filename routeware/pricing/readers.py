@@ -4,19 +4,17 @@ Every API counts in its own words, and the same word does not mean the same: Ant
 what went through a cache, OpenAI's and Google's holds it; Google's output leaves out what the model thought, OpenAI's
 holds it. Here each shape is met once and becomes a :class:`~routeware.money.Usage`, which counts every token once.
 
-A reply is somebody else's object. It is read by its plain fields only, a mapping's or those in an instance's own
-``__dict__`` or slots, so that no property runs, deprecated ones warn nobody, and a mock that answers to every name says
-nothing. A shape is told by the names of its counts, never by a class, so no SDK is imported. What is not a whole number
-is unknown.
+A shape is told by the names of its counts, never by a class, so no SDK is imported. Zero is a number; what is missing,
+or is not a whole number of at least 0, is unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType, MemberDescriptorType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from routeware.money import Usage
+from routeware.pricing.fields import NO_FIELDS, given_fields
 
 __all__ = ["Reading", "read_error", "read_reply"]
 
@@ -29,7 +27,6 @@ class Reading(NamedTuple):
 
 
 _NOTHING = Reading()
-_NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 
 def read_reply(reply: object) -> Reading:
@@ -63,10 +60,10 @@ def _enclosed(error: BaseException) -> list[object]:
 
 
 def _read(reply: object) -> Reading:
-    fields = _fields(reply)
+    fields = given_fields(reply)
     for name in ("usage", "usage_metadata", "usageMetadata"):
         if name in fields:
-            usage = _usage(_fields(fields[name]))
+            usage = _usage(given_fields(fields[name]))
             if usage is not None:
                 return Reading(usage, _model(fields))
     return _NOTHING
@@ -109,7 +106,7 @@ def _messages(counts: Mapping[str, object]) -> Usage:
     reasoning = _first(of_output, "reasoning_tokens", "thinking_tokens")
     sent = _count(counts, "input_tokens")
     of_input = _part(counts, "input_tokens_details")
-    if of_input is not _NO_FIELDS:
+    if of_input is not NO_FIELDS:
         cached, written = _count(of_input, "cached_tokens"), _count(of_input, "cache_write_tokens")
     else:
         cached, written = _count(counts, "cache_read_input_tokens"), _count(counts, "cache_creation_input_tokens")
@@ -204,39 +201,4 @@ def _plus(first: int | None, *others: int | None) -> int | None:
 
 
 def _part(counts: Mapping[str, object], name: str) -> Mapping[str, object]:
-    return _fields(counts.get(name))
-
-
-def _fields(value: object) -> Mapping[str, Any]:
-    """The plain fields of a mapping or object; none at all for anything else."""
-    if value is None:
-        return _NO_FIELDS
-    if isinstance(value, dict):
-        return value
-    if isinstance(getattr(type(value), "__pydantic_fields_set__", None), MemberDescriptorType):
-        return _given(value)
-    if isinstance(value, Mapping):
-        return value
-    own = getattr(value, "__dict__", None)
-    return own if isinstance(own, dict) else _slots(value)
-
-
-def _given(model: Any) -> Mapping[str, Any]:
-    """A pydantic model's fields, without those that it was not given.
-
-    A default is not a report: Mistral's counts are 0 until they are told otherwise.
-    """
-    own: dict[str, Any] = model.__dict__
-    extra: dict[str, Any] = model.__pydantic_extra__ or {}
-    told: set[str] = model.__pydantic_fields_set__
-    if not extra and len(told) == len(own):
-        return own
-    return {name: value for name, value in own.items() if name in told} | extra
-
-
-def _slots(value: object) -> Mapping[str, Any]:
-    """What an object without a ``__dict__`` keeps in its slots."""
-    kind = type(value)
-    names = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
-    held = [name for name in names if isinstance(getattr(kind, name, None), MemberDescriptorType)]
-    return {name: getattr(value, name) for name in held if hasattr(value, name)}
+    return given_fields(counts.get(name))
