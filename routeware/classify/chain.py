@@ -1,0 +1,50 @@
+"""The errors behind an error: its causes, and what it was raised in the middle of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+__all__ = ["arguments_of", "cause_of", "hops", "leaves_of"]
+
+_MOST = 128
+
+# Read through the base class: a subclass may hide them behind a property of its own.
+_CAUSE = vars(BaseException)["__cause__"].__get__
+_CONTEXT = vars(BaseException)["__context__"].__get__
+_SUPPRESSED = vars(BaseException)["__suppress_context__"].__get__
+_ARGUMENTS = vars(BaseException)["args"].__get__
+_LEAVES = vars(BaseExceptionGroup)["exceptions"].__get__
+
+
+def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
+    """``error`` and what is behind it, outermost first. ``seen`` keeps circles from closing, also over groups."""
+    hop: BaseException | None = error
+    while hop is not None and id(hop) not in seen and len(seen) < _MOST:
+        seen.add(id(hop))
+        yield hop
+        hop = _next(hop)
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """What it was explicitly raised from."""
+    found: BaseException | None = _CAUSE(error)
+    return found
+
+
+def arguments_of(error: BaseException) -> tuple[object, ...]:
+    """What it was made with."""
+    found: tuple[object, ...] = _ARGUMENTS(error)
+    return found
+
+
+def leaves_of(error: BaseException) -> tuple[BaseException, ...] | None:
+    """The errors directly inside a group; ``None`` where it is none by its class."""
+    found: tuple[BaseException, ...] | None = _LEAVES(error) if issubclass(type(error), BaseExceptionGroup) else None
+    return found
+
+
+def _next(error: BaseException) -> BaseException | None:
+    found = cause_of(error)
+    if found is None and not _SUPPRESSED(error):
+        found = _CONTEXT(error)
+    return found

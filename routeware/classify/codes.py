@@ -1,0 +1,168 @@
+"""Machine codes: the words in which providers say what went wrong.
+
+A code is compared without case, underscores and the words that only say it is an error, so that ``rate_limit_error``,
+``RateLimitExceeded`` and ``rateLimitExceeded`` need few lines. Some codes settle the matter; others are what a provider
+says of almost everything (``invalid_request_error`` comes with 400, 401, 404 and 429 alike) and count only where no
+status does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+import attrs
+
+from routeware.classify.reading import View, as_text, entry, is_mapping, is_sequence
+from routeware.classify.statuses import category_of_status
+from routeware.errors import ErrorCategory
+
+__all__ = ["Code", "codes_of", "details_of", "meaning_of"]
+
+_SPECIFIC: dict[ErrorCategory, str] = {
+    ErrorCategory.RATE_LIMIT: """
+        ratelimit ratelimited ratelimitreached ratelimitexceeded toomanyrequests throttling throttled requestthrottled
+        requestlimitexceeded resourceexhausted provisionedthroughputexceeded concurrencylimitexceeded
+        concurrentrequestlimitexceeded""",
+    ErrorCategory.QUOTA: """
+        quota quotaexceeded insufficientquota servicequotaexceeded billing billinghardlimitreached billingnotactive
+        creditbalanceexhausted creditbalancetoolow insufficientbalance insufficientcredit insufficientcredits
+        insufficientfunds
+        paymentrequired spendlimitreached spendlimitexceeded organizationspendlimitexceeded projectspendlimitexceeded
+        organizationusagelimitexceeded contractspendlimitreached enforcedspendlimitreached
+        linkedorganizationspendlimitreached budgetexceeded""",
+    ErrorCategory.OVERLOADED: """
+        overloaded engineoverloaded modeloverloaded serveroverloaded unavailable serviceunavailable modelnotready
+        nocapacity capacityexceeded""",
+    ErrorCategory.TIMEOUT: "timeout requesttimeout modeltimeout gatewaytimeout deadlineexceeded",
+    ErrorCategory.SERVER_ERROR: "modelerror modelstream",
+    ErrorCategory.AUTH: """
+        authentication unauthenticated unauthorized unauthorised permission permissiondenied accessdenied forbidden
+        invalidapikey incorrectapikey apikeyinvalid invalidtoken expiredtoken tokenexpired unrecognizedclient
+        invalidsignature signaturedoesnotmatch invalidclienttokenid missingauthenticationtoken incompletesignature accountdeactivated""",
+    ErrorCategory.NOT_FOUND: "notfound modelnotfound resourcenotfound deploymentnotfound",
+    ErrorCategory.CONTEXT_LENGTH: """
+        contextlengthexceeded contextwindowexceeded modelcontextwindowexceeded requesttoolarge requestentitytoolarge
+        contenttoolarge prompttoolong inputtoolong tokenlimitexceeded""",
+    ErrorCategory.CONTENT_POLICY: """
+        contentfilter contentfiltered contentpolicy contentpolicyviolation imagecontentpolicyviolation
+        responsibleaipolicyviolation contentmoderation moderationblocked invalidprompt prohibitedcontent
+        datainspectionfailed guardrailintervened""",
+    ErrorCategory.SCHEMA_VALIDATION: "jsonvalidatefailed invalidjsonschema schemavalidation schemavalidationfailed",
+    ErrorCategory.TOOL_ERROR: "toolusefailed",
+    ErrorCategory.CIRCUIT_OPEN: "circuitopen circuitbreakeropen",
+}
+_VAGUE: dict[ErrorCategory, str] = {
+    ErrorCategory.SERVER_ERROR: """
+        api server internal internalserver internalfailure internalservice upstream badgateway dataloss""",
+    ErrorCategory.BAD_REQUEST: """
+        badrequest invalidrequest invalidargument invalidparameter invalidparametervalue invalidvalue validation
+        unprocessableentity failedprecondition outofrange""",
+    ErrorCategory.CANCELLED: "cancelled canceled",
+}
+_MEANINGS = {
+    word: (category, specific)
+    for table, specific in ((_SPECIFIC, True), (_VAGUE, False))
+    for category, words in table.items()
+    for word in words.split()
+}
+
+# Words of letters, a number of at most three digits behind each; or a short number. Keys and tokens look different.
+_PRINTABLE = re.compile(r"(?=.{1,64}\Z)(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", re.ASCII)
+_CONSTANT = re.compile(r"[A-Z][A-Z_]{2,63}", re.ASCII)
+_ENDING = re.compile(r"(?:error|exception|fault)\Z")
+_LONGEST_BODY = 65_536
+
+
+@attrs.frozen
+class Code:
+    """One machine code: its text where it may be shown, and its meaning where it has one."""
+
+    text: str | None
+    category: ErrorCategory | None
+    specific: bool
+
+
+@lru_cache(maxsize=512)
+def meaning_of(word: str) -> tuple[ErrorCategory | None, bool]:
+    """What a code (or a class name) means, and whether that is more than a status says."""
+    if word.isdecimal() and len(word) == 3:
+        return category_of_status(int(word)), False
+    key = word.lower().replace("_", "").replace("-", "").replace(" ", "")
+    found = _MEANINGS.get(key) or _MEANINGS.get(_ENDING.sub("", key))
+    return found if found is not None else (None, False)
+
+
+def codes_of(error: View, *, known_only: bool = False) -> Iterator[Code]:
+    """The codes of an error, the most telling place first.
+
+    Args:
+        error: where to look.
+        known_only: pass over words that mean nothing here, and ``type``: the error is of a family whose attributes may
+            say something else.
+    """
+    for word in _attribute_words(error, with_type=not known_only):
+        if (found := as_text(word)) is not None and len(found) <= 64:
+            code = _code(found)
+            if code.category is not None or (code.text is not None and not known_only):
+                yield code
+
+
+@lru_cache(maxsize=512)
+def _code(word: str) -> Code:
+    category, specific = meaning_of(word)
+    return Code(word if category is not None or _PRINTABLE.match(word) else None, category, specific)
+
+
+def _attribute_words(error: View, *, with_type: bool) -> Iterator[object]:
+    yield error.get("error_code")
+    yield error.get("code")
+    yield _grpc_status(error.get("status"))
+    if (response := error.get("response")) is not None:
+        yield entry(response, "Error", "Code")
+    if (body := _body_of(error)) is not None:
+        yield from _body_words(body)
+    for detail in details_of(error):
+        yield entry(detail, "reason")
+    if with_type:
+        yield error.get("type")
+
+
+def _grpc_status(status: object) -> str | None:
+    word = as_text(status)
+    if word is None or (meaning_of(word)[0] is None and not _CONSTANT.fullmatch(word)):
+        return None
+    return word
+
+
+def _body_of(error: View) -> object:
+    """The decoded error body. Some SDKs keep its text only, and it is read as JSON then."""
+    body = error.get("body")
+    text = None if body is None else as_text(body)
+    if text is None or len(text) > _LONGEST_BODY:
+        return body
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _body_words(body: object) -> Iterator[object]:
+    inner = entry(body, "error")
+    outer = inner if is_mapping(inner) else body
+    yield entry(outer, "details", "error_code")
+    yield entry(outer, "code")
+    yield entry(outer, "innererror", "code")
+    yield entry(outer, "type")
+
+
+def details_of(error: View) -> Iterator[object]:
+    """The error details of Google's APIs (``google.rpc``), wherever the error carries them."""
+    for source in (error.get("details"), error.get("body")):
+        if source is None:
+            continue
+        for found in (source, entry(source, "details"), entry(source, "error", "details")):
+            if is_sequence(found):
+                yield from found[:16]

@@ -1,0 +1,197 @@
+"""Class names: what an error is by its type, decided once per type.
+
+Foreign errors are known by name alone, so that no SDK has to be imported. The most derived name that means something
+decides, and a time-out wins over a lost connection: an SDK's time-out is often a kind of its connection error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from enum import Enum
+
+import attrs
+
+from routeware import errors as own
+from routeware.classify.codes import meaning_of
+from routeware.classify.reading import remembered
+from routeware.errors import ErrorCategory
+
+__all__ = ["UNREACHED", "Cost", "Kind", "Meaning", "error_type", "kind_of"]
+
+
+class Cost(Enum):
+    """What an error says about money; the second half gives way to what its cause says."""
+
+    NONE = "the provider answered with an error, or was never reached"
+    POSSIBLE = "something was under way"
+    NONE_BY_ITSELF = "nothing was spent, unless the cause knows better"
+    POSSIBLE_BY_ITSELF = "something was under way, unless the cause knows better"
+
+
+@attrs.frozen
+class Meaning:
+    """What a class says about its errors."""
+
+    category: ErrorCategory
+    cost: Cost = Cost.POSSIBLE_BY_ITSELF
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """What is known of an error by its type alone.
+
+    Attributes:
+        name: the qualified class name.
+        meaning: what the names along its bases mean.
+        stumble: a mistake in handling something (a lookup, a value, a type): what it was raised in the middle of says
+            nothing about the money spent on the answer that it stumbled over.
+        own_words: its ``code`` and ``type`` are Python's or the operating system's unless they are known.
+        system: it is an ``OSError``, whose number may say more.
+    """
+
+    name: str
+    meaning: Meaning | None
+    stumble: bool
+    own_words: bool
+    system: bool
+
+
+_NETWORK = Meaning(ErrorCategory.TRANSIENT_NETWORK)
+_DROPPED = Meaning(ErrorCategory.TRANSIENT_NETWORK, Cost.POSSIBLE)
+UNREACHED = Meaning(ErrorCategory.TRANSIENT_NETWORK, Cost.NONE)
+_TIMEOUT = Meaning(ErrorCategory.TIMEOUT)
+_UNPARSED = Meaning(ErrorCategory.SCHEMA_VALIDATION, Cost.POSSIBLE)
+_UNSENT = Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE)
+_UNSIGNED = Meaning(ErrorCategory.AUTH, Cost.NONE)
+_OURS = Meaning(ErrorCategory.GENERIC, Cost.NONE)
+
+_TYPES: dict[type, Meaning] = {
+    own.DeadlineExceededError: Meaning(ErrorCategory.TIMEOUT, Cost.POSSIBLE),
+    own.ResultRejectedError: Meaning(ErrorCategory.REJECTED, Cost.POSSIBLE),
+    own.ProviderCancelledError: Meaning(ErrorCategory.CANCELLED, Cost.POSSIBLE),
+    own.BudgetExceededError: Meaning(ErrorCategory.BUDGET_EXCEEDED, Cost.NONE),
+    own.LedgerUnavailableError: _OURS,
+    own.NoSessionError: _OURS,
+    own.SessionClosedError: _OURS,
+    own.PolicyError: _OURS,
+    asyncio.CancelledError: Meaning(ErrorCategory.CANCELLED, Cost.POSSIBLE),
+    TimeoutError: _TIMEOUT,
+    ConnectionRefusedError: UNREACHED,
+    ConnectionResetError: _DROPPED,
+    ConnectionAbortedError: _DROPPED,
+    BrokenPipeError: _DROPPED,
+    ConnectionError: _NETWORK,
+}
+
+_NAMES: dict[str, Meaning] = {
+    name: meaning
+    for meaning, names in (
+        (
+            UNREACHED,
+            """ClientConnectorError ConnectError ProxyError EndpointConnectionError ProxyConnectionError
+            NewConnectionError NameResolutionError gaierror herror SSLCertVerificationError ServerFingerprintMismatch
+            botocore.ConnectionError botocore.SSLError""",
+        ),
+        (
+            _DROPPED,
+            """ReadError WriteError CloseError RemoteProtocolError ServerDisconnectedError ClientPayloadError
+            UploadAbortedError ConnectionClosedError ConnectionClosed ResponseStreamingError IncompleteReadError
+            IncompleteRead RemoteDisconnected BadStatusLine ChunkedEncodingError StreamDisconnectedError""",
+        ),
+        (
+            _NETWORK,
+            """ConnectionError NetworkError TransportError ClientConnectionError ClientOSError APIConnectionError
+            SSLError HTTPClientError NoResponseError MaxRetryError""",
+        ),
+        (_TIMEOUT, "TimeoutException DeadlineExceeded RetryTimeout"),
+        (
+            _UNPARSED,
+            """ValidationError JSONDecodeError ContentTypeError LengthFinishReasonError APIResponseValidationError
+            ResponseValidationError UnknownApiResponseError ResponseParserError OutputParserException DecodeError""",
+        ),
+        (Meaning(ErrorCategory.CONTENT_POLICY), "ContentFilterFinishReasonError"),
+        (
+            _UNSENT,
+            "InvalidURL UnsupportedProtocol LocalProtocolError botocore.ValidationError botocore.ParamValidationError",
+        ),
+        (
+            _UNSIGNED,
+            """NoCredentialsError PartialCredentialsError CredentialRetrievalError TokenRetrievalError NoAuthTokenError
+            CredentialsError DefaultCredentialsError""",
+        ),
+        (Meaning(ErrorCategory.BAD_REQUEST), "BadRequest BadRequestError InvalidRequestError InvalidArgument"),
+        (Meaning(ErrorCategory.SERVER_ERROR), "InternalServerError ServerError BadGateway BadGatewayError"),
+        (Meaning(ErrorCategory.CANCELLED), "CancelledError"),
+        (Meaning(ErrorCategory.TOOL_ERROR), "ToolError ToolException ToolExecutionError FunctionInvocationError"),
+        (Meaning(ErrorCategory.TOOL_REJECTED), "ToolRejected ToolRejectedError"),
+        (
+            Meaning(ErrorCategory.EGRESS_BLOCKED, Cost.NONE),
+            "EgressBlocked EgressBlockedError EgressDenied EgressDeniedError",
+        ),
+    )
+    for name in names.split()
+}
+
+_STUMBLES = (
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NameError,
+    ArithmeticError,
+    AssertionError,
+    SyntaxError,
+)
+_TIMED_OUT = re.compile(r"(?:Timeout|TimedOut)(?:Error|Exception)?\Z")
+_NOT_CONNECTED = re.compile(r"(?:Connect|Connection|Pool)Time")
+_IN_FLIGHT = re.compile(r"(?:Read|Write|Socket)Time")
+_CIRCUIT = re.compile(r"circuit.*(?:open|broken|breaker|tripped)|(?:open|broken).*circuit", re.IGNORECASE)
+
+
+def error_type(error: BaseException) -> str:
+    """The qualified class name (``module.Class``, builtins without their module), as telemetry names error types."""
+    return kind_of(type(error)).name
+
+
+@remembered
+def kind_of(kind: type) -> Kind:
+    """What is known by the type alone; remembered, so that a failing provider costs this once."""
+    meaning = _along_bases([found for base in kind.__mro__ if (found := _meaning_of_class(base)) is not None])
+    stumble, system = issubclass(kind, _STUMBLES), issubclass(kind, OSError)
+    return Kind(
+        name=kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+        meaning=meaning,
+        stumble=stumble,
+        own_words=stumble or system or not issubclass(kind, Exception),
+        system=system,
+    )
+
+
+def _along_bases(found: list[Meaning]) -> Meaning | None:
+    """The first meaning decides; a time-out wins over a lost connection, whose cost is then the time-out's."""
+    if not found or found[0].category is not ErrorCategory.TRANSIENT_NETWORK:
+        return found[0] if found else None
+    return next((meaning for meaning in found if meaning.category is ErrorCategory.TIMEOUT), found[0])
+
+
+def _meaning_of_class(base: type) -> Meaning | None:
+    if base in _TYPES or base.__module__ == "builtins":
+        return _TYPES.get(base)
+    root, name = base.__module__.partition(".")[0], base.__name__
+    return _NAMES.get(f"{root}.{name}") or _NAMES.get(name) or _by_pattern(name)
+
+
+def _by_pattern(name: str) -> Meaning | None:
+    if _TIMED_OUT.search(name):
+        return Meaning(ErrorCategory.TIMEOUT, _cost_of_timeout(name))
+    if _CIRCUIT.search(name):
+        return Meaning(ErrorCategory.CIRCUIT_OPEN, Cost.NONE_BY_ITSELF)
+    category, specific = meaning_of(name)
+    return Meaning(category) if category is not None and specific else None
+
+
+def _cost_of_timeout(name: str) -> Cost:
+    if _NOT_CONNECTED.search(name):
+        return Cost.NONE
+    return Cost.POSSIBLE if _IN_FLIGHT.search(name) else Cost.POSSIBLE_BY_ITSELF

@@ -1,0 +1,96 @@
+"""What is done with a category: whether the next link is tried, and what the caller's own hook may say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+from routeware.classify.names import error_type
+from routeware.classify.snapshot import ErrorSnapshot, describe, text_of
+from routeware.classify.structural import classify
+from routeware.errors import CATEGORY_ALIASES, ErrorCategory
+from routeware.policy import FailoverRules
+
+__all__ = ["ClassifyHook", "eligible", "snapshot_from_hook"]
+
+ClassifyHook: TypeAlias = Callable[[BaseException], ErrorCategory | str | ErrorSnapshot | None]
+"""The caller's own classification: a category (or its name), a whole snapshot, or ``None`` for "you do it"."""
+
+_DEFAULT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
+_DEFAULT_CATEGORIES = frozenset(
+    {
+        ErrorCategory.RATE_LIMIT,
+        ErrorCategory.QUOTA,
+        ErrorCategory.OVERLOADED,
+        ErrorCategory.SERVER_ERROR,
+        ErrorCategory.TRANSIENT_NETWORK,
+        ErrorCategory.CANCELLED,
+        ErrorCategory.CIRCUIT_OPEN,
+    }
+)
+
+
+def eligible(snapshot: ErrorSnapshot, rules: FailoverRules, *, by_hook: bool = False) -> bool:
+    """Whether the next link is tried after such an error.
+
+    Args:
+        snapshot: the error.
+        rules: the policy's.
+        by_hook: the caller's own hook gave the category; without rules it decides by itself then, whatever the status.
+    """
+    statuses, kinds = rules.on_status, rules.on_error_kinds
+    if statuses is not None and snapshot.status in statuses:
+        return True
+    if snapshot.category is ErrorCategory.TIMEOUT:
+        return True
+    if kinds is not None and _matches(snapshot, kinds, by_hook=by_hook):
+        return True
+    if statuses is None and kinds is None and _by_default(snapshot, by_hook=by_hook):
+        return True
+    return snapshot.category is ErrorCategory.REJECTED
+
+
+def _matches(snapshot: ErrorSnapshot, kinds: tuple[str, ...], *, by_hook: bool) -> bool:
+    return (
+        "any" in kinds
+        or snapshot.category.value in kinds
+        or ("default" in kinds and _by_default(snapshot, by_hook=by_hook))
+    )
+
+
+def _by_default(snapshot: ErrorSnapshot, *, by_hook: bool) -> bool:
+    return snapshot.category in _DEFAULT_CATEGORIES or (not by_hook and snapshot.status in _DEFAULT_STATUSES)
+
+
+def snapshot_from_hook(
+    answer: ErrorCategory | str | ErrorSnapshot | None, error: BaseException, *, with_text: bool = False
+) -> ErrorSnapshot:
+    """What the caller's hook answered, as a snapshot. A category replaces that of the structural classification.
+
+    Raises:
+        TypeError: the answer is none of what a hook may give.
+        ValueError: it names no category.
+    """
+    if isinstance(answer, ErrorSnapshot):
+        return answer
+    found = classify(error, with_text=with_text)
+    if answer is None:
+        return found
+    category = _category(answer)
+    message = (text_of(error) if with_text else None) or describe(category, found.status, found.code, error_type(error))
+    return attrs.evolve(found, category=category, message=message)
+
+
+def _category(answer: object) -> ErrorCategory:
+    """The category that a name stands for. What was given is not quoted: it may be the provider's text."""
+    if not isinstance(answer, str):
+        raise TypeError(f"a classify hook gives a category, a snapshot or None, not a {type(answer).__name__}")
+    name = answer.strip().lower()
+    if name in CATEGORY_ALIASES:
+        return CATEGORY_ALIASES[name]
+    try:
+        return ErrorCategory(name)
+    except ValueError:
+        raise ValueError(f"a classify hook named no category; there are {', '.join(ErrorCategory)}") from None

@@ -1,0 +1,71 @@
+"""Text, the last resort: what an error says in prose where nothing structured was found, or a status is too coarse."""
+
+from __future__ import annotations
+
+import re
+
+from routeware.classify.reading import View, as_text
+from routeware.classify.statuses import category_of_status
+from routeware.errors import ErrorCategory
+
+__all__ = ["LONGEST", "category_in_text", "refined_by_text", "status_in_text", "words_of"]
+
+LONGEST = 2_048
+_STATUS = re.compile(
+    r"(?:\b(?:http(?:/\d(?:\.\d)?)?|status|status[ _]code|error code)[\s:=]{1,3}|^\W?)([45]\d\d)\b"
+    r"(?!\s*(?:ms|tokens)\b)",
+    re.IGNORECASE | re.ASCII,
+)
+_PHRASES: tuple[tuple[ErrorCategory, tuple[str, ...]], ...] = (
+    (
+        ErrorCategory.QUOTA,
+        ("credit balance", "insufficient_quota", "billing_hard_limit", "billing hard limit", "insufficient credits"),
+    ),
+    (
+        ErrorCategory.CONTEXT_LENGTH,
+        (
+            "context_length_exceeded",
+            "context length",
+            "context window",
+            "prompt is too long",
+            "input is too long",
+            "exceeds the maximum number of tokens",
+        ),
+    ),
+)
+_REFINED = {
+    400: {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH},
+    422: {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH},
+    429: {ErrorCategory.QUOTA},
+}
+_LAST_PHRASES = (*_PHRASES, (ErrorCategory.RATE_LIMIT, ("rate limit", "too many requests")))
+
+
+def words_of(view: View, arguments: tuple[object, ...]) -> str:
+    """The strings that an error was made with. Its ``__str__`` is not called: it is slow, and may do anything."""
+    found = [text for value in (*arguments[:4], view.get("message")) if (text := as_text(value)) is not None]
+    return " ".join(text[:LONGEST] for text in found)
+
+
+def refined_by_text(status: int, view: View, arguments: tuple[object, ...]) -> ErrorCategory | None:
+    """A closer category than the status alone gives: some answer 400 where the credit ran out, without a code."""
+    allowed = _REFINED.get(status)
+    found = None if allowed is None else _phrase(words_of(view, arguments), _PHRASES)
+    return found if allowed is not None and found in allowed else None
+
+
+def status_in_text(text: str) -> int | None:
+    """The error status in ``HTTP 429 ...``, ``Error code: 500`` or ``503 Service Unavailable``."""
+    found = _STATUS.search(text)
+    return int(found[1]) if found else None
+
+
+def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
+    """What a few well-known phrases mean, and where there are none, the status found in the text."""
+    found = _phrase(text, _PHRASES if status is not None else _LAST_PHRASES)
+    return category_of_status(status) if found is None and status is not None else found
+
+
+def _phrase(text: str, phrases: tuple[tuple[ErrorCategory, tuple[str, ...]], ...]) -> ErrorCategory | None:
+    lowered = text.lower()
+    return next((category for category, words in phrases if any(word in lowered for word in words)), None)

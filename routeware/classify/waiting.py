@@ -1,0 +1,130 @@
+"""``Retry-After`` in its spellings: seconds, milliseconds, a date (RFC 9110), an attribute, Google's RetryInfo."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from routeware.classify.codes import details_of
+from routeware.classify.reading import View, as_text, attempt_read, entry, is_mapping, is_sequence
+
+__all__ = ["retry_after_ms"]
+
+_NUMBER = re.compile(r"\s*([+-]?\d{1,16}(?:\.\d{0,16})?)\s*s?\s*", re.ASCII)
+_MOST_HEADERS = 256
+
+
+def retry_after_ms(error: View) -> float | None:
+    """How long the provider asked to be left alone, in milliseconds; ``None`` where it did not say. Never negative."""
+    for headers in _headers_of(error):
+        found = _from_headers(headers)
+        if found is not None:
+            return found
+    found = _scaled(error.get("retry_after_ms"), 1)
+    if found is None:
+        found = _scaled(error.get("retry_after"), 1_000)
+    return _from_details(error) if found is None else found
+
+
+def _headers_of(error: View) -> Iterator[object]:
+    yield error.get("headers")
+    for name in ("response", "raw_response"):
+        response = error.get(name)
+        if is_mapping(response):
+            yield entry(response, "ResponseMetadata", "HTTPHeaders")
+        elif response is not None:
+            yield View(response).get("headers")
+
+
+def _from_headers(headers: object) -> float | None:
+    if headers is None:
+        return None
+    found = _scaled(_header(headers, "retry-after-ms"), 1)
+    if found is not None:
+        return found
+    value = _header(headers, "retry-after")
+    if value is None:
+        return None
+    found = _scaled(value, 1_000)
+    return _until(value, headers) if found is None else found
+
+
+def _until(value: object, headers: object) -> float | None:
+    """From a date to a duration, by the provider's own clock where it says what that shows."""
+    then = _seconds_of_date(value)
+    if then is None:
+        return None
+    now = _seconds_of_date(_header(headers, "date"))
+    return max(0.0, then - (time.time() if now is None else now)) * 1_000
+
+
+def _seconds_of_date(value: object) -> float | None:
+    text = as_text(value)
+    try:
+        return None if text is None else parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError, IndexError):
+        return None
+
+
+def _from_details(error: View) -> float | None:
+    for detail in details_of(error):
+        found = _scaled(entry(detail, "retryDelay"), 1_000)
+        if found is not None:
+            return found
+    return None
+
+
+def _scaled(value: object, factor: int) -> float | None:
+    """A number, or the text of one, as milliseconds."""
+    if value is None:
+        return None
+    kind = type(value)
+    if kind is not bool and issubclass(kind, int | float):
+        number = attempt_read(_to_float, value)
+    else:
+        found = _NUMBER.fullmatch(as_text(value) or "")
+        number = float(found[1]) if found else None
+    if not isinstance(number, float) or not math.isfinite(number * factor):
+        return None
+    return max(0.0, number * factor)
+
+
+def _to_float(value: Any) -> float:
+    return float(value)
+
+
+def _header(headers: object, name: str) -> object:
+    """One header, whatever holds them: mappings with or without regard to case, or pairs, also of bytes."""
+    if is_mapping(headers):
+        for key in (name, name.title()):
+            found = entry(headers, key)
+            if found is not None:
+                return _decoded(found)
+        if type(headers) is not dict:
+            return None
+        return _in_pairs(list(headers.items()), name)
+    pairs = headers if is_sequence(headers) else attempt_read(_items_of, headers)
+    return _in_pairs(pairs, name)
+
+
+def _items_of(headers: Any) -> object:
+    return list(type(headers).items(headers))
+
+
+def _in_pairs(pairs: object, name: str) -> object:
+    if not is_sequence(pairs):
+        return None
+    for pair in pairs[:_MOST_HEADERS]:
+        if is_sequence(pair) and len(pair) == 2:
+            key = as_text(_decoded(pair[0]))
+            if key is not None and key.lower() == name:
+                return _decoded(pair[1])
+    return None
+
+
+def _decoded(value: object) -> object:
+    return value.decode("latin-1") if type(value) is bytes else value
