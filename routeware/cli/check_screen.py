@@ -18,7 +18,7 @@ __all__ = ["show"]
 def show(policy: RoutingPolicy, file: str) -> None:
     """Print what ``policy``, which came from ``file``, comes to."""
     out = console()
-    out.print(Text(f"{file} is valid: {policy.label}", style="bold"))
+    out.print(Text(f"{file} is valid: {policy.label}", style="bold"), soft_wrap=True)
     out.print()
     out.print(_links(policy))
     out.print()

@@ -41,8 +41,8 @@ def demo(
 ) -> None:
     """Compare bare and routed calls over real sockets.
 
-    The same requests are sent twice to providers on loopback: bare to the first, and routed. The providers answer, refuse and hang up as recorded ones did, ten times as fast. All times that are shown are the
-    providers' own.
+    The same requests are sent twice to providers on loopback: bare to the first, and routed along all of them. They
+    answer, refuse and hang up as recorded ones did, ten times as fast; all times that are shown are their own.
     """
     from routeware.cli import demo_screen, screen
     from routeware.demo.errors import DemoError

@@ -1,0 +1,316 @@
+"""The command line as people and scripts meet it: what it says, where it says it, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from routeware.cli.advice import attempt_timeouts, findings
+from routeware.cli.app import app
+from routeware.policy import RoutingPolicy
+
+GOOD = """
+label = "shop"
+chain = [
+    { provider = "a", model = "x", timeout_ms = 800, max_output_tokens = 100, price = { output_usd_per_mtok = 10 } },
+    { provider = "b", model = "y", max_output_tokens = 100, price = { output_usd_per_mtok = 20, request_usd = 0.001 } },
+]
+[failover]
+on_status = [429, 503]
+on_error_kinds = ["default"]
+[latency]
+race_after_ms = 250
+deadline_ms = 5_000
+[budget]
+per_call_usd = 0.05
+session_usd = 2
+on_exceed = "skip"
+"""
+
+PRICED = {"price": {"output_usd_per_mtok": 10}, "max_output_tokens": 100}
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """A policy without fault, in a file."""
+    file = tmp_path / "policy.toml"
+    file.write_text(GOOD)
+    return file
+
+
+def routeware(*arguments: object) -> Result:
+    """The command, run in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def policy(*links: dict[str, Any], **settings: Any) -> RoutingPolicy:
+    """A policy of these links (two plain ones by default), each ``a:x`` but for what it says."""
+    chain = links or ({"provider": "a", "model": "x"}, {"provider": "b", "model": "y"})
+    return RoutingPolicy.from_dict({"chain": [{"provider": "a", "model": "x", **link} for link in chain], **settings})
+
+
+def test_check_shows_what_a_policy_comes_to(good: Path) -> None:
+    """Whoever deploys it sees the links, what bounds them, and the rules in words."""
+    result = routeware("check", good)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{good} is valid: shop\n")
+    for words in ("a:x", "800 ms", "5,000 ms", "$10", "$20 + $0.001/req", "100 tok", "status 429, 503", "skip"):
+        assert words in result.stdout
+    assert "the next link joins after 250 ms, 2 in flight at most" in result.stdout
+    assert "$0.05 a call, $2 a session, which has to be open; over it: skip" in result.stdout
+    assert "No warnings." in result.stdout
+
+
+def test_check_fits_eighty_columns_and_has_no_colours_in_a_pipe(good: Path) -> None:
+    """Logs and pull requests are where its output ends up."""
+    result = routeware("check", good)
+
+    lines = result.stdout.splitlines()
+    # The path is pytest's own, and long.
+    assert all(len(line.rstrip()) <= 80 for line in lines if str(good.parent) not in line)
+    assert "\x1b" not in result.stdout
+
+
+def test_check_says_the_same_to_a_script(good: Path) -> None:
+    """``--json`` gives the links, their real time-outs, the policy and the warnings, and nothing else."""
+    told = json.loads(routeware("check", good, "--json").stdout)
+
+    assert told["valid"] is True
+    assert told["label"] == "shop"
+    assert told["max_attempts"] == 2
+    assert [(link["label"], link["timeout_ms"]) for link in told["links"]] == [("a:x", 800.0), ("b:y", 5000.0)]
+    assert RoutingPolicy.from_dict(told["policy"]) == RoutingPolicy.from_toml(good)
+    assert told["warnings"] == []
+
+
+def test_check_reads_a_table_of_a_larger_file(tmp_path: Path) -> None:
+    """Policies live in pyproject.toml, too."""
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[tool.shop.routing]\nchain = ["a:x", "b:y"]\n')
+
+    assert routeware("check", file, "--table", "tool.shop.routing").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("chain = []", "chain: must be a list of at least one link", id="no links"),
+        pytest.param('chain = ["a:x"]\nlabl = "shop"', "did you mean 'label'?", id="misspelt"),
+        pytest.param("chain = [", "not TOML", id="not TOML"),
+    ],
+)
+def test_a_policy_that_is_not_valid_exits_with_1_and_one_line(tmp_path: Path, text: str, words: str) -> None:
+    """A deployment stops there, and its log says why."""
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+
+    result = routeware("check", file)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_policy_that_is_not_valid_is_told_to_scripts_on_standard_output(tmp_path: Path) -> None:
+    """The exit code stays, and the key is a field of its own."""
+    file = tmp_path / "policy.toml"
+    file.write_text('chain = ["a:x"]\n[latency]\nrace_after_ms = -1\n')
+
+    result = routeware("check", file, "--json")
+
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (told["valid"], told["key"]) == (False, "latency.race_after_ms")
+    assert "-1" in told["error"]
+
+
+def test_a_file_that_is_not_there_exits_with_2() -> None:
+    """That is no statement about a policy."""
+    result = routeware("check", "/no/such/policy.toml")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("routeware: cannot read /no/such/policy.toml")
+    assert result.stderr.count("\n") == 1
+
+
+def test_warnings_are_shown_and_do_not_change_the_exit_code(tmp_path: Path) -> None:
+    """They are for people: a valid policy is valid."""
+    file = tmp_path / "policy.toml"
+    file.write_text('chain = ["a:x", "b:y"]\n[failover]\non_status = [429]\n')
+
+    result = routeware("check", file)
+
+    assert result.exit_code == 0
+    assert 'warning failover.on_status: these rules replace the default ones; add the kind "default"' in " ".join(
+        result.stdout.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("suspect", "key", "words"),
+    [
+        pytest.param(policy(failover={"on_status": [429]}), "failover.on_status", '"default"', id="status, no default"),
+        pytest.param(
+            policy(failover={"on_error_kinds": ["auth"]}),
+            "failover.on_error_kinds",
+            '"default"',
+            id="kinds, no default",
+        ),
+        pytest.param(policy(failover={"on_error_kinds": []}), "failover.on_error_kinds", '"default"', id="no kinds"),
+        pytest.param(policy(failover={"on_error_kinds": "any"}), "failover.on_error_kinds", "paid", id="any"),
+        pytest.param(
+            policy(failover={"on_status": [400], "on_error_kinds": "default"}),
+            "failover.on_status",
+            "400",
+            id="own fault",
+        ),
+        pytest.param(policy(failover={"max_attempts": 1}), "failover.max_attempts", "never tried", id="unreached"),
+        pytest.param(
+            policy(failover={"max_attempts": 1}, budget={"on_exceed": "skip"}),
+            "failover.max_attempts",
+            "unless earlier ones are skipped",
+            id="reached after skips",
+        ),
+        pytest.param(policy(failover={"max_attempts": 3}), "failover.max_attempts", "at most once", id="too many"),
+        pytest.param(policy({}, latency={"race_after_ms": 5}), "chain", "one link", id="race alone"),
+        pytest.param(policy({}, {}), "chain", "without a pause", id="twice"),
+        pytest.param(policy({"label": "l"}, {"label": "l", "model": "y"}), "chain", "called 'l'", id="one label"),
+        pytest.param(
+            policy(latency={"race_after_ms": 50}, failover={"on_timeout_ms": 50}),
+            "latency.race_after_ms",
+            "a:x is never raced: its time-out of 50 ms comes first",
+            id="race at the time-out",
+        ),
+        pytest.param(
+            policy(latency={"race_after_ms": 130_000}), "latency.race_after_ms", "120,000 ms", id="race after 120 s"
+        ),
+        pytest.param(
+            policy(latency={"race_after_ms": 60, "deadline_ms": 50}),
+            "latency.race_after_ms",
+            "no race ever starts",
+            id="race after the deadline",
+        ),
+        pytest.param(policy(latency={"race_after_ms": 0}), "latency.race_after_ms", "2 links at once", id="race at 0"),
+        pytest.param(
+            policy(latency={"race_after_ms": 5, "race_width": 3}),
+            "latency.race_width",
+            "never in flight",
+            id="too wide",
+        ),
+        pytest.param(policy(latency={"race_width": 3}), "latency.race_width", "nothing races", id="width alone"),
+        pytest.param(policy(latency={"max_extra": 0.1}), "latency.max_extra", "target_p95_ms", id="extra alone"),
+        pytest.param(policy(latency={"explore": 0.1}), "latency.explore", "target_p95_ms", id="explore alone"),
+        pytest.param(
+            policy(latency={"swap_in_outage": True}), "latency.swap_in_outage", "target_p95_ms", id="swap alone"
+        ),
+        pytest.param(policy(latency={"deadline_ms": 9_000}), "latency.deadline_ms", "a:x hangs", id="no time left"),
+        pytest.param(policy(budget={"per_call_usd": 1}), "chain[].price", "each of a:x and b:y", id="no price"),
+        pytest.param(
+            policy(budget={"per_call_usd": 1, "allow_unpriced": True}), "chain[].price", "as nothing", id="unpriced"
+        ),
+        pytest.param(
+            policy(budget={"session_usd": 1}), "chain[].max_output_tokens", "1,024 tokens", id="no output limit"
+        ),
+        pytest.param(
+            policy(PRICED, budget={"per_call_usd": 0.0009}), "budget.per_call_usd", "projected at $0.001", id="tiny cap"
+        ),
+        pytest.param(policy(budget={"on_exceed": "warn"}), "budget.on_exceed", "there is none", id="warn of nothing"),
+        pytest.param(policy(observe={"error_messages": True}), "observe.error_messages", "keys", id="error texts"),
+    ],
+)
+def test_what_may_surprise_is_warned_of(suspect: RoutingPolicy, key: str, words: str) -> None:
+    """Each is valid, and each does otherwise than it looks."""
+    found = [finding.text for finding in findings(suspect) if finding.key == key]
+
+    assert any(words in text for text in found), findings(suspect)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        pytest.param(policy(), id="a chain"),
+        pytest.param(policy({}), id="one link"),
+        pytest.param(policy(failover={"on_error_kinds": "default, auth"}), id="default and more"),
+        pytest.param(policy(latency={"race_after_ms": 50, "race_width": 2}), id="a race"),
+        pytest.param(policy(failover={"on_timeout_ms": 50}, latency={"deadline_ms": 99}), id="a deadline with room"),
+        pytest.param(policy(latency={"deadline_ms": 130_000}), id="a deadline over 120 s"),
+        pytest.param(
+            policy(PRICED, {**PRICED, "model": "y"}, budget={"per_call_usd": 0.001}), id="a cap that just fits"
+        ),
+        pytest.param(policy({"price": {"request_usd": 1}}, budget={"session_usd": 5}), id="priced by request"),
+        pytest.param(policy(latency={"race_after_ms": 5, "target_p95_ms": 9, "max_extra": 0.1}), id="a target"),
+    ],
+)
+def test_an_ordinary_policy_is_not_warned_of(plain: RoutingPolicy) -> None:
+    """A warning that cries wolf is turned off."""
+    assert findings(plain) == []
+
+
+def test_time_outs_are_those_that_attempts_will_have() -> None:
+    """120 s while another may follow, none on the last; the link's own before the rule's; never past the deadline."""
+    three = ({}, {"model": "y"}, {"model": "z"})
+
+    assert attempt_timeouts(policy(*three)) == [120_000.0, 120_000.0, None]
+    assert attempt_timeouts(policy(*three, failover={"max_attempts": 2})) == [120_000.0, None, None]
+    assert attempt_timeouts(policy({"timeout_ms": 5}, {}, failover={"on_timeout_ms": 9})) == [5.0, 9.0]
+    assert attempt_timeouts(policy(*three, latency={"deadline_ms": 70})) == [70.0, 70.0, 70.0]
+
+
+@pytest.mark.parametrize("command", ["demo", "check"])
+def test_help_says_what_exit_codes_mean(command: str) -> None:
+    """A script's author looks there first."""
+    result = routeware(command, "--help")
+
+    assert result.exit_code == 0
+    assert "Exit codes: 0" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_without_arguments_it_says_what_it_can_do() -> None:
+    """Every command has a line that is not cut off."""
+    result = routeware()
+
+    assert result.exit_code == 2
+    assert "Check a policy: is it valid, and what does it do?" in result.output
+    assert "Compare bare and routed calls over real sockets." in result.output
+
+
+def test_it_tells_its_version() -> None:
+    """A bug report begins with it."""
+    result = routeware("--version")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("routeware")
+
+
+@pytest.mark.parametrize(
+    ("library", "extra", "arguments"),
+    [("typer", "demo", "--help"), ("rich", "demo", "check x.toml"), ("aiohttp", "demo", "demo")],
+)
+def test_a_missing_extra_is_named_by_the_command_that_installs_it(library: str, extra: str, arguments: str) -> None:
+    """One line and exit code 2, where a traceback would end in the name of somebody else's package."""
+    script = f"import sys; sys.modules[{library!r}] = None; sys.argv = ['routeware', *{arguments.split()!r}]\n"
+    script += "from routeware.cli import main; main()"
+
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == f"routeware: {library} is not installed; pip install 'routeware[{extra}]'\n"
+
+
+def test_a_module_of_its_own_that_is_missing_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No extra brings it, so it is not hidden behind advice."""
+    from routeware import cli
+
+    monkeypatch.setitem(sys.modules, "routeware.cli.app", None)
+
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
