@@ -1,0 +1,7 @@
+"""More worlds when asked for: ``pytest tests/schedules --hypothesis-profile=thorough``."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("thorough", max_examples=5000, deadline=None, print_blob=True)
