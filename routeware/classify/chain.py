@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["arguments_of", "cause_of", "hops", "leaves_of"]
+__all__ = ["arguments_of", "cause_of", "errno_of", "hops", "leaves_of"]
 
 _MOST = 128
 
@@ -13,6 +13,7 @@ _CAUSE = vars(BaseException)["__cause__"].__get__
 _CONTEXT = vars(BaseException)["__context__"].__get__
 _SUPPRESSED = vars(BaseException)["__suppress_context__"].__get__
 _ARGUMENTS = vars(BaseException)["args"].__get__
+_ERRNO = vars(OSError)["errno"].__get__
 _LEAVES = vars(BaseExceptionGroup)["exceptions"].__get__
 
 
@@ -34,6 +35,12 @@ def cause_of(error: BaseException) -> BaseException | None:
 def arguments_of(error: BaseException) -> tuple[object, ...]:
     """What it was made with."""
     found: tuple[object, ...] = _ARGUMENTS(error)
+    return found
+
+
+def errno_of(error: BaseException) -> object:
+    """The operating system's number of an ``OSError``; ``None`` for other errors."""
+    found: object = _ERRNO(error) if issubclass(type(error), OSError) else None
     return found
 
 

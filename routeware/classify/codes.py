@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 
 import attrs
@@ -19,7 +18,7 @@ from routeware.classify.reading import View, as_text, entry, is_mapping, is_sequ
 from routeware.classify.statuses import category_of_status
 from routeware.errors import ErrorCategory
 
-__all__ = ["Code", "codes_of", "details_of", "meaning_of"]
+__all__ = ["Code", "details_of", "meaning_of", "telling_code"]
 
 _SPECIFIC: dict[ErrorCategory, str] = {
     ErrorCategory.RATE_LIMIT: """
@@ -37,11 +36,12 @@ _SPECIFIC: dict[ErrorCategory, str] = {
         overloaded engineoverloaded modeloverloaded serveroverloaded unavailable serviceunavailable modelnotready
         nocapacity capacityexceeded""",
     ErrorCategory.TIMEOUT: "timeout requesttimeout modeltimeout gatewaytimeout deadlineexceeded",
-    ErrorCategory.SERVER_ERROR: "modelerror modelstream",
+    ErrorCategory.SERVER_ERROR: "modelerror modelstreamerror",
     ErrorCategory.AUTH: """
         authentication unauthenticated unauthorized unauthorised permission permissiondenied accessdenied forbidden
         invalidapikey incorrectapikey apikeyinvalid invalidtoken expiredtoken tokenexpired unrecognizedclient
-        invalidsignature signaturedoesnotmatch invalidclienttokenid missingauthenticationtoken incompletesignature accountdeactivated""",
+        invalidsignature signaturedoesnotmatch invalidclienttokenid missingauthenticationtoken incompletesignature
+        accountdeactivated""",
     ErrorCategory.NOT_FOUND: "notfound modelnotfound resourcenotfound deploymentnotfound",
     ErrorCategory.CONTEXT_LENGTH: """
         contextlengthexceeded contextwindowexceeded modelcontextwindowexceeded requesttoolarge requestentitytoolarge
@@ -74,6 +74,8 @@ _PRINTABLE = re.compile(r"(?=.{1,64}\Z)(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{2,63}", re.ASCII)
 _ENDING = re.compile(r"(?:error|exception|fault)\Z")
 _LONGEST_BODY = 65_536
+_LONGEST_CODE = 64
+_MOST_DETAILS = 16
 
 
 @attrs.frozen
@@ -90,24 +92,34 @@ def meaning_of(word: str) -> tuple[ErrorCategory | None, bool]:
     """What a code (or a class name) means, and whether that is more than a status says."""
     if word.isdecimal() and len(word) == 3:
         return category_of_status(int(word)), False
-    key = word.lower().replace("_", "").replace("-", "").replace(" ", "")
+    key = word.lower().replace("_", "").replace("-", "")
     found = _MEANINGS.get(key) or _MEANINGS.get(_ENDING.sub("", key))
     return found if found is not None else (None, False)
 
 
-def codes_of(error: View, *, known_only: bool = False) -> Iterator[Code]:
-    """The codes of an error, the most telling place first.
+def telling_code(error: View, *, known_only: bool = False) -> Code | None:
+    """The code that says most: one that settles the matter, else one that means something, else the first.
 
     Args:
         error: where to look.
         known_only: pass over words that mean nothing here, and ``type``: the error is of a family whose attributes may
             say something else.
     """
-    for word in _attribute_words(error, with_type=not known_only):
-        if (found := as_text(word)) is not None and len(found) <= 64:
-            code = _code(found)
-            if code.category is not None or (code.text is not None and not known_only):
-                yield code
+    best: Code | None = None
+    for word in _words_of(error, with_type=not known_only):
+        code = None if word is None else _code_of(word)
+        if code is None or (code.category is None and (known_only or code.text is None)):
+            continue
+        if code.specific:
+            return code
+        if best is None or (best.category is None and code.category is not None):
+            best = code
+    return best
+
+
+def _code_of(word: object) -> Code | None:
+    text = as_text(word)
+    return None if text is None or len(text) > _LONGEST_CODE else _code(text)
 
 
 @lru_cache(maxsize=512)
@@ -116,18 +128,20 @@ def _code(word: str) -> Code:
     return Code(word if category is not None or _PRINTABLE.match(word) else None, category, specific)
 
 
-def _attribute_words(error: View, *, with_type: bool) -> Iterator[object]:
-    yield error.get("error_code")
-    yield error.get("code")
-    yield _grpc_status(error.get("status"))
-    if (response := error.get("response")) is not None:
-        yield entry(response, "Error", "Code")
-    if (body := _body_of(error)) is not None:
-        yield from _body_words(body)
-    for detail in details_of(error):
-        yield entry(detail, "reason")
+def _words_of(error: View, *, with_type: bool) -> list[object]:
+    """Everything that stands where codes stand, the most telling place first."""
+    get = error.get
+    words = [get("error_code"), get("code")]
+    if (status := get("status")) is not None:
+        words.append(_grpc_status(status))
+    if (response := get("response")) is not None:
+        words.append(entry(response, "Error", "Code"))
+    if (body := get("body")) is not None:
+        words.extend(_body_words(_decoded(body)))
+    words.extend(entry(detail, "reason") for detail in details_of(error))
     if with_type:
-        yield error.get("type")
+        words.append(get("type"))
+    return words
 
 
 def _grpc_status(status: object) -> str | None:
@@ -137,10 +151,9 @@ def _grpc_status(status: object) -> str | None:
     return word
 
 
-def _body_of(error: View) -> object:
-    """The decoded error body. Some SDKs keep its text only, and it is read as JSON then."""
-    body = error.get("body")
-    text = None if body is None else as_text(body)
+def _decoded(body: object) -> object:
+    """The error body. Some SDKs keep its text only, and it is read as JSON then."""
+    text = as_text(body)
     if text is None or len(text) > _LONGEST_BODY:
         return body
     try:
@@ -149,20 +162,23 @@ def _body_of(error: View) -> object:
         return None
 
 
-def _body_words(body: object) -> Iterator[object]:
+def _body_words(body: object) -> list[object]:
     inner = entry(body, "error")
     outer = inner if is_mapping(inner) else body
-    yield entry(outer, "details", "error_code")
-    yield entry(outer, "code")
-    yield entry(outer, "innererror", "code")
-    yield entry(outer, "type")
+    return [
+        entry(outer, "details", "error_code"),
+        entry(outer, "code"),
+        entry(outer, "innererror", "code"),
+        entry(outer, "type"),
+    ]
 
 
-def details_of(error: View) -> Iterator[object]:
+def details_of(error: View) -> list[object]:
     """The error details of Google's APIs (``google.rpc``), wherever the error carries them."""
+    details: list[object] = []
     for source in (error.get("details"), error.get("body")):
-        if source is None:
-            continue
-        for found in (source, entry(source, "details"), entry(source, "error", "details")):
-            if is_sequence(found):
-                yield from found[:16]
+        if source is not None:
+            for found in (source, entry(source, "details"), entry(source, "error", "details")):
+                if is_sequence(found):
+                    details.extend(found[:_MOST_DETAILS])
+    return details

@@ -33,7 +33,7 @@ class Cost(Enum):
 class Meaning:
     """What a class says about its errors."""
 
-    category: ErrorCategory
+    category: ErrorCategory | None
     cost: Cost = Cost.POSSIBLE_BY_ITSELF
 
 
@@ -110,6 +110,9 @@ _NAMES: dict[str, Meaning] = {
             """ValidationError JSONDecodeError ContentTypeError LengthFinishReasonError APIResponseValidationError
             ResponseValidationError UnknownApiResponseError ResponseParserError OutputParserException DecodeError""",
         ),
+        # Earlier steps of the same call were answered and billed; what broke it off is its cause.
+        (Meaning(None, Cost.POSSIBLE), "ContinuationInterruptedError"),
+        (Meaning(ErrorCategory.BUDGET_EXCEEDED, Cost.NONE), "BudgetExceededError"),
         (Meaning(ErrorCategory.CONTENT_POLICY), "ContentFilterFinishReasonError"),
         (
             _UNSENT,

@@ -8,11 +8,11 @@ instance's own attributes come first, then what its class defines under a few kn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType, MemberDescriptorType
 from typing import Any, TypeGuard, TypeVar
 
-__all__ = ["View", "as_int", "as_text", "attempt_read", "entry", "is_mapping", "is_sequence", "remembered"]
+__all__ = ["View", "as_int", "as_text", "attempt", "entry", "is_mapping", "is_sequence", "remembered"]
 
 T = TypeVar("T")
 
@@ -33,13 +33,14 @@ _NAMES = (
     "retry_after",
     "retry_after_ms",
     "message",
-    "errno",
-    "reason",
 )
 
 
 def remembered(make: Callable[[type], T]) -> Callable[[type], T]:
-    """``make``, asked once per type: most errors are of few types. Bounded, for some libraries make types as they go."""
+    """``make``, asked once per type: most errors are of few types.
+
+    Bounded, because some libraries make types as they go.
+    """
     known: dict[type, T] = {}
 
     def of(kind: type) -> T:
@@ -54,34 +55,28 @@ def remembered(make: Callable[[type], T]) -> Callable[[type], T]:
 
 
 class View:
-    """The attributes of one object: its own ones first, then those of its class."""
+    """The attributes of one object: its own ones first, then those of its class.
 
-    __slots__ = ("_object", "_own", "_readers")
+    Attributes:
+        own: the instance's own ``__dict__``; empty where it has none that can be read.
+        get: gives the value of one of the known names; ``None`` where there is none, or reading it failed.
+    """
+
+    __slots__ = ("get", "own")
 
     def __init__(self, of: object) -> None:
-        self._object = of
-        self._own = _own_attributes(of)
-        self._readers = _readers_of(type(of))
-
-    def get(self, name: str) -> object:
-        """The value of one of the known names; ``None`` where there is none, or reading it failed."""
-        if name in self._own:
-            return self._own[name]
-        reader = self._readers.get(name)
-        return None if reader is None else attempt_read(reader, self._object)
-
-    def own(self, name: str) -> object:
-        """The value in the instance's own ``__dict__``; ``None`` without one."""
-        return self._own.get(name)
+        self.own = _own_attributes(of)
+        readers = _readers_of(type(of))
+        self.get: Callable[[str], object] = partial(_get, of, self.own, readers) if readers else self.own.get
 
 
-def attempt_read(reader: Reader, of: object) -> object:
-    """What ``reader`` gives; ``None`` where it raises anything but the two that must pass."""
+def attempt(reader: Reader, of: object) -> object:
+    """What ``reader`` gives; ``None`` where it raises, whatever that is: what a property says is only evidence."""
     try:
         return reader(of)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:  # noqa: BLE001  a property may raise what it likes, and what it says is only evidence
+    except BaseException:  # noqa: BLE001  a foreign property may raise anything, also what is no Exception
         return None
 
 
@@ -97,7 +92,7 @@ def as_text(value: object) -> str | None:
 
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
     """Whether it is a mapping by its class, not merely by its own account."""
-    return issubclass(type(value), Mapping)
+    return type(value) is dict or _is_mapping_type(type(value))
 
 
 def is_sequence(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
@@ -110,23 +105,32 @@ def entry(value: object, *path: str) -> object:
     for key in path:
         if not is_mapping(value):
             return None
-        value = attempt_read(_item_reader(key), value)
+        value = value.get(key) if type(value) is dict else attempt(partial(_get_item, key), value)
     return value
 
 
-def _item_reader(key: str) -> Reader:
-    def read(of: Any) -> object:
-        return of[key]
+def _get_item(key: str, of: Any) -> object:
+    return of.get(key)
 
-    return read
+
+def _get(of: object, own: Mapping[str, object], readers: Mapping[str, Reader], name: str) -> object:
+    if name in own:
+        return own[name]
+    reader = readers.get(name)
+    return None if reader is None else attempt(reader, of)
 
 
 def _is_a(value: object, kind: type[int | str]) -> TypeGuard[Any]:
     return issubclass(type(value), kind)
 
 
-def _own_attributes(of: object) -> Mapping[str, object]:
-    found = attempt_read(_read_dict, of)
+@remembered
+def _is_mapping_type(kind: type) -> bool:
+    return issubclass(kind, Mapping)
+
+
+def _own_attributes(of: object) -> dict[str, object]:
+    found = attempt(_read_dict, of)
     return found if type(found) is dict else {}
 
 
@@ -153,7 +157,11 @@ def _reader_of(attribute: object) -> Reader | None:
         return None if _is_deprecated(attribute.func) else attribute.__get__
     if isinstance(attribute, MemberDescriptorType):
         return attribute.__get__
-    return None if hasattr(type(attribute), "__get__") else lambda _: attribute
+    return None if hasattr(type(attribute), "__get__") else partial(_constant, attribute)
+
+
+def _constant(value: object, _of: object) -> object:
+    return value
 
 
 def _is_deprecated(function: Any) -> bool:

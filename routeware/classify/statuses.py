@@ -40,7 +40,7 @@ def status_of(error: View) -> int | None:
         found = _of_response(error.get("response"))
     if found is None:
         found = _of_response(error.get("raw_response"))
-    return _as_status(error.own("code")) if found is None else found
+    return _as_status(error.own.get("code")) if found is None else found
 
 
 def _of_object(view: View) -> int | None:

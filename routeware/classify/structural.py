@@ -8,12 +8,10 @@ that means something decides the category. What was spent is a second question w
 from __future__ import annotations
 
 import errno
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-import attrs
-
-from routeware.classify.chain import arguments_of, cause_of, hops, leaves_of
-from routeware.classify.codes import Code, codes_of
+from routeware.classify.chain import arguments_of, cause_of, errno_of, hops, leaves_of
+from routeware.classify.codes import telling_code
 from routeware.classify.names import UNREACHED, Cost, Kind, Meaning, kind_of
 from routeware.classify.reading import View, as_int, as_text
 from routeware.classify.snapshot import ErrorSnapshot, describe, text_of
@@ -36,8 +34,7 @@ _SETTLED = (Cost.NONE, Cost.POSSIBLE)
 _FREE = (Cost.NONE, Cost.NONE_BY_ITSELF)
 
 
-@attrs.frozen
-class Finding:
+class Finding(NamedTuple):
     """What one error, or a chain of them, says."""
 
     category: ErrorCategory | None = None
@@ -45,6 +42,9 @@ class Finding:
     code: str | None = None
     retry_after_ms: float | None = None
     cost: Cost | None = None
+
+
+_NOTHING = Finding()
 
 
 def classify(error: BaseException, *, with_text: bool = False) -> ErrorSnapshot:
@@ -69,10 +69,11 @@ def classify(error: BaseException, *, with_text: bool = False) -> ErrorSnapshot:
 
 def _judge(error: BaseException, seen: set[int]) -> Finding:
     """The chain's verdict: what the first telling error means, and what the most knowing one says about money."""
-    verdict = Finding()
+    verdict = _NOTHING
     for hop in hops(error, seen):
         leaves = leaves_of(hop)
-        verdict = _merged(verdict, _look(hop) if leaves is None else _look_into(leaves, seen))
+        found = _look(hop) if leaves is None else _look_into(leaves, seen)
+        verdict = found if verdict is _NOTHING else _merged(verdict, found)
         if verdict.category is not None and verdict.cost in _SETTLED:
             return verdict
     return _by_text(error, verdict) if verdict.category is None else verdict
@@ -80,14 +81,12 @@ def _judge(error: BaseException, seen: set[int]) -> Finding:
 
 def _merged(verdict: Finding, found: Finding) -> Finding:
     """What is known with one more error of the chain, further in."""
-    if verdict.category is None and verdict.cost is None and verdict.code is None:
-        return found
     cost = verdict.cost if verdict.cost in _SETTLED or found.cost is None else found.cost
     if verdict.category is not None:
-        return attrs.evolve(verdict, cost=cost)
+        return verdict._replace(cost=cost)
     if found.category is not None:
-        return attrs.evolve(found, cost=cost, retry_after_ms=_first(verdict.retry_after_ms, found.retry_after_ms))
-    return attrs.evolve(verdict, cost=cost, status=_first(verdict.status, found.status))
+        return found._replace(cost=cost, retry_after_ms=_first(verdict.retry_after_ms, found.retry_after_ms))
+    return verdict._replace(cost=cost, status=_first(verdict.status, found.status))
 
 
 def _look_into(leaves: tuple[BaseException, ...], seen: set[int]) -> Finding:
@@ -122,7 +121,7 @@ def _look(error: BaseException) -> Finding:
 
 def _answered(error: BaseException, view: View, status: int, by_status: ErrorCategory) -> Finding:
     """The provider answered with an error: its status, unless a code or, where there is none, a phrase says more."""
-    code = _telling(view)
+    code = telling_code(view)
     if code is not None and code.specific and code.category is not None:
         category = code.category
     else:
@@ -135,33 +134,24 @@ def _unanswered(error: BaseException, view: View, kind: Kind, status: int | None
     meaning = (_of_system(error, view, kind.meaning) if kind.system else None) or kind.meaning
     # What was being parsed is an answer: a ``type`` in it is the answer's, and so is a status below 400.
     parsing = meaning is not None and meaning.category is ErrorCategory.SCHEMA_VALIDATION
-    code = None if parsing else _telling(view, known_only=kind.own_words or status is not None)
+    code = None if parsing else telling_code(view, known_only=kind.own_words or status is not None)
     if code is not None and (code.category is not None or meaning is None):
         return Finding(code.category, status, code.text, retry_after_ms(view), Cost.NONE_BY_ITSELF)
     if meaning is not None:
-        return Finding(meaning.category, status, None, retry_after_ms(view), meaning.cost)
+        return Finding(
+            meaning.category, status, None if code is None else code.text, retry_after_ms(view), meaning.cost
+        )
     stumbled = status is not None or (kind.stumble and cause_of(error) is None)
     return Finding(None, status, None, retry_after_ms(view), Cost.POSSIBLE if stumbled else None)
-
-
-def _telling(view: View, *, known_only: bool = False) -> Code | None:
-    """The code that says most: one that settles the matter, else one that means something, else the first."""
-    best: Code | None = None
-    for code in codes_of(view, known_only=known_only):
-        if code.specific:
-            return code
-        if best is None or (best.category is None and code.category is not None):
-            best = code
-    return best
 
 
 def _of_system(error: BaseException, view: View, meaning: Meaning | None) -> Meaning | None:
     """The operating system's own errors, where their class leaves the cost open: no way to the host, no TLS."""
     if meaning is not None and meaning.cost in _SETTLED:
         return None
-    reason = as_text(view.get("reason")) or ""
+    reason = as_text(view.own.get("reason")) or ""
     unreached = (
-        as_int(view.get("errno")) in _UNREACHABLE
+        as_int(errno_of(error)) in _UNREACHABLE
         or any(word in reason for word in _HANDSHAKE)
         or "Connect call failed" in words_of(view, arguments_of(error))
     )
@@ -176,7 +166,7 @@ def _by_text(error: BaseException, verdict: Finding) -> Finding:
         category = category_in_text(text, status)
         if category is not None:
             cost = Cost.NONE if status is not None and verdict.cost not in _SETTLED else verdict.cost
-            return attrs.evolve(verdict, category=category, status=_first(verdict.status, status), cost=cost)
+            return verdict._replace(category=category, status=_first(verdict.status, status), cost=cost)
     return verdict
 
 

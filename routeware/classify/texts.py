@@ -12,24 +12,24 @@ __all__ = ["LONGEST", "category_in_text", "refined_by_text", "status_in_text", "
 
 LONGEST = 2_048
 _STATUS = re.compile(
-    r"(?:\b(?:http(?:/\d(?:\.\d)?)?|status|status[ _]code|error code)[\s:=]{1,3}|^\W?)([45]\d\d)\b"
-    r"(?!\s*(?:ms|tokens)\b)",
-    re.IGNORECASE | re.ASCII,
+    r"(?i:\b(?:http(?:/\d(?:\.\d)?)?(?:[ _](?:error|status))?|status|error)(?:[ _]code)?[\s:=]{1,3})([45]\d\d)\b"
+    r"|^\W?([45]\d\d)(?=\s+[A-Z]|\s*$|[:,])",
+    re.ASCII,
 )
-_PHRASES: tuple[tuple[ErrorCategory, tuple[str, ...]], ...] = (
+_PHRASES = (
     (
         ErrorCategory.QUOTA,
-        ("credit balance", "insufficient_quota", "billing_hard_limit", "billing hard limit", "insufficient credits"),
+        re.compile(
+            r"credit balance|insufficient_quota|billing[_ ]hard[_ ]limit|insufficient (?:credits|balance)",
+            re.IGNORECASE,
+        ),
     ),
     (
         ErrorCategory.CONTEXT_LENGTH,
-        (
-            "context_length_exceeded",
-            "context length",
-            "context window",
-            "prompt is too long",
-            "input is too long",
-            "exceeds the maximum number of tokens",
+        re.compile(
+            r"context_length_exceeded|context (?:length|window)|(?:prompt|input) is too long"
+            r"|exceeds the maximum number of tokens",
+            re.IGNORECASE,
         ),
     ),
 )
@@ -38,7 +38,10 @@ _REFINED = {
     422: {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH},
     429: {ErrorCategory.QUOTA},
 }
-_LAST_PHRASES = (*_PHRASES, (ErrorCategory.RATE_LIMIT, ("rate limit", "too many requests")))
+_LAST_PHRASES = (
+    *_PHRASES,
+    (ErrorCategory.RATE_LIMIT, re.compile(r"rate[ -]limit|too many requests", re.IGNORECASE)),
+)
 
 
 def words_of(view: View, arguments: tuple[object, ...]) -> str:
@@ -57,7 +60,7 @@ def refined_by_text(status: int, view: View, arguments: tuple[object, ...]) -> E
 def status_in_text(text: str) -> int | None:
     """The error status in ``HTTP 429 ...``, ``Error code: 500`` or ``503 Service Unavailable``."""
     found = _STATUS.search(text)
-    return int(found[1]) if found else None
+    return int(found[1] or found[2]) if found else None
 
 
 def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
@@ -66,6 +69,5 @@ def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
     return category_of_status(status) if found is None and status is not None else found
 
 
-def _phrase(text: str, phrases: tuple[tuple[ErrorCategory, tuple[str, ...]], ...]) -> ErrorCategory | None:
-    lowered = text.lower()
-    return next((category for category, words in phrases if any(word in lowered for word in words)), None)
+def _phrase(text: str, phrases: tuple[tuple[ErrorCategory, re.Pattern[str]], ...]) -> ErrorCategory | None:
+    return next((category for category, pattern in phrases if pattern.search(text)), None)

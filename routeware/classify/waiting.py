@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from routeware.classify.codes import details_of
-from routeware.classify.reading import View, as_text, attempt_read, entry, is_mapping, is_sequence
+from routeware.classify.reading import View, as_text, attempt, entry, is_mapping, is_sequence
 
 __all__ = ["retry_after_ms"]
 
@@ -21,35 +20,35 @@ _MOST_HEADERS = 256
 def retry_after_ms(error: View) -> float | None:
     """How long the provider asked to be left alone, in milliseconds; ``None`` where it did not say. Never negative."""
     for headers in _headers_of(error):
-        found = _from_headers(headers)
+        found = None if headers is None else _from_headers(headers)
         if found is not None:
             return found
-    found = _scaled(error.get("retry_after_ms"), 1)
+    found = _milliseconds(error.get("retry_after_ms"), 1)
     if found is None:
-        found = _scaled(error.get("retry_after"), 1_000)
+        found = _milliseconds(error.get("retry_after"), 1_000)
     return _from_details(error) if found is None else found
 
 
-def _headers_of(error: View) -> Iterator[object]:
-    yield error.get("headers")
-    for name in ("response", "raw_response"):
-        response = error.get(name)
-        if is_mapping(response):
-            yield entry(response, "ResponseMetadata", "HTTPHeaders")
-        elif response is not None:
-            yield View(response).get("headers")
+def _headers_of(error: View) -> list[object]:
+    get = error.get
+    found = [get("headers")]
+    for response in (get("response"), get("raw_response")):
+        if response is not None:
+            mapping = is_mapping(response)
+            found.append(
+                entry(response, "ResponseMetadata", "HTTPHeaders") if mapping else View(response).get("headers")
+            )
+    return found
 
 
 def _from_headers(headers: object) -> float | None:
-    if headers is None:
-        return None
-    found = _scaled(_header(headers, "retry-after-ms"), 1)
+    found = _milliseconds(_header(headers, "retry-after-ms", "Retry-After-Ms"), 1)
     if found is not None:
         return found
-    value = _header(headers, "retry-after")
+    value = _header(headers, "retry-after", "Retry-After")
     if value is None:
         return None
-    found = _scaled(value, 1_000)
+    found = _milliseconds(value, 1_000)
     return _until(value, headers) if found is None else found
 
 
@@ -58,7 +57,7 @@ def _until(value: object, headers: object) -> float | None:
     then = _seconds_of_date(value)
     if then is None:
         return None
-    now = _seconds_of_date(_header(headers, "date"))
+    now = _seconds_of_date(_header(headers, "date", "Date"))
     return max(0.0, then - (time.time() if now is None else now)) * 1_000
 
 
@@ -72,19 +71,19 @@ def _seconds_of_date(value: object) -> float | None:
 
 def _from_details(error: View) -> float | None:
     for detail in details_of(error):
-        found = _scaled(entry(detail, "retryDelay"), 1_000)
+        found = _milliseconds(entry(detail, "retryDelay"), 1_000)
         if found is not None:
             return found
     return None
 
 
-def _scaled(value: object, factor: int) -> float | None:
+def _milliseconds(value: object, factor: int) -> float | None:
     """A number, or the text of one, as milliseconds."""
     if value is None:
         return None
     kind = type(value)
     if kind is not bool and issubclass(kind, int | float):
-        number = attempt_read(_to_float, value)
+        number = attempt(_to_float, value)
     else:
         found = _NUMBER.fullmatch(as_text(value) or "")
         number = float(found[1]) if found else None
@@ -97,18 +96,14 @@ def _to_float(value: Any) -> float:
     return float(value)
 
 
-def _header(headers: object, name: str) -> object:
+def _header(headers: object, name: str, title: str) -> object:
     """One header, whatever holds them: mappings with or without regard to case, or pairs, also of bytes."""
     if is_mapping(headers):
-        for key in (name, name.title()):
-            found = entry(headers, key)
-            if found is not None:
-                return _decoded(found)
-        if type(headers) is not dict:
-            return None
-        return _in_pairs(list(headers.items()), name)
-    pairs = headers if is_sequence(headers) else attempt_read(_items_of, headers)
-    return _in_pairs(pairs, name)
+        found = entry(headers, name)
+        found = entry(headers, title) if found is None else found
+        # Other mappings of headers are taken to disregard case by themselves.
+        return _in_pairs(list(headers.items()), name) if found is None and type(headers) is dict else _decoded(found)
+    return _in_pairs(headers if is_sequence(headers) else attempt(_items_of, headers), name)
 
 
 def _items_of(headers: Any) -> object:
