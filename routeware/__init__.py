@@ -1,1 +1,84 @@
 """Middleware for asyncio applications: failover, racing, budgets and traces for any async provider function."""
+
+from routeware.attempt import Attempt, current_attempt
+from routeware.budget import Ledger, MemoryLedger
+from routeware.classify import ErrorSnapshot
+from routeware.decorator import Routed, routed
+from routeware.errors import (
+    AttemptTimeoutError,
+    BudgetExceededError,
+    DeadlineExceededError,
+    ErrorCategory,
+    ExhaustedError,
+    LedgerUnavailableError,
+    NoSessionError,
+    PolicyError,
+    ProviderCancelledError,
+    ResultRejectedError,
+    RoutewareError,
+    SessionClosedError,
+)
+from routeware.money import Price, Tariff, Usage
+from routeware.policy import (
+    BudgetRules,
+    FailoverRules,
+    LatencyRules,
+    Link,
+    ObserveRules,
+    OnExceed,
+    RoutingPolicy,
+)
+from routeware.pricing import PriceBook
+from routeware.records import (
+    AttemptRecord,
+    AttemptStatus,
+    AttemptTrigger,
+    CallRecord,
+    Outcome,
+    RoutingDecision,
+    record_of,
+)
+from routeware.sessions import Session, current_session, session
+
+__all__ = [
+    "Attempt",
+    "AttemptRecord",
+    "AttemptStatus",
+    "AttemptTimeoutError",
+    "AttemptTrigger",
+    "BudgetExceededError",
+    "BudgetRules",
+    "CallRecord",
+    "DeadlineExceededError",
+    "ErrorCategory",
+    "ErrorSnapshot",
+    "ExhaustedError",
+    "FailoverRules",
+    "LatencyRules",
+    "Ledger",
+    "LedgerUnavailableError",
+    "Link",
+    "MemoryLedger",
+    "NoSessionError",
+    "ObserveRules",
+    "OnExceed",
+    "Outcome",
+    "PolicyError",
+    "Price",
+    "PriceBook",
+    "ProviderCancelledError",
+    "ResultRejectedError",
+    "Routed",
+    "RoutewareError",
+    "RoutingDecision",
+    "RoutingPolicy",
+    "Session",
+    "SessionClosedError",
+    "Tariff",
+    "Usage",
+    "current_attempt",
+    "current_session",
+    "record_of",
+    "routed",
+    "session",
+]

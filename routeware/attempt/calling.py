@@ -1,0 +1,69 @@
+"""Calling the provider function: in whose context, and what is said of how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from inspect import isawaitable
+from typing import Any
+
+from routeware.attempt.handle import CURRENT
+from routeware.attempt.run import Run
+from routeware.errors import ResultRejectedError
+from routeware.records import AttemptStatus
+from routeware.telemetry import detach
+
+__all__ = ["perform"]
+
+
+async def perform(run: Run) -> None:
+    """Call the provider function and leave on ``run`` what became of it: a result, or an error.
+
+    Raises:
+        asyncio.CancelledError: this task was cancelled, by whomever. In a task of its own that is either our doing or
+            the provider's, and is left on ``run`` instead.
+        BaseException: what is not an ``Exception`` passes through.
+    """
+    scope = run.scope
+    token = CURRENT.set(run)
+    attached = scope.trace.attach(run.span) if scope.trace is not None else None
+    try:
+        result = await _call(run)
+        accept = scope.hooks.accept
+        if accept is not None and not await _accepted(accept(result)):
+            if run.status is None:
+                run.status = AttemptStatus.REJECTED
+            run.error = ResultRejectedError(run.label, result)
+        else:
+            run.result = result
+            run.answered = True
+    except Exception as error:  # noqa: BLE001 - the engine decides what it means
+        run.error = error
+    except asyncio.CancelledError as error:
+        if run.task is None:
+            raise
+        run.error = error
+    finally:
+        run.left = scope.loop.time()
+        if run.ended is None:
+            run.ended = run.left
+        if attached is not None:
+            detach(attached)
+        CURRENT.reset(token)
+
+
+async def _call(run: Run) -> Any:
+    scope = run.scope
+    function = scope.hooks.by_provider.get(run.link.provider, scope.hooks.fn)
+    run.called = True
+    try:
+        awaitable = function(scope.owner, run, scope.args, scope.kwargs)
+    except Exception:
+        # Nothing ran: the function cannot be called like this, which is between the caller and the function.
+        run.called = False
+        run.misused = True
+        raise
+    return await awaitable
+
+
+async def _accepted(verdict: Any) -> Any:
+    return await verdict if isawaitable(verdict) else verdict

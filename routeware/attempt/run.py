@@ -1,0 +1,144 @@
+"""The facts of one attempt while it lasts, and of the call that it belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from routeware.attempt.handle import CURRENT, Attempt
+from routeware.attempt.lane import Hooks, Lane
+from routeware.budget import Book, Reservation
+from routeware.classify import ErrorSnapshot
+from routeware.money import Usage, nanos
+from routeware.records import AttemptStatus, AttemptTrigger, CostSource
+from routeware.telemetry import CallTrace
+
+__all__ = ["Run", "Scope", "live_run"]
+
+
+class Scope:
+    """What the attempts of one call share.
+
+    Attributes:
+        owner: the instance that the decorated method was called on, or ``UNBOUND``.
+        committed: what this call has committed, in nano-dollars, for its own cap.
+        capped: whether any cap is in force.
+    """
+
+    book: Book | None = None
+    trace: CallTrace | None = None
+    committed: int = 0
+    capped: bool = False
+    # Worked out when first needed, once per call.
+    input_tokens: int | None = None
+    output_limit: int | None = None
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        loop: asyncio.AbstractEventLoop,
+        owner: object,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self.hooks = hooks
+        self.loop = loop
+        self.owner = owner
+        self.args = args
+        self.kwargs = kwargs
+
+
+class Run(Attempt):
+    """An attempt with all that the engine knows of it; the provider function sees it as an :class:`Attempt`.
+
+    Attributes:
+        lane: the link, prepared.
+        scope: the call.
+        trigger: why it was started.
+        started: when, on the loop's clock.
+        ended: when the function ended, or the attempt was cut off or timed out; ``None`` while it runs.
+        due: when its own time is up; ``None`` without a time-out.
+        task: the task it runs in, where that is not the caller's.
+        cut: whether it was cut off: from then on its cancellation is ours.
+        left: when its task ended, where it was cut off.
+        called: whether the provider function was called at all.
+        result: what the function gave, where ``answered``.
+        error: what the function raised.
+        failure: why the attempt failed, as callers see it: ``error``, or an error of ours from it.
+    """
+
+    started: float = 0.0
+    ended: float | None = None
+    due: float | None = None
+    task: asyncio.Task[None] | None = None
+    status: AttemptStatus | None = None
+    cut: bool = False
+    called: bool = False
+    answered: bool = False
+    misused: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    failure: BaseException | None = None
+    snapshot: ErrorSnapshot | None = None
+    error_type: str | None = None
+    # Money, in nano-dollars. ``None`` is unknown.
+    reservation: Reservation | None = None
+    projection: int | None = None
+    projected: bool = False
+    container: bool = False
+    straggling: bool = False
+    booked: bool = False
+    settled: int | None = 0
+    uncertain: int | None = 0
+    cost_source: CostSource | None = None
+    over_projection: bool = False
+    # Where it was cut off: the moment in ns, and how long it took to end after that.
+    cut_ns: int | None = None
+    left: float | None = None
+    cleanup_s: float | None = None
+
+    def __init__(self, lane: Lane, scope: Scope, number: int, trigger: AttemptTrigger) -> None:
+        super().__init__(lane.link, number)
+        self.lane = lane
+        self.scope = scope
+        self.trigger = trigger
+
+    def _reported(self) -> None:
+        usage = self.usage
+        if usage is not None and usage.output_tokens is not None:
+            habits = self.lane.habits
+            habits.largest_output = max(habits.largest_output, usage.output_tokens)
+        if self.booked:
+            self._correct()
+
+    def priced(self, usage: Usage) -> int | None:
+        """What ``usage`` costs at this link now, in nano-dollars; ``None`` where that is unknown."""
+        tariff = self.lane.tariff
+        amount = None if tariff is None else tariff.cost_usd(usage, datetime.now(UTC))
+        return None if amount is None else nanos(amount)
+
+    def take_reports(self) -> bool:
+        """Settle at what was reported, where something was that can be priced; says whether that is so."""
+        if self.reported_nanos is not None:
+            self.settled, self.cost_source = self.reported_nanos, "reported"
+            return True
+        amount = None if self.usage is None else self.priced(self.usage)
+        if amount is None:
+            return False
+        self.settled, self.cost_source = amount, "priced"
+        return True
+
+    def _correct(self) -> None:
+        # Reported after it was settled: the session's books are corrected, the span and the record are closed.
+        if self.take_reports():
+            self.uncertain = 0
+            if self.reservation is not None and self.settled is not None:
+                self.reservation.settle(self.settled, 0)
+
+
+def live_run() -> Run | None:
+    """The attempt that this code runs in, if it is still running: what calls from here are part of."""
+    attempt = CURRENT.get()
+    return attempt if isinstance(attempt, Run) and attempt.ended is None else None

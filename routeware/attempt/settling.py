@@ -1,0 +1,159 @@
+"""What an attempt may cost, and what it cost.
+
+What was reported counts. An attempt that reported nothing and was answered with an error costs nothing. Everything
+else (an answer whose usage cannot be read, a time-out, a lost race, a cancellation, a dropped connection) may have
+been billed: it is booked at its projection, as uncertain. What has no price is unknown, which is not nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from routeware.attempt.run import Run
+from routeware.errors import ResultRejectedError
+from routeware.money import Usage, amount_usd, nanos, usd
+from routeware.pricing import MINIMUM_OUTPUT_TOKENS, Reading, read_error, read_reply, text_tokens
+
+__all__ = ["open_container", "project", "settle", "settle_late"]
+
+logger = logging.getLogger("routeware")
+
+
+def project(run: Run) -> int | None:
+    """The most that ``run`` is expected to cost, in nano-dollars; ``None`` where its link has no price.
+
+    Raises:
+        Exception: what the ``estimate`` hook raised.
+    """
+    estimate = run.scope.hooks.estimate
+    if estimate is None:
+        return _built_in(run)
+    answer = estimate(run.link, *run.scope.args, **run.scope.kwargs)
+    if isinstance(answer, Usage):
+        return run.priced(answer)
+    return nanos(amount_usd(answer, "estimate"))
+
+
+def settle(run: Run, *, straggling: bool = False) -> None:
+    """Work out what ``run`` cost, and replace its reservation by that. Once; later calls change nothing.
+
+    Args:
+        run: an attempt that has ended.
+        straggling: it has not, and the call goes on without it: what it is set down for is known, its reservation stays.
+    """
+    if run.booked or run.straggling:
+        return
+    _work_out(run)
+    scope, reservation = run.scope, run.reservation
+    held = reservation.held if reservation is not None else 0
+    scope.committed += (run.settled or 0) + (run.uncertain or 0) - held
+    if not straggling:
+        run.booked = True
+        if reservation is not None:
+            reservation.settle(run.settled or 0, run.uncertain or 0)
+
+
+def settle_late(run: Run) -> None:
+    """Book what a straggler cost, now that it has ended; its call and its record are closed."""
+    if not run.booked:
+        _work_out(run)
+        run.booked = True
+        if run.reservation is not None:
+            run.reservation.settle(run.settled or 0, run.uncertain or 0)
+
+
+def open_container(run: Run) -> None:
+    """``run`` makes routed calls itself: they reserve and are billed, so it holds nothing and costs what it reports."""
+    if run.container:
+        return
+    run.container = True
+    reservation = run.reservation
+    if reservation is not None and reservation.held:
+        run.scope.committed -= reservation.held
+        reservation.settle(0, 0)
+
+
+def _work_out(run: Run) -> None:
+    if run.usage is None and not run.container:
+        _read(run)
+    if run.take_reports():
+        run.uncertain = 0
+        _compare(run)
+    elif run.container or not _may_have_cost(run):
+        run.settled = run.uncertain = 0
+    else:
+        run.uncertain = _for_booking(run)
+        run.settled = None if run.uncertain is None else 0
+        run.cost_source = None if run.uncertain is None else "estimated"
+
+
+def _read(run: Run) -> None:
+    error = run.error
+    if run.answered:
+        reading = read_reply(run.result)
+    elif isinstance(error, ResultRejectedError):
+        reading = read_reply(error.result)
+    elif error is not None:
+        reading = read_error(error)
+    else:
+        reading = Reading(None, None)
+    run.response_model = run.response_model or reading.response_model
+    run.usage = reading.usage
+    if run.usage is not None and run.usage.output_tokens is not None:
+        run.lane.habits.largest_output = max(run.lane.habits.largest_output, run.usage.output_tokens)
+
+
+def _may_have_cost(run: Run) -> bool:
+    if not run.called:
+        return False
+    return run.snapshot is None or run.snapshot.may_have_cost
+
+
+def _for_booking(run: Run) -> int | None:
+    if not run.projected:
+        run.projected = True
+        try:
+            run.projection = project(run)
+        except Exception as error:  # noqa: BLE001 - a hook's failure must not lose a cost
+            logger.warning("the estimate hook failed (%s); the built-in projection is booked", type(error).__qualname__)
+            run.projection = _built_in(run)
+    return run.projection
+
+
+def _built_in(run: Run) -> int | None:
+    if run.lane.tariff is None:
+        return None
+    scope = run.scope
+    if scope.input_tokens is None:
+        scope.input_tokens = text_tokens(scope.args, scope.kwargs)
+        scope.output_limit = scope.hooks.output_argument(scope.args, scope.kwargs)
+    output = scope.output_limit or run.link.max_output_tokens or _guessed_output(run)
+    return run.priced(Usage(input_tokens=scope.input_tokens, output_tokens=output))
+
+
+def _guessed_output(run: Run) -> int:
+    habits = run.lane.habits
+    if run.reservation is not None and run.scope.capped and not habits.said_guessing:
+        habits.said_guessing = True
+        logger.warning(
+            "%s is capped, and nothing says how much it may answer: projecting with the largest answer so far, at least"
+            " %d tokens. Give the link max_output_tokens, or pass max_tokens",
+            run.label,
+            MINIMUM_OUTPUT_TOKENS,
+        )
+    return habits.largest_output
+
+
+def _compare(run: Run) -> None:
+    held = run.reservation.held if run.reservation is not None else 0
+    if not held or run.settled is None or run.settled <= held:
+        return
+    run.over_projection = True
+    if not run.lane.habits.said_over:
+        run.lane.habits.said_over = True
+        logger.warning(
+            "%s cost $%.9f, and was projected at $%.9f: it is settled at what it cost. Give it @estimate, or max_output_tokens",
+            run.label,
+            usd(run.settled),
+            usd(held),
+        )

@@ -1,0 +1,301 @@
+"""A routed function stands in for the one it was made from.
+
+It has the caller's signature and types, binds to instances, and bears the marks by which frameworks know a coroutine
+function. What is behind it (registrations, tracing, prices, what was learned) is shared by all its views: bound to an
+instance, under another policy, with other settings.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from routeware.attempt import Attempt, Hooks, ProviderFunction
+from routeware.attempt.lane import UNBOUND
+from routeware.classify import ClassifyHook
+from routeware.decorator.plans import Plans, PolicySource
+from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
+from routeware.money import Price, Tariff, Usage
+from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged
+from routeware.pricing import PriceBook, output_argument, price_book
+from routeware.records import CallRecord, Outcome
+from routeware.router import Call, answer
+from routeware.telemetry import TracerProvider, Tracing
+
+__all__ = ["Decorate", "Provider", "Routed", "routed"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Decorate(Protocol):
+    """What :func:`routed` returns: a decorator for functions, and for methods (instance first, then the attempt)."""
+
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[S, Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
+
+
+class Provider(Protocol[P, T]):
+    """What :meth:`Routed.provider` returns: a decorator that leaves the function as it is."""
+
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Callable[..., Awaitable[T]]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[S, Attempt, P], Awaitable[T]], /) -> Callable[..., Awaitable[T]]: ...
+
+
+class _Signature:
+    """The caller's signature of each view; none of the class's own, which has the one of its constructor."""
+
+    def __get__(self, view: Routed[..., Any] | None, _owner: type[object]) -> inspect.Signature | None:
+        if view is None:
+            return None
+        signature = view._signature
+        if view._owner is UNBOUND or not view._place:
+            return signature
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+class Routed(Generic[P, T_co]):
+    """An async function that goes along a chain of providers. Made by :func:`routed`.
+
+    Call it as the function it was made from, without the attempt.
+    """
+
+    __signature__ = _Signature()
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Awaitable[Any]]
+
+    def __init__(self, fn: Callable[..., Awaitable[Any]], signature: inspect.Signature, hooks: Hooks, plans: Plans) -> None:
+        self._place = attempt_place(fn, signature)
+        self._signature = caller_signature(signature, self._place)
+        self._owner: object = UNBOUND
+        self._hooks = hooks
+        self._plans = plans
+        self._attributes: Mapping[str, Any] | None = None
+        _stand_in(self, fn, signature, self._place)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
+        """Route a call; its result.
+
+        Raises:
+            BudgetExceededError: the next attempt might cost more than is left.
+            DeadlineExceededError: the whole call ran out of time.
+            ResultRejectedError: the last result was not accepted.
+            NoSessionError: the policy caps a session, and none is open.
+            SessionClosedError: the session was left before.
+            Exception: the last provider's own error, where no link succeeded.
+        """
+        result: T_co
+        result, _ = await answer(self._call(args, kwargs), wanted=False)
+        return result
+
+    async def outcome(self, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
+        """Route a call; its result and its record. Raises what calling raises."""
+        result, record = await answer(self._call(args, kwargs), wanted=True)
+        assert record is not None
+        return Outcome(result, record)
+
+    def __get__(self, obj: object, owner: type[object] | None = None, /) -> Self:
+        if obj is None:
+            return self
+        if obj is owner:
+            raise TypeError(f"@classmethod over @routed would pass the class for the attempt: make {self.__name__} a method")
+        bound = self._view()
+        bound._owner = obj
+        return bound
+
+    def __repr__(self) -> str:
+        bound = "" if self._owner is UNBOUND else f" of {type(self._owner).__qualname__}"
+        return f"<routed function {self.__qualname__}{bound}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # As functions pickle: by the name under which it is found again.
+        return self.__qualname__ if self._owner is UNBOUND else (getattr, (self._owner, self.__name__))
+
+    @property
+    def policy(self) -> RoutingPolicy:
+        """The policy in force, with the settings of this view."""
+        return self._plans.now().policy
+
+    def provider(self, *names: str) -> Provider[P, T_co]:
+        """Register another function for the providers of these names.
+
+        Raises:
+            TypeError: no name, or one that is no string; or what is decorated is not async or takes no attempt.
+        """
+        if not names or not all(isinstance(name, str) for name in names):
+            raise TypeError('name the providers that the function is for: @ask.provider("anthropic")')
+
+        def register(fn: Callable[..., Awaitable[T_co]], /) -> Callable[..., Awaitable[T_co]]:
+            require_async(fn)
+            attempt_place(fn, inspect.signature(fn))
+            for name in names:
+                self._hooks.by_provider[name] = ProviderFunction(fn)
+            return fn
+
+        return register
+
+    def accept(self, check: Callable[[T_co], bool | Awaitable[bool]], /) -> Callable[[T_co], bool | Awaitable[bool]]:
+        """Register a check on results; one that it turns down is a failed attempt of category ``rejected``.
+
+        Args:
+            check: ``(result) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
+        """
+        self._hooks.accept = check
+        return check
+
+    def estimate(self, projection: Callable[..., Usage | float], /) -> Callable[..., Usage | float]:
+        """Register the projection of an attempt, over the built-in one.
+
+        Args:
+            projection: ``(link, *args, **kwargs)``, the caller's arguments without an instance; gives tokens
+                (:class:`Usage`) or US dollars.
+        """
+        self._hooks.estimate = projection
+        return projection
+
+    def with_policy(self, policy: PolicySource) -> Self:
+        """The same function under another policy; registrations, prices and what was learned are shared.
+
+        Raises:
+            PolicyError: the policy caps spending, and a link has no price.
+        """
+        view = self._view()
+        view._plans = self._plans.under(policy)
+        return view
+
+    def with_options(
+        self,
+        *,
+        deadline_ms: float | Unchanged | None = UNCHANGED,
+        race_after_ms: float | Unchanged | None = UNCHANGED,
+        max_attempts: int | Unchanged | None = UNCHANGED,
+        per_call_usd: float | Unchanged | None = UNCHANGED,
+        attributes: Mapping[str, Any] | Unchanged | None = UNCHANGED,
+    ) -> Self:
+        """The same function with single settings of its policy changed; ``None`` switches one off.
+
+        Args:
+            deadline_ms: bound on the whole call.
+            race_after_ms: when the next link is tried beside a slow one.
+            max_attempts: how many attempts may be started.
+            per_call_usd: cap on one call.
+            attributes: put on the span of every call.
+
+        Raises:
+            PolicyError: a setting that cannot be meant.
+        """
+        view = self._view()
+        view._plans = self._plans.changed(
+            deadline_ms=deadline_ms, race_after_ms=race_after_ms, max_attempts=max_attempts, per_call_usd=per_call_usd
+        )
+        if attributes is not UNCHANGED:
+            view._attributes = dict(attributes) if attributes is not None else None
+        return view
+
+    def _view(self) -> Self:
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        return view
+
+    def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        owner = self._owner
+        if owner is UNBOUND and self._place:
+            # Called through its class: the instance is the first argument.
+            if not args:
+                raise TypeError(f"{self.__qualname__}() is a method: call it on an instance, or pass one first")
+            owner, args = args[0], args[1:]
+        return Call(self._plans.now(), self._hooks, owner, args, kwargs, self._attributes)
+
+
+def routed(
+    policy: PolicySource,
+    *,
+    name: str | None = None,
+    operation: str | None = "chat",
+    classify: ClassifyHook | None = None,
+    prices: Mapping[str, Price] | Mapping[str, Tariff] | PriceBook | None = None,
+    wrap_errors: bool = False,
+    on_call: Callable[[CallRecord], object] | None = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: object | None = None,
+) -> Decorate:
+    """Decorate an async provider function so that it follows a routing policy.
+
+    Args:
+        policy: a :class:`RoutingPolicy`, or a function without arguments that returns one, asked at every call.
+        name: the function's name in spans and records; its own by default.
+        operation: what it does, as OpenTelemetry names it; ``None`` for what is not an LLM.
+        classify: asked first what an error means: ``(error) -> category, snapshot or None``.
+        prices: what links cost that have no price of their own: a mapping from ``provider:model``, or a price book.
+        wrap_errors: raise :class:`ExhaustedError`, from the last provider error, when no link succeeded.
+        on_call: called with the record of every call, whatever became of it; not async. If it raises, that is logged.
+        tracer_provider: where spans go; OpenTelemetry's global one by default.
+        meter_provider: reserved for metrics; nothing is measured yet.
+
+    Returns:
+        A decorator for async functions that take an :class:`Attempt` first, or an instance and then an attempt.
+
+    Raises:
+        TypeError: the policy is none, a hook cannot be called, or what is decorated is not async or takes no attempt.
+        PolicyError: the policy caps spending, and a link has no price.
+    """
+    for hook, called in (("classify", classify), ("on_call", on_call)):
+        if called is not None and (not callable(called) or inspect.iscoroutinefunction(called)):
+            raise TypeError(f"{hook} has to be a function that is not async, not {called!r}")
+    book = price_book(prices)
+
+    @overload
+    def decorate(fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
+    @overload
+    def decorate(fn: Callable[Concatenate[S, Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
+    def decorate(fn: Callable[..., Awaitable[Any]], /) -> Routed[..., Any]:
+        require_async(fn)
+        signature = inspect.signature(fn)
+        callers = caller_signature(signature, attempt_place(fn, signature))
+        limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
+        hooks = Hooks(ProviderFunction(fn), limit, classify, on_call, wrap_errors)
+        shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
+        plans = Plans(policy, {}, hooks, Tracing(shown, operation, tracer_provider), book)
+        return Routed(fn, signature, hooks, plans)
+
+    if inspect.iscoroutinefunction(policy):
+        raise TypeError("routed takes a policy first: write @routed(policy) above the function")
+    return decorate
+
+
+def _without_instance(signature: inspect.Signature, place: int) -> inspect.Signature:
+    parameters = list(signature.parameters.values())
+    return signature.replace(parameters=parameters[1:]) if place else signature
+
+
+def _stand_in(view: Routed[..., Any], fn: Any, signature: inspect.Signature, place: int) -> None:
+    """Give ``view`` what others look for on a function: names, annotations, and the marks of a coroutine function."""
+    plain = plain_function(fn)
+    told = vars(view)
+    told.update({key: value for key, value in getattr(fn, "__dict__", {}).items() if not key.startswith("_")})
+    named = getattr(plain, "__name__", type(plain).__name__)
+    told["__name__"] = named
+    told["__qualname__"] = getattr(plain, "__qualname__", named)
+    told["__module__"] = getattr(plain, "__module__", None)
+    told["__doc__"] = getattr(plain, "__doc__", None)
+    told["__wrapped__"] = fn
+    taken = list(signature.parameters)
+    attempt = taken[place] if place < len(taken) else None
+    annotations = getattr(plain, "__annotations__", {})
+    told["__annotations__"] = {key: value for key, value in annotations.items() if key != attempt}
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(view)
+    else:
+        # Before 3.12 ``inspect`` looks for the attributes of a function, and for the flag of a coroutine in its code.
+        told["__code__"] = getattr(plain, "__code__", Routed.__call__.__code__)
+        told["__defaults__"] = None
+        told["__kwdefaults__"] = None

@@ -1,0 +1,93 @@
+"""What a provider function takes: where its attempt goes, and the signature that its callers see."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from routeware.attempt import Attempt
+
+__all__ = ["attempt_place", "caller_signature", "plain_function", "require_async"]
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def plain_function(fn: Any) -> Any:
+    """What ``fn`` calls in the end, partials unwrapped."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn
+
+
+def require_async(fn: object) -> None:
+    """Refuse what cannot be awaited when called.
+
+    Raises:
+        TypeError: ``fn`` is not an async function.
+    """
+    if inspect.iscoroutinefunction(fn):
+        return
+    name = getattr(fn, "__qualname__", type(fn).__qualname__)
+    hint = "define it with `async def`"
+    if inspect.isasyncgenfunction(fn):
+        hint = "async generator functions are not supported yet"
+    elif isinstance(fn, staticmethod | classmethod):
+        hint = f"put @{type(fn).__name__} above @routed"
+    elif not callable(fn):
+        hint = "it cannot be called at all"
+    raise TypeError(f"a provider function has to be async, and {name} is not: {hint}")
+
+
+def attempt_place(fn: Callable[..., Any], signature: inspect.Signature) -> int:
+    """Where ``fn`` takes its attempt: 0 for a function, 1 for a method, after its instance.
+
+    Raises:
+        TypeError: it takes none.
+    """
+    taken = list(signature.parameters.values())
+    if taken and taken[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        return 0
+    first = [parameter for parameter in taken[:2] if parameter.kind in _POSITIONAL]
+    kinds = [_is_attempt(parameter, plain_function(fn)) for parameter in first]
+    for place, kind in enumerate(kinds):
+        if kind:
+            return place
+    # Without an annotation that says otherwise, the attempt comes first, or after an instance that is called self.
+    place = 1 if first and first[0].name in ("self", "cls") else 0
+    if place < len(kinds) and kinds[place] is None:
+        return place
+    if place and len(taken) > 1 and taken[1].kind is inspect.Parameter.VAR_POSITIONAL:
+        return place
+    name = getattr(fn, "__qualname__", repr(fn))
+    raise TypeError(f"{name} takes no attempt: its first parameter (after self) has to be one, `attempt: Attempt`")
+
+
+def _is_attempt(parameter: inspect.Parameter, fn: Any) -> bool | None:
+    """Whether a parameter is the attempt; ``None`` where nothing says."""
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        annotation = _resolved(annotation, fn)
+    if isinstance(annotation, type):
+        return issubclass(annotation, Attempt) or (None if annotation is object else False)
+    if annotation is inspect.Parameter.empty or isinstance(annotation, str):
+        return True if parameter.name == "attempt" else None
+    return None if annotation is Any else parameter.name == "attempt"
+
+
+def _resolved(annotation: str, fn: Any) -> Any:
+    if annotation.strip("'\"").rpartition(".")[2] == "Attempt":
+        return Attempt
+    try:
+        return eval(annotation, getattr(fn, "__globals__", {}))  # noqa: S307 - an annotation, which is code of the program
+    except Exception:  # noqa: BLE001 - a name that exists for type checkers only
+        return annotation
+
+
+def caller_signature(signature: inspect.Signature, place: int) -> inspect.Signature:
+    """The signature without the attempt: what callers pass (a method's instance among it)."""
+    parameters = list(signature.parameters.values())
+    if place < len(parameters) and parameters[place].kind in _POSITIONAL:
+        del parameters[place]
+    return signature.replace(parameters=parameters)

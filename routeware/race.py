@@ -1,0 +1,119 @@
+"""Tasks and timers: how attempts are watched, cut off and waited for. Nothing here knows what they are for.
+
+A race is watched with :func:`asyncio.wait`, which never raises the errors of the tasks it watches and never eats a
+cancellation of the task that waits. Awaiting somebody else's task under ``suppress(CancelledError)`` does both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+__all__ = ["CLEANUP_GRACE_S", "Alarm", "adopt", "reap", "watch"]
+
+CLEANUP_GRACE_S = 0.25
+"""How long, together, tasks that were cut off may take to clean up before the call goes on without them."""
+
+# Timers ring up to the resolution of the loop's clock early; sums of floats are off by less.
+_EARLY_S = 1e-6
+
+# Tasks that outlived their call: the loop itself keeps only weak references.
+_adopted: set[asyncio.Future[Any]] = set()
+
+
+def is_due(moment: float | None, now: float) -> bool:
+    """Whether ``moment``, on the loop's clock, has come."""
+    return moment is not None and moment <= now + _EARLY_S
+
+
+def adopt(task: asyncio.Future[Any]) -> None:
+    """Keep a task alive until it ends by itself."""
+    _adopted.add(task)
+    task.add_done_callback(_adopted.discard)
+
+
+async def watch(tasks: Collection[asyncio.Task[None]], until: float | None) -> None:
+    """Return as soon as one of ``tasks`` has ended, or at the moment ``until`` on the loop's clock."""
+    timeout = None if until is None else max(0.0, until - asyncio.get_running_loop().time())
+    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def reap(tasks: Collection[asyncio.Future[Any]], until: float) -> asyncio.CancelledError | None:
+    """Wait until all ``tasks`` have ended, or until the moment ``until`` on the loop's clock.
+
+    Returns:
+        A cancellation of the caller that came meanwhile. It is not raised here, because those tasks have to be
+        waited for all the same; who calls has to raise it.
+    """
+    loop = asyncio.get_running_loop()
+    cancellation = None
+    while (running := [task for task in tasks if not task.done()]) and not is_due(until, loop.time()):
+        try:
+            await asyncio.wait(running, timeout=until - loop.time())
+        except asyncio.CancelledError as error:
+            cancellation = error
+    return cancellation
+
+
+class Alarm:
+    """One timer for a whole call, that cancels the task it was made in. It is moved, not made anew.
+
+    Making and cancelling a timer costs as much as the rest of a call. So a timer that is armed too early is left: when
+    it rings it finds out that it was moved, and is armed again.
+    """
+
+    __slots__ = ("_armed", "_handle", "_loop", "_rang", "_task", "due")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        self._loop = loop
+        self._task = task
+        self._handle: asyncio.Handle | None = None
+        self._armed = 0.0
+        self._rang = False
+        self.due: float | None = None
+
+    def move(self, due: float | None) -> None:
+        """Ring at ``due`` on the loop's clock instead; ``None``: not at all."""
+        self.due = due
+        if due is not None and (self._handle is None or due < self._armed):
+            self._arm(due)
+
+    def off(self) -> None:
+        """Leave nothing armed."""
+        self.due = None
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def take_back(self) -> bool:
+        """Whether it rang since it was last moved; its cancellation is no longer counted in the task then."""
+        self.due = None
+        rang, self._rang = self._rang, False
+        if rang:
+            self._task.uncancel()
+        return rang
+
+    def _arm(self, due: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._armed = due
+        self._handle = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._handle = None
+        if is_due(self.due, self._loop.time()):
+            # One turn of the loop later: an answer that is there in this very turn goes first.
+            self._armed = self._loop.time()
+            self._handle = self._loop.call_soon(self._cut)
+        elif self.due is not None:
+            self._arm(self.due)
+
+    def _cut(self) -> None:
+        self._handle = None
+        if is_due(self.due, self._loop.time()):
+            self._rang = True
+            self.due = None
+            self._task.cancel()
+        elif self.due is not None:
+            self._arm(self.due)

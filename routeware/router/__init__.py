@@ -1,0 +1,94 @@
+"""Routing: what is tried when, under which bounds, and what comes of it. The only place that sees everything."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from routeware.attempt import Run, live_run
+from routeware.attempt.settling import open_container
+from routeware.records import AttemptStatus, CallRecord
+from routeware.router.admission import check_in
+from routeware.router.ending import abandon, clear_away, finish
+from routeware.router.engine import serve
+from routeware.router.plan import Plan
+from routeware.router.state import Call
+from routeware.sessions import current_session
+from routeware.telemetry import debugging
+
+__all__ = ["Call", "Plan", "answer"]
+
+
+async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
+    """Run ``call`` to its end: the result, and the record where it is wanted.
+
+    Raises:
+        BaseException: what became of the call, where it has no result.
+    """
+    winner: Run | None = None
+    verdict: BaseException | None = None
+    _begin(call)
+    try:
+        try:
+            check_in(call)
+            await _open_container(call)
+            winner = await serve(call)
+        except asyncio.CancelledError as error:
+            call.outcome, verdict = "cancelled", error
+        except Exception as error:  # noqa: BLE001 - raised below, when nothing is in flight any more
+            verdict = error
+        if _unfinished(call):
+            cancellation = await clear_away(call, winner, verdict)
+            if cancellation is not None and call.outcome != "cancelled":
+                call.outcome, verdict, winner = "cancelled", cancellation, None
+        record = finish(call, winner, verdict, wanted)
+    except BaseException as error:
+        # Torn down: by an interpreter that exits, or because the coroutine was closed. Nothing can be awaited here.
+        call.outcome = "cancelled"
+        abandon(call)
+        if not call.ended:
+            finish(call, None, error, wanted)
+        raise
+    finally:
+        call.alarm.off()
+    if winner is None:
+        assert verdict is not None
+        call.forget()
+        try:
+            raise verdict
+        finally:
+            del verdict
+    result = winner.result
+    call.forget()
+    return result, record
+
+
+def _begin(call: Call) -> None:
+    plan, session = call.plan, current_session()
+    attributes = plan.span_attributes
+    if session is not None or call.attributes:
+        attributes = {**attributes, **(session.attributes if session is not None else {}), **(call.attributes or {})}
+        if session is not None and session.name is not None:
+            attributes["routeware.session.name"] = session.name
+    call.trace = plan.tracing.start_call(attributes)
+    if debugging():
+        plan.events.log("decision", **plan.fields())
+
+
+async def _open_container(call: Call) -> None:
+    """Tell the attempt that this call is made in, if any, that it does not pay for what is paid for here."""
+    outer = live_run()
+    if outer is None:
+        return
+    open_container(outer)
+    posted = outer.reservation.posted if outer.reservation is not None else None
+    if posted is not None and not posted.done():
+        await asyncio.wait([posted])
+
+
+def _unfinished(call: Call) -> bool:
+    return bool(call.flying or call.leaving) or call.asking is not None or call.remote or _rejected(call)
+
+
+def _rejected(call: Call) -> bool:
+    return call.hooks.accept is not None and any(run.status is AttemptStatus.REJECTED for run in call.runs)

@@ -1,0 +1,130 @@
+"""Whether the next link may be tried: its projection has to fit the call's cap and those of every session around it."""
+
+from __future__ import annotations
+
+import logging
+
+from routeware.attempt import Run
+from routeware.attempt.settling import project
+from routeware.budget import NOWHERE, Reservation
+from routeware.errors import BudgetExceededError, NoSessionError
+from routeware.money import usd
+from routeware.policy import OnExceed
+from routeware.router.state import Call
+from routeware.sessions import current_session
+
+__all__ = ["check_in", "reserve", "reserve_remotely", "tell_refusal"]
+
+
+def check_in(call: Call) -> None:
+    """Find the session that ``call`` is booked in, and refuse what cannot be capped.
+
+    Raises:
+        SessionClosedError: the session was left before.
+        NoSessionError: the policy caps a session, and none is open.
+        PolicyError: a session's cap is in force, and a link has no price.
+    """
+    session, plan = current_session(), call.plan
+    call.capped = plan.capped
+    if session is None:
+        if plan.session_cap is not None:
+            raise NoSessionError(
+                f"{plan.policy.label} sets budget.session_usd, and no session is open: call inside"
+                " `async with routeware.session(...)`"
+            )
+        return
+    call.session = session
+    call.book = book = session.book()
+    if book.capped and not plan.capped:
+        call.capped = True
+        plan.refuse_unpriced(str(session))
+
+
+def reserve(call: Call, run: Run) -> None:
+    """Set the projection of ``run`` aside, as far as this process keeps the tallies.
+
+    Raises:
+        BudgetExceededError: a cap would be passed, and the policy does not only warn of it.
+        Exception: what the ``estimate`` hook raised.
+    """
+    book = call.book
+    if not call.capped and (book is None or not book.reserving):
+        if book is not None:
+            run.reservation = Reservation(book)
+        return
+    run.projection, run.projected = project(run), True
+    amount = run.projection or 0
+    _check_call(call, run, amount)
+    run.reservation = Reservation(book or NOWHERE)
+    try:
+        run.reservation.hold(amount, _session_cap(call, run, amount))
+    except BudgetExceededError as refusal:
+        raise refusal.about(run.label) from None
+    call.committed += amount
+
+
+async def reserve_remotely(call: Call, run: Run) -> None:
+    """Set the projection of ``run`` aside in the ledgers outside of this process.
+
+    Raises:
+        BudgetExceededError: a cap would be passed.
+        LedgerUnavailableError: a ledger could not be asked.
+    """
+    reservation = run.reservation
+    if reservation is None:
+        return
+    amount = run.projection or 0
+    cap = None if call.plan.on_exceed is OnExceed.WARN else call.plan.session_cap
+    try:
+        await reservation.hold_remotely(amount, cap)
+    except BaseException as error:
+        call.committed -= amount
+        if isinstance(error, BudgetExceededError):
+            raise error.about(run.label) from None
+        raise
+
+
+def _check_call(call: Call, run: Run, amount: int) -> None:
+    cap = call.plan.per_call_cap
+    if cap is None or call.committed + amount <= cap:
+        return
+    refusal = BudgetExceededError(
+        kind="per_call",
+        limit_usd=usd(cap),
+        projected_usd=usd(amount),
+        committed_usd=usd(call.committed),
+        label=run.label,
+    )
+    _warn_or_raise(call, refusal)
+
+
+def _session_cap(call: Call, run: Run, amount: int) -> int | None:
+    # The policy's cap on the session, where it is to refuse; a mere warning must not, the session's own limit still does.
+    cap, book = call.plan.session_cap, call.book
+    if cap is None or book is None or call.plan.on_exceed is not OnExceed.WARN:
+        return cap
+    if book.account.committed + amount > cap:
+        tell_refusal(call, book.account.refusal(cap, amount).about(run.label))
+    return None
+
+
+def _warn_or_raise(call: Call, refusal: BudgetExceededError) -> None:
+    if call.plan.on_exceed is not OnExceed.WARN:
+        raise refusal
+    tell_refusal(call, refusal)
+
+
+def tell_refusal(call: Call, refusal: BudgetExceededError) -> None:
+    """Leave the event of a cap that was, or would have been, passed."""
+    call.plan.events.say(
+        call.trace,
+        "budget_exceeded",
+        logging.WARNING,
+        kind=refusal.kind,
+        limit_usd=refusal.limit_usd,
+        projected_usd=refusal.projected_usd,
+        committed_usd=refusal.committed_usd,
+        on_exceed=call.plan.on_exceed.value,
+        link=refusal.label,
+        session=refusal.session_name,
+    )

@@ -1,0 +1,292 @@
+"""The engine: one loop for failover and racing.
+
+Whenever nothing is in flight the next admissible link is started. Where a race can still follow it runs in a task of
+its own, and is watched; where none can, in the caller's task, with no task made at all. A failure with others in
+flight just leaves the race; a success ends the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from routeware.attempt import Run, perform
+from routeware.errors import BudgetExceededError, LedgerUnavailableError
+from routeware.policy import OnExceed
+from routeware.race import is_due, watch
+from routeware.records import AttemptStatus, AttemptTrigger
+from routeware.router.admission import reserve, reserve_remotely, tell_refusal
+from routeware.router.judging import (
+    deadline_error,
+    fail,
+    final_error,
+    settle_and_end,
+    stopped_by_caller,
+    time_out,
+)
+from routeware.router.plan import DEFAULT_TIMEOUT_MS
+from routeware.router.state import Asking, Call
+
+__all__ = ["serve"]
+
+logger = logging.getLogger("routeware")
+
+
+async def serve(call: Call) -> Run:
+    """Try links until one succeeds; the attempt that did.
+
+    Attempts that are still in flight then, or when this raises, are left to the caller of this function.
+
+    Raises:
+        asyncio.CancelledError: the caller was cancelled.
+        Exception: there is no success, and this is what the call raises.
+    """
+    while True:
+        if not call.flying and call.asking is None:
+            run = await _next(call)
+            if call.may_race():
+                _launch(call, run)
+            else:
+                await _run_here(call, run)
+                if run.answered:
+                    return run
+                _fail(call, run)
+                continue
+        winner = await _turn(call)
+        if winner is not None:
+            return winner
+
+
+async def _next(call: Call) -> Run:
+    """Start the next link whose projection can be reserved; raises what the call raises where there is none."""
+    while True:
+        if call.fatal is not None or not call.further() or (call.runs and stopped_by_caller(call)):
+            raise final_error(call)
+        if call.deadline is not None and is_due(call.deadline, call.loop.time()):
+            raise deadline_error(call)
+        trigger = AttemptTrigger.FAILOVER if call.started else AttemptTrigger.INITIAL
+        run = Run(call.lanes[call.cursor], call, len(call.runs) + 1, trigger)
+        try:
+            reserve(call, run)
+            if call.remote:
+                await _within_deadline(call, run)
+        except BudgetExceededError as refusal:
+            _refused(call, run, refusal)
+            continue
+        except LedgerUnavailableError as error:
+            raise error from call.failure
+        _start(call, run)
+        return run
+
+
+def _refused(call: Call, run: Run, refusal: BudgetExceededError) -> None:
+    tell_refusal(call, refusal)
+    if call.plan.on_exceed is not OnExceed.SKIP:
+        call.outcome = "budget_exceeded"
+        raise refusal from call.failure
+    call.refusal = refusal
+    call.cursor += 1
+    run.status, run.booked = AttemptStatus.SKIPPED, True
+    run.started = run.ended = call.loop.time()
+    call.runs.append(run)
+
+
+async def _within_deadline(call: Call, run: Run) -> None:
+    posted = [before.reservation.posted for before in call.runs if before.reservation is not None]
+    call.alarm.move(call.deadline)
+    try:
+        # What attempts before have given back has to be there before more is asked for.
+        for message in posted:
+            if message is not None and not message.done():
+                await asyncio.wait([message])
+        await reserve_remotely(call, run)
+    except asyncio.CancelledError:
+        rang = call.alarm.take_back()
+        if not rang or call.task.cancelling() > call.entry:
+            raise
+    else:
+        if not call.alarm.take_back():
+            return
+    raise deadline_error(call)
+
+
+def _start(call: Call, run: Run) -> None:
+    now = call.loop.time()
+    call.cursor += 1
+    call.started += 1
+    call.runs.append(run)
+    call.latest_start = run.started = now
+    call.racing = True
+    timeout_ms = run.lane.timeout_ms
+    if timeout_ms is None and call.further():
+        timeout_ms = DEFAULT_TIMEOUT_MS
+    if timeout_ms is not None:
+        run.due = now + timeout_ms / 1000
+    if call.deadline is not None and (run.due is None or call.deadline < run.due):
+        timeout_ms = (call.deadline - now) * 1000
+    run.timeout_ms = timeout_ms
+    if call.trace is not None:
+        attributes = {
+            **run.lane.span_attributes,
+            "routeware.attempt.number": run.number,
+            "routeware.attempt.trigger": run.trigger.value,
+        }
+        if timeout_ms is not None:
+            attributes["routeware.attempt.timeout_s"] = timeout_ms / 1000
+        run.span = call.trace.start_attempt(run.lane.span_name, attributes)
+
+
+def _launch(call: Call, run: Run) -> None:
+    run.task = call.loop.create_task(perform(run))
+    call.flying.append(run)
+
+
+async def _run_here(call: Call, run: Run) -> None:
+    """Run an attempt in the caller's own task: bounds hold as far as it honours cancellation."""
+    alarm = call.alarm
+    alarm.move(_earliest((run.due, call.deadline)))
+    try:
+        await perform(run)
+    except asyncio.CancelledError as error:
+        rang = alarm.take_back()
+        if call.task.cancelling() > (call.entry if rang else 0):
+            raise
+        run.error = error
+    else:
+        rang = alarm.take_back()
+    if not rang or run.answered or run.status is AttemptStatus.REJECTED:
+        return
+    if run.due is None or (call.deadline is not None and call.deadline < run.due):
+        run.status = AttemptStatus.CANCELLED
+        if isinstance(run.error, Exception):
+            call.failure = run.error
+        settle_and_end(call, run)
+        raise deadline_error(call)
+    time_out(run)
+
+
+def _fail(call: Call, run: Run) -> None:
+    if run.misused:
+        assert run.error is not None
+        call.fatal = run.error
+    fail(call, run)
+
+
+async def _turn(call: Call) -> Run | None:
+    """Watch what is in flight until something happens, and act on it; the winner, where there is one."""
+    tasks = [run.task for run in call.flying if run.task is not None]
+    if call.asking is not None:
+        tasks.append(call.asking.task)
+    await watch(tasks, _next_moment(call))
+    winner = _land(call)
+    if winner is not None:
+        return winner
+    now = call.loop.time()
+    if is_due(call.deadline, now):
+        raise deadline_error(call)
+    for run in [run for run in call.flying if is_due(run.due, now)]:
+        _expire(call, run, now)
+    _hear_ledger(call)
+    if call.flying and _room(call) and is_due(_race_at(call), now):
+        _back_up(call)
+    return None
+
+
+def _next_moment(call: Call) -> float | None:
+    race_at = _race_at(call) if _room(call) else None
+    return _earliest((race_at, call.deadline, *(run.due for run in call.flying)))
+
+
+def _room(call: Call) -> bool:
+    return call.asking is None and call.may_race() and len(call.flying) < call.plan.race_width
+
+
+def _race_at(call: Call) -> float:
+    return call.latest_start + (call.plan.race_after_s or 0.0)
+
+
+def _land(call: Call) -> Run | None:
+    """See which attempts have ended. The earliest link that succeeded has won; failures count in the order they ended."""
+    landed = [run for run in call.flying if run.task is not None and run.task.done()]
+    if not landed:
+        return None
+    call.flying = [run for run in call.flying if run not in landed]
+    winner = next((run for run in landed if run.answered), None)
+    for run in sorted(landed, key=lambda run: run.ended or 0.0):
+        _raise_what_passes(run)
+        if run.answered:
+            if run is not winner:
+                call.leaving.append(run)
+        else:
+            _fail(call, run)
+    return winner
+
+
+def _raise_what_passes(run: Run) -> None:
+    # KeyboardInterrupt and the like ended the attempt's task, and are nobody's failure.
+    if run.task is not None and not run.task.cancelled() and (error := run.task.exception()) is not None:
+        raise error
+
+
+def _expire(call: Call, run: Run, now: float) -> None:
+    """The time of ``run`` is up: it has failed now, whatever it may still do."""
+    assert run.task is not None
+    call.flying.remove(run)
+    call.leaving.append(run)
+    run.ended, run.cut, run.cut_ns = now, True, time.time_ns()
+    time_out(run)
+    run.task.cancel()
+    fail(call, run)
+
+
+def _back_up(call: Call) -> None:
+    """Start the next link beside those in flight, if its projection can be reserved."""
+    run = Run(call.lanes[call.cursor], call, len(call.runs) + 1, AttemptTrigger.RACE)
+    try:
+        reserve(call, run)
+    except Exception as error:  # noqa: BLE001 - an extra attempt must never harm the running one
+        _not_raced(call, run, error)
+        return
+    if call.remote:
+        call.asking = Asking(run, call.loop.create_task(reserve_remotely(call, run)))
+    else:
+        _race(call, run)
+
+
+def _race(call: Call, run: Run) -> None:
+    after_ms = (call.loop.time() - call.latest_start) * 1000
+    _start(call, run)
+    call.plan.events.say(call.trace, "race_started", link=run.label, against=call.runs[-2].label, after_ms=after_ms)
+    _launch(call, run)
+
+
+def _hear_ledger(call: Call) -> None:
+    """See whether the ledger has answered for a backup; a refusal ends racing until the next ordinary start."""
+    asking = call.asking
+    if asking is None:
+        return
+    if call.fatal is not None:
+        call.asking = None
+        call.drop(asking)
+    elif asking.task.done():
+        call.asking = None
+        error = asking.task.exception()
+        if error is None:
+            _race(call, asking.run)
+        else:
+            _not_raced(call, asking.run, error)
+
+
+def _not_raced(call: Call, run: Run, error: BaseException) -> None:
+    call.racing = False
+    reason = "budget" if isinstance(error, BudgetExceededError) else "ledger"
+    if not isinstance(error, BudgetExceededError | LedgerUnavailableError):
+        reason = "estimate"
+        logger.warning("no backup was started: the estimate hook failed (%s)", type(error).__qualname__)
+    call.plan.events.say(call.trace, "race_skipped", link=run.label, reason=reason)
+
+
+def _earliest(moments: Iterable[float | None]) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)

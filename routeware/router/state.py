@@ -1,0 +1,120 @@
+"""Where one call stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from routeware.attempt import Hooks, Run, Scope
+from routeware.errors import BudgetExceededError
+from routeware.race import Alarm
+from routeware.records import CallOutcome
+from routeware.router.plan import Plan
+from routeware.sessions import Session
+
+__all__ = ["Asking", "Call"]
+
+
+class Asking:
+    """A backup whose projection a remote ledger is being asked for, in a task of its own."""
+
+    __slots__ = ("run", "task")
+
+    def __init__(self, run: Run, task: asyncio.Task[None]) -> None:
+        self.run = run
+        self.task = task
+
+
+class Call(Scope):
+    """One call: what it was asked to do, and where it stands.
+
+    Attributes:
+        entry: how many cancellations of the caller's task were pending when the call began.
+        cursor: the place in the chain of the next link to try.
+        started: how many attempts were started.
+        runs: all attempts, skipped links included, in the order of their starts.
+        flying: attempts in flight, in tasks of their own, in the order of their starts.
+        leaving: attempts that were cut off or timed out, and whose tasks have not been seen to end.
+        latest_start: when the newest attempt was started, on the loop's clock.
+        racing: whether a race may still be started before the next ordinary start.
+        failure: the failure that ended last, as callers see it.
+        fatal: the first failure that is not failed over.
+        refusal: the newest refusal of a budget.
+    """
+
+    outcome: CallOutcome = "failed"
+    session: Session | None = None
+    cursor: int = 0
+    started: int = 0
+    latest_start: float = 0.0
+    racing: bool = True
+    asking: Asking | None = None
+    failure: BaseException | None = None
+    fatal: BaseException | None = None
+    refusal: BudgetExceededError | None = None
+    winner: Run | None = None
+    ended: float = 0.0
+
+    def __init__(
+        self,
+        plan: Plan,
+        hooks: Hooks,
+        owner: object,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        attributes: Mapping[str, Any] | None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(hooks, loop, owner, args, kwargs)
+        self.plan = plan
+        self.lanes = plan.lanes
+        self.attributes = attributes
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("a routed function has to be awaited in an asyncio task")
+        self.task = task
+        self.entry = task.cancelling()
+        self.alarm = Alarm(loop, task)
+        self.began = loop.time()
+        self.deadline = None if plan.deadline_s is None else self.began + plan.deadline_s
+        self.runs: list[Run] = []
+        self.flying: list[Run] = []
+        self.leaving: list[Run] = []
+
+    @property
+    def remote(self) -> bool:
+        """Whether a ledger outside of this process counts this call."""
+        return self.book is not None and bool(self.book.sheets)
+
+    def drop(self, asking: Asking) -> None:
+        """Stop asking for a backup's projection; what is granted all the same is given back."""
+        reservation = asking.run.reservation
+        assert reservation is not None
+
+        def answered(task: asyncio.Future[None]) -> None:
+            if not task.cancelled():
+                task.exception()
+            if reservation.held:
+                reservation.settle(0, 0)
+
+        asking.task.cancel()
+        asking.task.add_done_callback(answered)
+        if self.book is not None:
+            self.book.keep(asking.task)
+
+    def forget(self) -> None:
+        """Hold no exception and no result: after a call, what it raised or gave is the caller's alone."""
+        self.failure = self.fatal = self.refusal = None
+        for run in self.runs:
+            run.failure = None
+            if not run.straggling:
+                run.error = run.result = None
+
+    def further(self) -> bool:
+        """Whether another attempt may follow: links and attempts are left."""
+        return self.cursor < len(self.lanes) and self.started < self.plan.max_attempts
+
+    def may_race(self) -> bool:
+        """Whether a running attempt may still be raced."""
+        return self.plan.race_after_s is not None and self.racing and self.fatal is None and self.further()

@@ -1,0 +1,189 @@
+"""Sessions: spans of program time over which spending is added up and capped.
+
+A session is found through a context variable, so it follows calls into tasks without being passed around. What a
+session has to write a charge to, its own account and those of all sessions around it, is worked out once, when it is
+entered: a call only looks it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from routeware.budget import Account, Book, Ledger, MemoryLedger, Sheet, Tally
+from routeware.errors import PolicyError, SessionClosedError
+from routeware.money import amount_usd, nanos, usd
+
+__all__ = ["Session", "current_session", "session"]
+
+logger = logging.getLogger("routeware")
+
+_current: ContextVar[Session | None] = ContextVar("routeware.session", default=None)
+
+PATIENCE_S = 5.0
+"""How long leaving a session waits for its stragglers."""
+
+
+def current_session() -> Session | None:
+    """The innermost session that is open here; ``None`` outside of any."""
+    return _current.get()
+
+
+def session(
+    name: str | None = None,
+    *,
+    limit_usd: float | None = None,
+    ledger: Ledger | None = None,
+    on_unavailable: Literal["refuse"] = "refuse",
+    attributes: Mapping[str, Any] | None = None,
+    root: bool = False,
+) -> Session:
+    """A session, to be entered with ``async with``.
+
+    Args:
+        name: shown in records, spans and errors; with a ledger, what the sum is kept under.
+        limit_usd: a hard cap on what is committed inside; ``None`` for none.
+        ledger: where the sum is kept. With one, the same name is the same sum: entered again, or by several at once.
+        on_unavailable: what to do when the ledger cannot be asked: ``refuse`` raises ``LedgerUnavailableError``.
+        attributes: put on every call span inside.
+        root: start afresh instead of counting in the enclosing sessions, too.
+
+    Raises:
+        PolicyError: a limit that is no amount, a ledger without a name, or (on entering) a limit other than the
+            one that the ledger knows for this name.
+    """
+    return Session(name, limit_usd, ledger, on_unavailable, attributes, root)
+
+
+class Session:
+    """A span of program time with a sum of its own. Made by :func:`session`; entered once."""
+
+    def __init__(
+        self,
+        name: str | None,
+        limit_usd: float | None,
+        ledger: Ledger | None,
+        on_unavailable: str,
+        attributes: Mapping[str, Any] | None,
+        root: bool,
+    ) -> None:
+        if name is not None and (not isinstance(name, str) or not name):
+            raise PolicyError(f"{name!r} is not a session's name: a non-empty string, or None", key="name")
+        if ledger is not None and name is None:
+            raise PolicyError("a session with a ledger needs a name: it is what the sum is kept under", key="name")
+        if ledger is not None and not all(hasattr(ledger, method) for method in ("hold", "settle", "tally")):
+            raise PolicyError(f"{type(ledger).__qualname__} is not a ledger: it has no hold, settle and tally", key="ledger")
+        if on_unavailable != "refuse":
+            raise PolicyError(f"{on_unavailable!r} is not known; 'refuse' is", key="on_unavailable")
+        self.name = name
+        self.limit_usd = None if limit_usd is None else amount_usd(limit_usd, "limit_usd")
+        self.attributes: dict[str, Any] = dict(attributes or {})
+        self._limit = None if self.limit_usd is None else nanos(self.limit_usd)
+        self._ledger = ledger
+        self._root = root
+        self._chain: tuple[Session, ...] = ()
+        self._account = Account(name)
+        self._book: Book | None = None
+        self._token: Token[Session | None] | None = None
+        self._left = False
+
+    async def __aenter__(self) -> Self:
+        if self._book is not None:
+            raise SessionClosedError(f"{self} was entered before; make another with session(...)")
+        around = None if self._root else _current.get()
+        if around is not None:
+            around.book()
+            self.attributes = {**around.attributes, **self.attributes}
+        await self._open()
+        self._chain = (*(around._chain if around is not None else ()), self)
+        self._book = _book(self._chain, around)
+        self._token = _current.set(self)
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._left = True
+        if self._token is not None:
+            try:
+                _current.reset(self._token)
+            except ValueError:
+                # Left in another context than it was entered in (a fixture, a generator): there it is not set.
+                logger.debug("%s was left in another context", self)
+        book = self._book
+        if book is not None:
+            await book.drain(PATIENCE_S)
+            if self._account.reserved and type(self._ledger) in (type(None), MemoryLedger):
+                logger.warning("%s was left with $%.9f still reserved", self, self.reserved_usd)
+
+    def __str__(self) -> str:
+        return f"session {self.name!r}" if self.name is not None else "a session"
+
+    def book(self) -> Book:
+        """What a charge is written to.
+
+        Raises:
+            SessionClosedError: this session, or one around it, is not open (any more).
+        """
+        for one in self._chain:
+            if one._left:
+                raise SessionClosedError(f"{one} was left before this call started; start it inside, or in a session of its own")
+        if self._book is None:
+            raise SessionClosedError(f"{self} was not entered")
+        return self._book
+
+    @property
+    def spent_usd(self) -> float:
+        """What is settled."""
+        return usd(self._account.settled)
+
+    @property
+    def uncertain_usd(self) -> float:
+        """What may have been spent besides: attempts that were cut off, or did not say."""
+        return usd(self._account.uncertain)
+
+    @property
+    def reserved_usd(self) -> float:
+        """What running attempts have set aside."""
+        return usd(self._account.reserved)
+
+    @property
+    def remaining_usd(self) -> float | None:
+        """What is left, the least of this session and those around it; ``None`` where none has a limit."""
+        left = [one._limit - one._account.committed for one in self._chain or (self,) if one._limit is not None]
+        return usd(max(0, min(left))) if left else None
+
+    async def _open(self) -> None:
+        if self._ledger is None:
+            return
+        tally = Tally(self.name or "", self._limit)
+        if type(self._ledger) is MemoryLedger:
+            # In this process: the account itself, so that holding and settling need no await. A subclass may suspend.
+            self._account = self._ledger.account(tally)
+        else:
+            self._account.see(await self._ledger.tally(tally))
+
+
+def _book(chain: tuple[Session, ...], around: Session | None) -> Book:
+    entries: dict[int, tuple[Account, int | None]] = {}
+    remote: dict[int, dict[str, Session]] = {}
+    for one in chain:
+        if one._ledger is None or type(one._ledger) is MemoryLedger:
+            entries[id(one._account)] = (one._account, one._limit)
+        else:
+            seen = remote.setdefault(id(one._ledger), {})
+            # Entered inside itself: one tally, and one view of it.
+            one._account = seen.setdefault(one.name or "", one)._account
+    sheets = tuple(_sheet(tuple(seen.values())) for seen in remote.values())
+    ledgers = any(one._ledger is not None for one in chain)
+    return Book(chain[-1]._account, tuple(entries.values()), sheets, around._book if around is not None else None, ledgers)
+
+
+def _sheet(sessions: tuple[Session, ...]) -> Sheet:
+    ledger = sessions[0]._ledger
+    assert ledger is not None
+    return Sheet(ledger, tuple(Tally(one.name or "", one._limit) for one in sessions), tuple(one._account for one in sessions))

@@ -1,0 +1,245 @@
+"""Spans, events and log lines: all that a call leaves behind for people to look at.
+
+Names are those of OpenTelemetry's semantic conventions for generative AI where it has one (they are in development, so
+the dozen strings stand here), and ours under ``routeware.``. No span is ever made current with
+``start_as_current_span``: a call's spans outlive single blocks, and are ended once, by hand, in the order that a trace
+viewer needs.
+
+What leaves here is made of settings, categories, counts and times. Never of prompts, answers, headers, keys or a
+provider's own words.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextvars import Token
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
+
+from routeware.classify import ErrorSnapshot
+from routeware.money import Usage
+from routeware.records import AttemptStatus, CallOutcome
+
+__all__ = [
+    "NO_SPAN",
+    "AttemptTelling",
+    "CallTrace",
+    "Events",
+    "Span",
+    "TracerProvider",
+    "Tracing",
+    "debugging",
+    "detach",
+    "otel_provider_name",
+    "usage_attributes",
+]
+
+logger = logging.getLogger("routeware")
+
+NO_SPAN: Span = trace.INVALID_SPAN
+
+# Jaeger keeps microseconds, and rounds a start and a duration apart: nearer than this, an order could be lost.
+_APART_NS = 5_000
+
+_OTEL_PROVIDERS = {
+    "amazon": "aws.bedrock",
+    "aws": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference",
+    "azure_openai": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "google": "gcp.gemini",
+    "google_genai": "gcp.gemini",
+    "grok": "x_ai",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "vertex": "gcp.vertex_ai",
+    "vertex_ai": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+
+
+def otel_provider_name(provider: str) -> str:
+    """A provider's name as OpenTelemetry spells it; unknown ones as they are."""
+    return _OTEL_PROVIDERS.get(provider.lower().replace("-", "_").replace(" ", "_"), provider)
+
+
+class Tracing:
+    """What one decorated function knows about tracing; prepared once."""
+
+    __slots__ = ("_tracer", "call_span_name", "name", "operation")
+
+    def __init__(self, name: str, operation: str | None, provider: TracerProvider | None) -> None:
+        self.name = name
+        self.operation = operation
+        self.call_span_name = f"routeware.call {name}"
+        self._tracer: Tracer = trace.get_tracer("routeware", tracer_provider=provider)
+
+    def start_call(self, attributes: Mapping[str, Any]) -> CallTrace | None:
+        """Start a call's span; ``None`` where nothing listens, so that the rest of the call need not ask again."""
+        span = self._tracer.start_span(self.call_span_name, kind=SpanKind.INTERNAL, attributes=attributes)
+        if not span.is_recording() and _echoes_parent(span):
+            return None
+        return CallTrace(self._tracer, span)
+
+    def attempt_span(self, provider: str, model: str, label: str) -> tuple[str, dict[str, Any]]:
+        """Name and fixed attributes of the spans of attempts at one link."""
+        if self.operation is None:
+            return f"{self.name} {label}", {"routeware.link.label": label}
+        return f"{self.operation} {model}", {
+            "gen_ai.operation.name": self.operation,
+            "gen_ai.provider.name": otel_provider_name(provider),
+            "gen_ai.request.model": model,
+            "routeware.link.label": label,
+        }
+
+
+def _echoes_parent(span: Span) -> bool:
+    # Without an SDK, "starting" a span gives back the current one's context; a sampler's refusal is a new context.
+    context = span.get_span_context()
+    return not context.is_valid or context == trace.get_current_span().get_span_context()
+
+
+class CallTrace:
+    """The spans of one call that somebody listens to."""
+
+    __slots__ = ("_context", "_last_ns", "_tracer", "recording", "span")
+
+    def __init__(self, tracer: Tracer, span: Span) -> None:
+        self._tracer = tracer
+        self._context = trace.set_span_in_context(span)
+        self._last_ns = 0
+        self.span = span
+        self.recording = span.is_recording()
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace's id in hexadecimal; ``None`` where it is not recorded."""
+        return trace.format_trace_id(self.span.get_span_context().trace_id) if self.recording else None
+
+    def start_attempt(self, name: str, attributes: Mapping[str, Any]) -> Span:
+        """Start the span of one attempt, a child of the call's."""
+        return self._tracer.start_span(name, self._context, kind=SpanKind.CLIENT, attributes=attributes)
+
+    def attach(self, span: Span) -> Token[Context]:
+        """Make an attempt's span the current one in this task."""
+        return context_api.attach(trace.set_span_in_context(span, self._context))
+
+    def end_attempt(self, span: Span, telling: AttemptTelling, end_ns: int) -> None:
+        """End an attempt's span: at ``end_ns``, or as soon after as keeps it after those that ended before."""
+        if telling.snapshot is not None and telling.status in _RED:
+            self._mark_failed(span, telling.snapshot, telling.error_type)
+        span.set_attributes(telling.attributes())
+        self._last_ns = max(self._last_ns, end_ns)
+        span.end(end_ns)
+
+    def end_call(self, outcome: CallOutcome, attributes: Mapping[str, Any], failure: str | None) -> None:
+        """End the call's span, last of all. ``failure`` says what to show for a call that failed."""
+        self.span.set_attributes({"routeware.call.outcome": outcome, **attributes})
+        if failure is not None:
+            self.span.set_status(Status(StatusCode.ERROR, failure))
+        self.span.end(max(time.time_ns(), self._last_ns + _APART_NS))
+
+    def after_losers(self) -> int:
+        """A moment, in ns, after every span that was ended so far."""
+        return self._last_ns + _APART_NS
+
+    @staticmethod
+    def _mark_failed(span: Span, snapshot: ErrorSnapshot, error_type: str | None) -> None:
+        span.set_status(Status(StatusCode.ERROR, snapshot.message))
+        span.add_event("exception", {"exception.type": error_type or "", "exception.message": snapshot.message})
+
+
+_RED = (AttemptStatus.FAILED, AttemptStatus.REJECTED)
+
+
+class AttemptTelling:
+    """What an attempt's span says at its end."""
+
+    __slots__ = ("_extra", "error_type", "snapshot", "status")
+
+    def __init__(
+        self, status: AttemptStatus, snapshot: ErrorSnapshot | None, error_type: str | None, extra: dict[str, Any]
+    ) -> None:
+        self.status = status
+        self.snapshot = snapshot
+        self.error_type = error_type
+        self._extra = extra
+
+    def attributes(self) -> dict[str, Any]:
+        """The span attributes; what is unknown has none."""
+        told: dict[str, Any] = {"routeware.attempt.status": self.status.value}
+        told.update((key, value) for key, value in self._extra.items() if value is not None)
+        if self.snapshot is not None:
+            told.update(_error_attributes(self.snapshot, self.error_type))
+        return told
+
+
+def _error_attributes(snapshot: ErrorSnapshot, error_type: str | None) -> dict[str, Any]:
+    told: dict[str, Any] = {"routeware.error.category": snapshot.category.value}
+    if error_type is not None:
+        told["error.type"] = error_type
+    if snapshot.status is not None:
+        told["http.response.status_code"] = snapshot.status
+    if snapshot.retry_after_ms is not None:
+        told["routeware.retry_after_s"] = snapshot.retry_after_ms / 1000
+    return told
+
+
+def usage_attributes(operation: str | None, usage: Usage | None, response_model: str | None) -> dict[str, Any]:
+    """Tokens and the model that answered, by the conventions; nothing for what is not an LLM."""
+    if operation is None:
+        return {}
+    return {
+        "gen_ai.usage.input_tokens": usage.input_tokens if usage else None,
+        "gen_ai.usage.output_tokens": usage.output_tokens if usage else None,
+        "gen_ai.response.model": response_model,
+    }
+
+
+class Events:
+    """The named moments of a call: on its span and, where enabled, in the ``routeware`` logger."""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def say(self, calltrace: CallTrace | None, event: str, level: int = logging.DEBUG, **fields: Any) -> None:
+        """Leave an event on the call's span and in the log."""
+        if calltrace is not None and calltrace.recording:
+            told = {key: value for key, value in fields.items() if value is not None}
+            calltrace.span.add_event(f"{self._prefix}.{event}", told)
+        self.log(event, level, **fields)
+
+    def log(self, event: str, level: int = logging.DEBUG, **fields: Any) -> None:
+        """Leave an event in the log only."""
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s.%s %s", self._prefix, event, _shown(fields), extra=fields)
+
+
+def _shown(fields: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={_text(value)}" for key, value in fields.items() if value is not None)
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+
+
+def detach(token: Token[Context]) -> None:
+    """Undo :meth:`CallTrace.attach`."""
+    context_api.detach(token)
+
+
+def debugging() -> bool:
+    """Whether anybody reads events of the lowest level."""
+    return logger.isEnabledFor(logging.DEBUG)
