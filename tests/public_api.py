@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Generic, Protocol, get_overloads
 
+import attrs
+
 import routeware
 
 TEXT = Path(__file__).with_suffix(".txt")
@@ -106,8 +108,13 @@ def _annotation(annotation: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    """A default; without the address that some objects show, for it is another one each time."""
-    return str(value) if isinstance(value, Enum) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    """A default as it would be written; ``...`` where it is worked out each time."""
+    if value is attrs.NOTHING:
+        return "..."
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    # Some objects show their address, which is another one each time.
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 if __name__ == "__main__":
