@@ -14,11 +14,15 @@ __all__ = ["NO_FIELDS", "fields", "given_fields"]
 
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
+_PLAIN = (str, bytes, int, float, list, tuple)
+
 
 def fields(value: object) -> Mapping[str, Any]:
     """All fields of a mapping or object, defaults among them; none for anything else."""
     if isinstance(value, dict):
         return value
+    if value is None or isinstance(value, _PLAIN):
+        return NO_FIELDS
     if _is_pydantic(value):
         return _with_extra(value)
     return _other_fields(value)
@@ -29,10 +33,8 @@ def given_fields(value: object) -> Mapping[str, Any]:
 
     A default is not a report: the counts of Mistral's SDK are 0 until they are told otherwise.
     """
-    if isinstance(value, dict):
-        return value
     if not _is_pydantic(value):
-        return _other_fields(value)
+        return fields(value)
     own = _with_extra(value)
     given = _given_names(value)
     return own if len(own) == len(given) else {name: own[name] for name in own if name in given}
@@ -55,8 +57,6 @@ def _given_names(model: Any) -> set[str]:
 
 
 def _other_fields(value: object) -> Mapping[str, Any]:
-    if value is None:
-        return NO_FIELDS
     if isinstance(value, Mapping):
         return value
     own = getattr(value, "__dict__", None)

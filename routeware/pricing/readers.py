@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from routeware.money import Usage
-from routeware.pricing.fields import NO_FIELDS, given_fields
+from routeware.pricing.fields import NO_FIELDS, fields, given_fields
 
 __all__ = ["Reading", "read_error", "read_reply"]
 
@@ -60,18 +60,18 @@ def _enclosed(error: BaseException) -> list[object]:
 
 
 def _read(reply: object) -> Reading:
-    fields = given_fields(reply)
+    held = fields(reply)
     for name in ("usage", "usage_metadata", "usageMetadata"):
-        if name in fields:
-            usage = _usage(given_fields(fields[name]))
+        if name in held:
+            usage = _usage(given_fields(held[name]))
             if usage is not None:
-                return Reading(usage, _model(fields))
+                return Reading(usage, _model(held))
     return _NOTHING
 
 
-def _model(fields: Mapping[str, object]) -> str | None:
+def _model(held: Mapping[str, object]) -> str | None:
     for name in ("model", "model_version", "modelVersion"):
-        value = fields.get(name)
+        value = held.get(name)
         if isinstance(value, str):
             return value
     return None
@@ -79,7 +79,7 @@ def _model(fields: Mapping[str, object]) -> str | None:
 
 def _usage(counts: Mapping[str, object]) -> Usage | None:
     for marks, reader in _SHAPES:
-        if any(mark in counts for mark in marks):
+        if not marks.isdisjoint(counts):
             usage = reader(counts)
             if usage.input_tokens is not None or usage.output_tokens is not None:
                 return usage
@@ -166,12 +166,13 @@ def _interaction(counts: Mapping[str, object]) -> Usage:
     )
 
 
-_SHAPES: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, object]], Usage]], ...] = (
-    (("prompt_tokens", "completion_tokens"), _chat),
-    (("input_tokens", "output_tokens"), _messages),
-    (("inputTokens", "outputTokens"), _converse),
-    (("prompt_token_count", "promptTokenCount"), _generate),
-    (("total_input_tokens", "total_output_tokens"), _interaction),
+_SHAPES: tuple[tuple[frozenset[str], Callable[[Mapping[str, object]], Usage]], ...] = (
+    (frozenset({"prompt_tokens", "completion_tokens"}), _chat),
+    (frozenset({"input_tokens", "output_tokens"}), _messages),
+    (frozenset({"inputTokens", "outputTokens"}), _converse),
+    (frozenset({"prompt_token_count", "candidates_token_count", "response_token_count"}), _generate),
+    (frozenset({"promptTokenCount", "candidatesTokenCount", "responseTokenCount"}), _generate),
+    (frozenset({"total_input_tokens", "total_output_tokens"}), _interaction),
 )
 
 
@@ -201,4 +202,4 @@ def _plus(first: int | None, *others: int | None) -> int | None:
 
 
 def _part(counts: Mapping[str, object], name: str) -> Mapping[str, object]:
-    return given_fields(counts.get(name))
+    return fields(counts.get(name))
