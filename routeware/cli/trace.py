@@ -92,12 +92,17 @@ def _chosen(source: str, trace_id: str | None, limit: int, service: str | None) 
             yield call
 
     chosen = heapq.nlargest(limit, each(), key=_interest)
-    if not counted.count:
-        raise TraceError(source, f"no trace {trace_id}" if trace_id else "no spans")
     if not chosen:
-        what = f"trace {trace_id}" if trace_id else "spans"
-        raise TraceError(source, f"{what} without any span of routeware's ({counted.count} spans read)")
+        raise TraceError(source, _nothing(trace_id, counted.count))
     return _Shown(sorted(chosen, key=lambda call: call.started_at_ms or 0.0), total)
+
+
+def _nothing(trace_id: str | None, count: int) -> str:
+    """Why there is nothing to show."""
+    if not count:
+        return "no spans" if trace_id is None else f"no trace {trace_id}"
+    spans = f"{count} span{'s' if count > 1 else ''}, none of routeware's"
+    return spans if trace_id is None else f"trace {trace_id} has {spans}"
 
 
 def _interest(call: CallTree) -> tuple[bool, float]:

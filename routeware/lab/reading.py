@@ -61,12 +61,13 @@ def read_file(path: str | Path) -> Iterator[Span]:
 
 
 def read_stream(file: IO[bytes] | gzip.GzipFile, source: str) -> Iterator[Span]:
-    """The spans in ``file``, which is open and not compressed; ``source`` names it in errors.
+    """The spans in ``file``, which is open, not compressed, and closed afterwards; ``source`` names it in errors.
 
     Raises:
         TraceError: as :func:`read_file` does.
     """
-    yield from _documents(JsonStream(io.TextIOWrapper(file, encoding="utf-8-sig"), source))
+    with io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+        yield from _documents(JsonStream(text, source))
 
 
 def _documents(stream: JsonStream) -> Iterator[Span]:

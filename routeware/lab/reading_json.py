@@ -109,8 +109,8 @@ class JsonStream:
             except RecursionError:
                 raise self.error("nested too deeply") from None
             else:
-                # A number that touches the end of the piece may have more digits in the next one.
-                if end < len(self._text) or self._ended:
+                # "1" near the end of a piece may be the beginning of "1.5e+3": it is decoded again with the next one.
+                if self._ended or end <= len(self._text) - _UNDECIDED:
                     self._at = end
                     return found
                 self._read_on()

@@ -29,6 +29,7 @@ _HANDLERS = (
     urllib.request.HTTPDefaultErrorHandler,
     urllib.request.HTTPRedirectHandler,
     urllib.request.HTTPErrorProcessor,
+    urllib.request.UnknownHandler,
 )
 
 

@@ -62,18 +62,19 @@ def identifier(value: object, what: str, digits: int) -> str:
     Older Jaegers leave out leading zeros, and plain protobuf JSON writes base64 where OTLP asks for hexadecimal.
     """
     text = words(value, what)
-    number = _from_base64(text) if text.endswith("=") else text.lower()
+    number = _from_base64(text, digits) if text.endswith("=") else text.lower()
     if len(number) > digits or not set(number) <= _DIGITS or set(number) <= _NO_ID:
         raise MalformedError(f"{what} {_shown(value)} is not a hexadecimal id")
     return number.zfill(digits)
 
 
-def _from_base64(text: str) -> str:
-    """Eight and sixteen bytes both end in padding, which no hexadecimal id does."""
+def _from_base64(text: str, digits: int) -> str:
+    """Eight and sixteen bytes both end in padding, which no hexadecimal id does; empty for what is not that long."""
     try:
-        return base64.b64decode(text, validate=True).hex()
+        number = base64.b64decode(text, validate=True).hex()
     except binascii.Error:
         return ""
+    return number if len(number) == digits else ""
 
 
 def _shown(value: object) -> str:
