@@ -69,11 +69,13 @@ def _checked(otlp: str | None, save: Path | None) -> str | None:
     """The collector's whole address. What cannot succeed fails before the run, not after it.
 
     Raises:
-        DemoError: nobody listens there, or the file's folder is not there.
+        DemoError: nobody listens there, or the file cannot be written.
     """
     from routeware.demo.errors import DemoError
     from routeware.demo.export import collector_url, reach
 
+    if save is not None and save.is_dir():
+        raise DemoError(f"{save}: this is a folder")
     if save is not None and not save.absolute().parent.is_dir():
         raise DemoError(f"{save}: its folder is not there")
     if otlp is None:

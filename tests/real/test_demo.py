@@ -1,0 +1,286 @@
+"""The demo as a whole, on real sockets with few requests: what it shows, what it leaves, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from routeware import AttemptStatus, RoutingPolicy
+from routeware.demo.policies import packaged_policy
+from routeware.demo.run import Result, Stage, run
+from routeware.lab.calls import calls
+from routeware.lab.reading import read_file
+
+SEED = 5
+FEW = 60
+
+
+def routeware(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, its output in pipes."""
+    command = [sys.executable, "-m", "routeware.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+
+
+async def ran(policy: RoutingPolicy, requests: int = FEW, seed: int = SEED) -> Result:
+    """A run that nobody watches."""
+    return await run(policy, requests=requests, seed=seed, on_done=lambda _stage: None)
+
+
+class Collector:
+    """Takes spans over OTLP/HTTP, or turns them down with another status."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.paths: list[str] = []
+        self.spans: list[Any] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                collector.take(self.path, self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Quietly."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def take(self, path: str, body: bytes) -> None:
+        self.paths.append(path)
+        sent = ExportTraceServiceRequest.FromString(body)
+        self.spans += [
+            span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans
+        ]
+
+    def __enter__(self) -> Self:
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def collector() -> Generator[Collector]:
+    """One that takes everything."""
+    with Collector() as one:
+        yield one
+
+
+async def test_routed_calls_are_answered_more_often_and_sooner_at_p99() -> None:
+    """The promise, on the packaged policy; 400 requests are enough to see it."""
+    result = await ran(packaged_policy(), requests=400)
+
+    assert result.bare.p99_ms is not None
+    assert result.routed.p99_ms is not None
+    assert result.bare.answered < 400
+    assert result.routed.answered > result.bare.answered
+    assert result.routed.p99_ms < result.bare.p99_ms
+
+
+async def test_the_money_adds_up_to_the_last_digit() -> None:
+    """The records of all calls beside the session's books; losers and lost connections are uncertain, not free."""
+    result = await ran(packaged_policy())
+
+    assert result.money.adds_up
+    assert result.money.session_settled > 0
+    assert result.money.session_uncertain > 0
+
+
+async def test_it_adds_up_when_the_budget_ends_before_the_requests() -> None:
+    """Refused calls are not answered, cost nothing, and stop nobody else."""
+    policy = RoutingPolicy.from_dict({**packaged_policy().to_dict(), "budget": {"session_usd": 0.1}})
+
+    result = await ran(policy)
+
+    assert 0 < result.routed.answered < FEW
+    assert result.money.adds_up
+    assert result.routed.spent_usd + (result.routed.uncertain_usd or 0) <= 0.1
+
+
+async def test_every_request_is_counted_and_told_in_both_runs() -> None:
+    """The bars reach their ends."""
+    told: list[Stage] = []
+
+    result = await run(packaged_policy(), requests=30, seed=SEED, on_done=told.append)
+
+    assert told == [Stage.BARE] * 30 + [Stage.ROUTED] * 30
+    assert (result.bare.requests, result.routed.requests) == (30, 30)
+    assert result.routed.attempts >= 30
+
+
+async def test_the_drawn_call_failed_over_or_raced_and_its_spans_are_there() -> None:
+    """One for the call, one for each attempt, in the providers' own time."""
+    result = await ran(packaged_policy())
+
+    assert result.call is not None
+    assert {attempt.status for attempt in result.call.attempts} > {AttemptStatus.SUCCEEDED}
+    assert len(result.spans_of_call()) == 1 + len(result.call.attempts)
+    (root,) = (span for span in result.spans_of_call() if span.parent is None)
+    assert root.start_time is not None
+    assert root.end_time is not None
+    assert (root.end_time - root.start_time) / 1e6 == pytest.approx(result.call.duration_ms, rel=0.1)
+
+
+def test_a_person_sees_a_table_the_sum_and_a_waterfall() -> None:
+    """In a pipe without colours or bars, in 80 columns."""
+    done = routeware("demo", "--requests", FEW, "--seed", SEED)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for words in ("bare", "routed", "answered", "p50", "p95", "p99", "spent", "uncertain", "wasted", "adds up"):
+        assert words in done.stdout
+    assert "openai:gpt-4o-2024-05-13" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= 80
+
+
+def test_a_script_gets_json_and_nothing_else() -> None:
+    """All that the table says, and the call's record."""
+    done = routeware("demo", "--requests", FEW, "--seed", SEED, "--json")
+    told = json.loads(done.stdout)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (told["requests"], told["seed"]) == (FEW, SEED)
+    assert told["routed"]["answered"] >= told["bare"]["answered"]
+    assert told["money"]["adds_up"] is True
+    assert told["call"]["attempts"]
+    assert RoutingPolicy.from_dict(told["policy"]) == packaged_policy()
+
+
+def test_spans_reach_a_collector(collector: Collector) -> None:
+    """A call and its attempts each, where OTLP/HTTP wants them."""
+    done = routeware("demo", "--requests", FEW, "--seed", SEED, "--otlp", collector.url, "--json")
+    told = json.loads(done.stdout)
+
+    assert done.returncode == 0, done.stderr
+    assert set(collector.paths) == {"/v1/traces"}
+    assert len(collector.spans) == FEW + told["routed"]["attempts"]
+    assert done.stderr == f"Exported {len(collector.spans)} spans to {collector.url}/v1/traces.\n"
+
+
+def test_a_collector_that_turns_spans_down_is_told_in_one_line() -> None:
+    """After the result, which is not lost for it."""
+    with Collector(status=400) as collector:
+        done = routeware("demo", "--requests", 5, "--otlp", collector.url)
+
+    assert done.returncode == 1
+    assert "p99" in done.stdout
+    assert done.stderr.startswith(f"routeware: {collector.url}/v1/traces did not take the spans: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_saved_trace_is_one_that_trace_draws(tmp_path: Path) -> None:
+    """The call that was drawn, in Jaeger's form."""
+    file = tmp_path / "trace.json"
+
+    done = routeware("demo", "--requests", FEW, "--seed", SEED, "--save", file, "--json")
+    (call,) = calls(read_file(file))
+    told = json.loads(done.stdout)["call"]
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"Saved that call's trace as {file}.\n"
+    assert call.trace_id == told["trace_id"]
+    assert [bar.status for bar in call.attempts] == [attempt["status"] for attempt in told["attempts"]]
+    assert call.duration_ms == pytest.approx(told["duration_ms"], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--otlp", "http://127.0.0.1:9"], "nobody listens at http://127.0.0.1:9/v1/traces"),
+        (["--otlp", "localhost:4318"], "is not an address like http://localhost:4318"),
+        (["--save", "/no/such/folder/trace.json"], "its folder is not there"),
+        (["--save", "/"], "this is a folder"),
+        (["--policy", "/no/such/policy.toml"], "/no/such/policy.toml: No such file"),
+    ],
+)
+def test_what_cannot_succeed_fails_before_the_run(arguments: list[str], words: str) -> None:
+    """In one line, with exit code 2, and at once."""
+    done = routeware("demo", *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('chain = ["mistral:x"]', "the demo has no provider 'mistral'"),
+        ('chain = ["openai:x"]\n[latency]\nrace_after_ms = "soon"', "latency.race_after_ms"),
+    ],
+)
+def test_a_policy_that_does_not_fit_is_told_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    """Like any wrong argument."""
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+
+    done = routeware("demo", "--policy", file)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_another_policy_is_used_and_priced(tmp_path: Path) -> None:
+    """Other order, no prices of its own: the providers' list prices serve."""
+    file = tmp_path / "policy.toml"
+    file.write_text('label = "mine"\nchain = ["google:x", "openai:y"]\n')
+
+    told = json.loads(routeware("demo", "--requests", 20, "--policy", file, "--json").stdout)
+
+    assert told["policy"]["label"] == "mine"
+    assert told["bare"]["spent_usd"] > 0
+    assert told["routed"]["spent_usd"] > 0
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def within_ten_seconds(condition: Any) -> bool:
+    """Whether it comes true in that time."""
+    until = time.monotonic() + 10
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.02)
+    return bool(condition())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the providers' process in /proc")
+@pytest.mark.parametrize("after_s", [0.0, 1.5])
+def test_ctrl_c_ends_it_cleanly(after_s: float) -> None:
+    """Starting or running: one line, exit code 130, no traceback, and the providers are gone."""
+    command = [sys.executable, "-m", "routeware.cli", "demo", "--requests", "20000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert within_ten_seconds(lambda: children(demo.pid))
+        (servers,) = children(demo.pid)
+        time.sleep(after_s)
+
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=20)
+
+    assert (demo.returncode, out, err) == (130, "", "routeware: interrupted\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(servers, 0)
