@@ -70,7 +70,7 @@ _MEANINGS = {
 }
 
 # Words of letters, a number of at most three digits behind each; or a short number. Keys and tokens look different.
-_PRINTABLE = re.compile(r"(?=.{1,64}\Z)(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", re.ASCII)
+_PRINTABLE = re.compile(r"(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", re.ASCII)
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{2,63}", re.ASCII)
 _ENDING = re.compile(r"(?:error|exception|fault)\Z")
 _LONGEST_BODY = 65_536
@@ -125,7 +125,7 @@ def _code_of(word: object) -> Code | None:
 @lru_cache(maxsize=512)
 def _code(word: str) -> Code:
     category, specific = meaning_of(word)
-    return Code(word if category is not None or _PRINTABLE.match(word) else None, category, specific)
+    return Code(word if category is not None or _PRINTABLE.fullmatch(word) else None, category, specific)
 
 
 def _words_of(error: View, *, with_type: bool) -> list[object]:

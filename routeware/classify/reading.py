@@ -140,11 +140,11 @@ def _read_dict(of: object) -> object:
 
 @remembered
 def _readers_of(kind: type) -> Mapping[str, Reader]:
-    """How to read the known names that the class itself defines."""
+    """How to read the known names that the class itself defines; what Python's own define is not meant (an exit code)."""
     readers: dict[str, Reader] = {}
     for name in _NAMES:
         owner = next((base for base in kind.__mro__ if name in vars(base)), None)
-        reader = None if owner is None else _reader_of(vars(owner)[name])
+        reader = None if owner is None or owner.__module__ == "builtins" else _reader_of(vars(owner)[name])
         if reader is not None:
             readers[name] = reader
     return MappingProxyType(readers)

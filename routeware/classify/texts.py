@@ -13,7 +13,7 @@ __all__ = ["LONGEST", "category_in_text", "refined_by_text", "status_in_text", "
 LONGEST = 2_048
 _STATUS = re.compile(
     r"(?i:\b(?:http(?:/\d(?:\.\d)?)?(?:[ _](?:error|status))?|status|error)(?:[ _]code)?[\s:=]{1,3})([45]\d\d)\b"
-    r"|^\W?([45]\d\d)(?=\s+[A-Z]|\s*$|[:,])",
+    r"|^\W?([45]\d\d)(?=\s+[A-Z]|\s*$|[:,)])",
     re.ASCII,
 )
 _PHRASES = (
