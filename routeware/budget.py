@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -263,7 +263,7 @@ class Book:
         )
         self.reserving = self.capped or ledgers
         self._around = around
-        self._chores: dict[asyncio.Future[Any], Reservation | None] = {}
+        self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
 
     def capped_entries(self, cap: int) -> list[tuple[Account, int | None]]:
         """The entries, the innermost session's under ``cap`` as well as under its own limit."""
@@ -272,28 +272,29 @@ class Book:
             for account, limit in self.entries
         ]
 
-    def keep(self, task: asyncio.Future[Any], reservation: Reservation | None = None) -> None:
+    def keep(self, task: asyncio.Future[Any], give_up: Callable[[], None] | None = None) -> None:
         """Have this session, and those around it, wait for ``task`` on leaving.
 
         Args:
             task: a straggler, or a message to a ledger.
-            reservation: what becomes uncertain where the task does not end in time.
+            give_up: called where it does not end in time, to book what it may cost.
         """
         book: Book | None = self
         while book is not None:
             chores = book._chores
-            chores[task] = reservation
+            chores[task] = give_up
             task.add_done_callback(lambda done, chores=chores: chores.pop(done, None))  # type: ignore[misc]
             book = book._around
 
-    async def drain(self, patience_s: float) -> None:
-        """Wait for all that is kept, at most ``patience_s``; then book what its attempts hold as uncertain."""
+    async def drain(self, patience_s: float) -> int:
+        """Wait for all that is kept, at most ``patience_s``, then give it up; how much that was."""
         until = asyncio.get_running_loop().time() + patience_s
         while self._chores and (left := until - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(list(self._chores), timeout=left)
-        for reservation in list(self._chores.values()):
-            if reservation is not None and reservation.held:
-                reservation.settle(0, reservation.held)
+        given_up = [give_up for give_up in self._chores.values() if give_up is not None]
+        for give_up in given_up:
+            give_up()
+        return len(given_up)
 
 
 NOWHERE = Book(Account(None), (), (), None, False)

@@ -116,9 +116,15 @@ class Session:
                 logger.debug("%s was left in another context", self)
         book = self._book
         if book is not None:
-            await book.drain(PATIENCE_S)
-            if self._account.reserved and type(self._ledger) in (type(None), MemoryLedger):
-                logger.warning("%s was left with $%.9f still reserved", self, self.reserved_usd)
+            given_up = await book.drain(PATIENCE_S)
+            if given_up or (self._account.reserved and type(self._ledger) in (type(None), MemoryLedger)):
+                logger.warning(
+                    "%s was left with $%.9f still reserved, and %d attempts still running whose projection is booked as"
+                    " uncertain",
+                    self,
+                    self.reserved_usd,
+                    given_up,
+                )
 
     def __str__(self) -> str:
         return f"session {self.name!r}" if self.name is not None else "a session"

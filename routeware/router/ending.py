@@ -142,8 +142,10 @@ def _let_go(call: Call, run: Run) -> None:
 def _strand(call: Call, run: Run, task: asyncio.Task[None]) -> None:
     run.straggling = True
     adopt(task)
-    if call.book is not None:
-        call.book.keep(task, run.reservation)
+    reservation = run.reservation
+    if call.book is not None and reservation is not None:
+        settled, uncertain = run.settled or 0, run.uncertain or 0
+        call.book.keep(task, lambda: reservation.settle(settled, uncertain))
 
     def ended(_task: asyncio.Future[Any]) -> None:
         if not task.cancelled():
