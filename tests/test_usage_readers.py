@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from routeware.pricing import Reading, read_error, read_reply
 
 NOTHING = Reading(None, None)
 
-OPENAI_CHAT = {
+OPENAI_CHAT: dict[str, Any] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "created": 1762160000,
@@ -36,7 +37,7 @@ OPENAI_CHAT = {
 }
 OPENAI_CHAT_USAGE = Usage(input_tokens=2048, output_tokens=320, cached_input_tokens=1920, reasoning_tokens=256)
 
-OPENAI_RESPONSE = {
+OPENAI_RESPONSE: dict[str, Any] = {
     "id": "resp_1",
     "object": "response",
     "created_at": 1762160000,
@@ -58,14 +59,14 @@ OPENAI_RESPONSE_USAGE = Usage(
     input_tokens=1500, output_tokens=700, cached_input_tokens=1024, cache_write_tokens=300, reasoning_tokens=640
 )
 
-OPENAI_EMBEDDING = {
+OPENAI_EMBEDDING: dict[str, Any] = {
     "object": "list",
     "model": "text-embedding-3-small",
     "data": [{"object": "embedding", "index": 0, "embedding": [0.1, -0.2]}],
     "usage": {"prompt_tokens": 12, "total_tokens": 12},
 }
 
-ANTHROPIC_MESSAGE = {
+ANTHROPIC_MESSAGE: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
@@ -85,7 +86,7 @@ ANTHROPIC_USAGE = Usage(
     input_tokens=21 + 188 + 4096, output_tokens=393, cached_input_tokens=4096, cache_write_tokens=188
 )
 
-GOOGLE_CONTENT = {
+GOOGLE_CONTENT: dict[str, Any] = {
     "candidates": [{"content": {"role": "model", "parts": [{"text": "Air."}]}, "finishReason": "STOP", "index": 0}],
     "modelVersion": "gemini-2.5-flash",
     "usageMetadata": {
@@ -99,7 +100,7 @@ GOOGLE_CONTENT = {
 }
 GOOGLE_USAGE = Usage(input_tokens=1240, output_tokens=580, cached_input_tokens=1000, reasoning_tokens=500)
 
-MISTRAL_CHAT = {
+MISTRAL_CHAT: dict[str, Any] = {
     "id": "cmpl-1",
     "object": "chat.completion",
     "created": 1762160000,
@@ -108,7 +109,7 @@ MISTRAL_CHAT = {
     "usage": {"prompt_tokens": 16, "completion_tokens": 34, "total_tokens": 50},
 }
 
-BEDROCK_CONVERSE = {
+BEDROCK_CONVERSE: dict[str, Any] = {
     "output": {"message": {"role": "assistant", "content": [{"text": "Air."}]}},
     "stopReason": "end_turn",
     "usage": {
@@ -341,10 +342,9 @@ def mistral_models() -> Any:
     """The SDK's classes, wherever its version keeps them."""
     pytest.importorskip("mistralai")
     try:
-        from mistralai.client import models
+        return importlib.import_module("mistralai.client.models")
     except ImportError:  # before its second major version
-        from mistralai import models
-    return models
+        return importlib.import_module("mistralai.models")
 
 
 def test_a_mistral_response_object() -> None:

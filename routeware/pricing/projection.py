@@ -46,14 +46,15 @@ _WEIGHTS: tuple[tuple[bytes, int], ...] = (
     (_CONTINUATION, 0),
     (bytes(range(0xC2, 0xCC)), 100),  # accented Latin: an accent breaks a word into more tokens
     (bytes(range(0xCC, 0xDC)), 55),  # Greek, Cyrillic, Armenian, Hebrew, Arabic
-    (b"\xe0\xe1\xe3" + bytes(range(0xEA, 0xEE)), 65),  # the scripts of South Asia, Thai, Vietnamese; kana, hangul
+    (b"\xe0\xe1", 75),  # the scripts of South Asia, Thai, Georgian, Vietnamese
+    (b"\xe3" + bytes(range(0xEA, 0xEE)), 65),  # kana, hangul
     (b"\xe2\xee\xef" + bytes(range(0xE4, 0xEA)), 140),  # Han, and symbols
-    (bytes(range(0xDC, 0xE0)) + bytes(range(0xF0, 0xF8)), 350),  # emoji, and scripts that are spelled out in bytes
+    (bytes(range(0xDC, 0xE0)) + bytes(range(0xF0, 0xF8)), 400),  # emoji, and scripts that are spelled out in bytes
 )
 # More scripts that tokenizers spell out in bytes (Sinhala, Lao, Tibetan, Ethiopic, Khmer ...), between those that they
 # know: what their characters weigh beyond the above.
 _SPELLED_OUT = re.compile("[\u0800-\u08ff\u0b00-\u0b7f\u0d80-\u0dff\u0e80-\u0fff\u1100-\u1cff]")
-_SPELLED_OUT_WEIGHT = 230
+_SPELLED_OUT_WEIGHT = 225
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w.+-]+(=[^;,]*)?)*,", re.IGNORECASE)  # RFC 2397
 
@@ -99,10 +100,10 @@ def _string_tokens(text: str) -> int:
     rest = text.encode("utf-8", "surrogatepass")
     weight = 0 if text.isascii() else _spelled_out(text, rest)
     for members, each in _WEIGHTS:
+        if not rest:
+            break
         left = rest.translate(None, members)
         weight += each * (len(rest) - len(left))
-        if not left:
-            break
         rest = left
     return _STRING_TOKENS + -(-weight // 100)
 
