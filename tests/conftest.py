@@ -12,10 +12,18 @@ from hypothesis import settings
 from tests.clock import JumpingLoop, assert_quiet
 
 REAL = Path(__file__).parent / "real"
+SCHEDULES = Path(__file__).parent / "schedules"
 
 # How long one example takes says more about the machine than about the code; the limit per test is pytest's.
 settings.register_profile("routeware", deadline=None)
 settings.load_profile("routeware")
+# For mutation testing: the same few examples for every mutant, so that a verdict can be repeated.
+settings.register_profile("mutants", deadline=None, max_examples=25, derandomize=True, database=None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Examples come before random schedules: they say more quickly, and more plainly, what is wrong."""
+    items.sort(key=lambda item: item.path.is_relative_to(SCHEDULES))
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
