@@ -140,7 +140,7 @@ def _read_dict(of: object) -> object:
 
 @remembered
 def _readers_of(kind: type) -> Mapping[str, Reader]:
-    """How to read the known names that the class itself defines; what Python's own define is not meant (an exit code)."""
+    """How to read the known names that the class itself defines. Python's own classes mean other things by them."""
     readers: dict[str, Reader] = {}
     for name in _NAMES:
         owner = next((base for base in kind.__mro__ if name in vars(base)), None)
