@@ -333,6 +333,8 @@ async def cancelled_at(call: Coroutine[Any, Any, Any], *moments_ms: float) -> tu
     await asyncio.wait([task])
     for timer in timers:
         timer.cancel()
+    if not task.cancelled():
+        task.exception()  # read, or the loop would complain
     return task, took()
 
 

@@ -44,6 +44,9 @@ _TRACERS = TracerProvider(shutdown_on_exit=False)
 _TRACERS.add_span_processor(SPANS)
 
 
+_QUIET = logging.NullHandler()
+
+
 class _Complaints(logging.Handler):
     """What the SDK says of a span that is ended twice, or written to after its end."""
 
@@ -111,8 +114,10 @@ def perform(world: World) -> Seen:
     SPANS.started.clear()
     SPANS.ended.clear()
     said = _Complaints()
-    sdk = logging.getLogger("opentelemetry")
+    sdk, ours = logging.getLogger("opentelemetry"), logging.getLogger("routeware")
     sdk.addHandler(said)
+    ours.propagate = False  # thousands of warnings would bury the one world that failed
+    ours.addHandler(_QUIET)
     try:
         with asyncio.Runner(loop_factory=JumpingLoop) as runner:
             runner.run(_Stage(world, seen).main())
@@ -122,6 +127,8 @@ def perform(world: World) -> Seen:
             seen.complaints.extend(loop.complaints)
     finally:
         sdk.removeHandler(said)
+        ours.removeHandler(_QUIET)
+        ours.propagate = True
     seen.complaints.extend(said.messages)
     return seen
 

@@ -41,14 +41,23 @@ OUTCOMES: dict[type[BaseException], str] = {
 }
 ULP_MS = 1e-3
 
-slow_is_fine = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+more = settings(
+    max_examples=max(300, settings().max_examples),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
 
 
-@slow_is_fine
+@more
 @given(world=worlds())
 def test_whatever_the_schedule(world: World) -> None:
     """Every promise about what is left behind, at once."""
-    check(world, perform(world))
+    seen = perform(world)
+
+    check(world, seen)
+    for record in seen.records:
+        event(f"outcome: {record.outcome}")
+        for attempt in record.attempts:
+            event(f"attempt: {attempt.status}")
 
 
 def check(world: World, seen: Seen) -> None:
@@ -67,8 +76,6 @@ def check(world: World, seen: Seen) -> None:
     nothing_is_reserved(world, seen)
     no_cap_was_passed(world, seen)
     the_costs_add_up(world, seen)
-    for ended in seen.ended:
-        event(f"outcome: {ended.record.outcome if ended.record else type(ended.error).__name__}")
 
 
 def one_result_or_one_error(ended: Ended) -> None:
@@ -196,12 +203,12 @@ def cost_of(record: CallRecord) -> int:
     return nanos(record.cost_usd) + nanos(record.uncertain_usd)
 
 
-@slow_is_fine
-@given(world=worlds(calls=1).filter(lambda world: world.may_race), late=st.sampled_from(["stubborn", "stubborn_value"]))
+@more
+@given(world=worlds(calls=1, racing=True), late=st.sampled_from(["stubborn", "stubborn_value"]))
 def test_ignoring_a_cancellation_changes_nothing_but_a_quarter_of_a_second(world: World, late: str) -> None:
     """In a race, the same world with obedient providers ends the same way, at most 250 ms earlier."""
     call = attrs.evolve(world.calls[0], cancelled_ms=(), depth=0)
-    free = attrs.evolve(world, wallets=(), per_call_usd=None, session_usd=None)
+    free = without_ties(attrs.evolve(world, wallets=(), per_call_usd=None, session_usd=None))
 
     obedient = _one(attrs.evolve(free, calls=(_all(call, "obey", 0),)))
     stubborn = _one(attrs.evolve(free, calls=(_all(call, late, 9000),)))
@@ -210,6 +217,21 @@ def test_ignoring_a_cancellation_changes_nothing_but_a_quarter_of_a_second(world
         assert stubborn.result == obedient.result
         assert type(stubborn.error) is type(obedient.error)
         assert obedient.at_ms - ULP_MS <= stubborn.at_ms <= obedient.at_ms + GRACE_MS + ULP_MS
+
+
+def without_ties(world: World) -> World:
+    """An answer at the very moment of a time-out is one or the other, and either is right."""
+    return attrs.evolve(
+        world,
+        links=tuple(attrs.evolve(link, timeout_ms=_off(link.timeout_ms, 0.371)) for link in world.links),
+        timeout_ms=_off(world.timeout_ms, 0.433),
+        deadline_ms=_off(world.deadline_ms, 0.719),
+        race_after_ms=_off(world.race_after_ms, 0.117),
+    )
+
+
+def _off(ms: float | None, by: float) -> float | None:
+    return None if ms is None else ms + by
 
 
 def _one(world: World) -> Ended:
