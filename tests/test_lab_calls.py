@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
 
+import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 
 from routeware.classify import ErrorSnapshot
-from routeware.errors import ErrorCategory
+from routeware.errors import BudgetExceededError, DeadlineExceededError, ErrorCategory
 from routeware.lab.calls import CallTree, call_from_record, calls
 from routeware.lab.reading_otlp import otlp_span
 from routeware.lab.spans import Span
 from routeware.records import AttemptRecord, AttemptStatus, AttemptTrigger, CallRecord
 from tests.exported import START_NS, Traced, otlp
+from tests.providers import FatalError, HTTPStatusError, Script, answers, busy, fails, hangs, reports, script
+from tests.tracing import Traces
 
 
 def read(spans: Iterable[ReadableSpan]) -> list[Span]:
@@ -281,3 +287,41 @@ def test_a_record_without_a_winner_has_none_in_its_tree() -> None:
     tree = call_from_record(record(selected=None, outcome="cancelled"))
 
     assert (tree.selected, [attempt.selected for attempt in tree.attempts]) == (None, [False, False])
+
+
+@pytest.mark.parametrize(
+    ("providers", "settings"),
+    [
+        (lambda: script(a=busy(5), b=answers(10)), {}),
+        (lambda: script(a=busy(5), b=fails(10, FatalError())), {}),
+        (lambda: script(a=hangs(), b=reports(0.25, answers(10))), {"race_after_ms": 50, "usd": {"a": 0.5, "b": 0.25}}),
+        (lambda: script(a=hangs(), b=hangs()), {"race_after_ms": 50, "deadline_ms": 100}),
+        (
+            lambda: script(a=answers(), b=answers(), c=busy(), d=answers(), e=answers()),
+            {"usd": {"a": 2, "b": 2, "c": 0.5, "d": 2, "e": 0.5}, "per_call_usd": 1, "on_exceed": "skip"},
+        ),
+        (lambda: script(a=answers()), {"usd": {"a": 2}, "per_call_usd": 1}),
+    ],
+    ids=["failover", "error", "race", "deadline", "skips", "refusal"],
+)
+async def test_what_a_call_leaves_in_a_trace_is_what_its_record_says(
+    providers: Callable[[], Script], settings: dict[str, Any]
+) -> None:
+    """Whoever draws from either draws the same, but for what only one of the two keeps."""
+    traces, made = Traces(), providers()
+    ask = made.ask(options=traces.options, **settings)
+    with suppress(HTTPStatusError, FatalError, DeadlineExceededError, BudgetExceededError):
+        await ask()
+
+    (from_spans,) = calls(read(traces.spans))
+
+    assert comparable(from_spans) == comparable(call_from_record(made.records[0]))
+
+
+def comparable(call: CallTree) -> CallTree:
+    """A tree without its times, which spans and records take from different clocks, and without what one side lacks."""
+    bars = [
+        attrs.evolve(bar, started_ms=0, duration_ms=0, error_type=None, provider=None, model=None)
+        for bar in call.attempts
+    ]
+    return attrs.evolve(call, duration_ms=0, started_at_ms=None, attempts=tuple(bars), events=())

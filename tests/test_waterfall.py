@@ -233,7 +233,7 @@ def test_what_the_budget_refused_is_shown_below_the_bars() -> None:
     fields = {"link": "openai:o3", "kind": "session", "projected_usd": 0.02, "committed_usd": 0.005, "limit_usd": 0.01}
     events = (
         CallEvent(name="race_started", at_ms=1, attributes={}),
-        CallEvent(name="race_skipped", at_ms=5, attributes={"link": "openai:o3"}),
+        CallEvent(name="race_skipped", at_ms=5, attributes={"link": "openai:o3", "reason": "budget"}),
         CallEvent(name="budget_exceeded", at_ms=5, attributes={**fields, "on_exceed": "abort"}),
         CallEvent(name="budget_exceeded", at_ms=6, attributes={"kind": "per_call", "on_exceed": "warn"}),
     )
@@ -243,9 +243,9 @@ def test_what_the_budget_refused_is_shown_below_the_bars() -> None:
 
     assert lines[5].split() == ["3", "openai:o3", "skipped:", "budget"]
     assert lines[7:10] == [
-        "at 5 ms openai:o3 was not raced",
+        "at 5 ms openai:o3 was not raced (budget)",
         "at 5 ms openai:o3 may cost $0.0200, and $0.0050 of the session's $0.0100 are taken",
-        "at 6 ms a link may cost ?, and ? of this call's ? are taken; it went on",
+        "at 6 ms a link may cost ?, and ? of this call's ? are taken",
     ]
 
 

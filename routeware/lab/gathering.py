@@ -169,16 +169,19 @@ def _with_skipped(bars: list[AttemptBar], call: Span) -> tuple[AttemptBar, ...]:
     taken = {bar.number for bar in bars}
     skips = _skips(call)
     free = [number for number in range(1, len(bars) + len(skips) + 1) if number not in taken]
-    skipped = [_skipped(event, number) for event, number in zip(skips, free, strict=False)]
+    first = min(taken, default=len(bars) + len(skips) + 1)
+    skipped = [
+        _skipped(event, number, after_a_start=number > first) for event, number in zip(skips, free, strict=False)
+    ]
     return tuple(sorted([*bars, *skipped], key=lambda bar: bar.number))
 
 
-def _skipped(event: CallEvent, number: int) -> AttemptBar:
+def _skipped(event: CallEvent, number: int, *, after_a_start: bool) -> AttemptBar:
     return AttemptBar(
         number=number,
         label=_word(event.attributes.get("link")) or "a link",
         status=AttemptStatus.SKIPPED,
-        trigger=AttemptTrigger.INITIAL if number == 1 else AttemptTrigger.FAILOVER,
+        trigger=AttemptTrigger.FAILOVER if after_a_start else AttemptTrigger.INITIAL,
         started_ms=event.at_ms,
         duration_ms=0.0,
     )

@@ -56,7 +56,9 @@ def remarks(call: CallTree) -> list[str]:
             case "budget_exceeded":
                 told.append(f"at {duration(event.at_ms)} {_refusal(event.attributes)}")
             case "race_skipped":
-                told.append(f"at {duration(event.at_ms)} {_link(event.attributes)} was not raced")
+                told.append(
+                    f"at {duration(event.at_ms)} {_link(event.attributes)} was not raced{_reason(event.attributes)}"
+                )
     return told
 
 
@@ -151,12 +153,16 @@ def _asked_for_time(attempt: AttemptBar) -> str:
 
 
 def _refusal(fields: Mapping[str, Plain]) -> str:
-    """Why the budget said no (or, under ``warn``, only said so), as far as the event tells."""
+    """Why the budget said no, or only warned, as far as the event tells."""
     amounts = [fields.get(key) for key in ("projected_usd", "committed_usd", "limit_usd")]
     projected, committed, limit = (dollars(value) if isinstance(value, int | float) else "?" for value in amounts)
     whose = "this call's" if fields.get("kind") == "per_call" else "the session's"
-    told = f"{_link(fields)} may cost {projected}, and {committed} of {whose} {limit} are taken"
-    return f"{told}; it went on" if fields.get("on_exceed") == "warn" else told
+    return f"{_link(fields)} may cost {projected}, and {committed} of {whose} {limit} are taken"
+
+
+def _reason(fields: Mapping[str, Plain]) -> str:
+    reason = fields.get("reason")
+    return f" ({printable(reason)})" if isinstance(reason, str) else ""
 
 
 def _link(fields: Mapping[str, Plain]) -> str:
