@@ -170,9 +170,8 @@ def _with_skipped(bars: list[AttemptBar], call: Span) -> tuple[AttemptBar, ...]:
     skips = _skips(call)
     free = [number for number in range(1, len(bars) + len(skips) + 1) if number not in taken]
     first = min(taken, default=len(bars) + len(skips) + 1)
-    skipped = [
-        _skipped(event, number, after_a_start=number > first) for event, number in zip(skips, free, strict=False)
-    ]
+    placed = zip(skips, free, strict=False)
+    skipped = [_skipped(event, number, after_a_start=number > first) for event, number in placed]
     return tuple(sorted([*bars, *skipped], key=lambda bar: bar.number))
 
 
@@ -184,6 +183,7 @@ def _skipped(event: CallEvent, number: int, *, after_a_start: bool) -> AttemptBa
         trigger=AttemptTrigger.FAILOVER if after_a_start else AttemptTrigger.INITIAL,
         started_ms=event.at_ms,
         duration_ms=0.0,
+        cost_usd=0.0,
     )
 
 

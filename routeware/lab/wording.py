@@ -50,16 +50,9 @@ def money(call: CallTree) -> str:
 
 def remarks(call: CallTree) -> list[str]:
     """What stopped attempts from being started, one line each: they have no bar that could show it."""
-    told = []
-    for event in call.events:
-        match event.name:
-            case "budget_exceeded":
-                told.append(f"at {duration(event.at_ms)} {_refusal(event.attributes)}")
-            case "race_skipped":
-                told.append(
-                    f"at {duration(event.at_ms)} {_link(event.attributes)} was not raced{_reason(event.attributes)}"
-                )
-    return told
+    tellers = {"budget_exceeded": _refusal, "race_skipped": _no_race}
+    heeded = [(event, tellers[event.name]) for event in call.events if event.name in tellers]
+    return [f"at {duration(event.at_ms)} {tell(event.attributes)}" for event, tell in heeded]
 
 
 def fate(attempt: AttemptBar) -> str:
@@ -160,9 +153,9 @@ def _refusal(fields: Mapping[str, Plain]) -> str:
     return f"{_link(fields)} may cost {projected}, and {committed} of {whose} {limit} are taken"
 
 
-def _reason(fields: Mapping[str, Plain]) -> str:
+def _no_race(fields: Mapping[str, Plain]) -> str:
     reason = fields.get("reason")
-    return f" ({printable(reason)})" if isinstance(reason, str) else ""
+    return f"{_link(fields)} was not raced" + (f" ({printable(reason)})" if isinstance(reason, str) else "")
 
 
 def _link(fields: Mapping[str, Plain]) -> str:
