@@ -271,6 +271,21 @@ def test_an_error_that_cannot_be_printed_has_its_plain_message() -> None:
     assert classify(LoudError()).status == 429
 
 
+def test_a_class_may_have_no_module() -> None:
+    """Then its name stands alone."""
+    kind = type("RateLimitError", (Exception,), {"__module__": None})
+
+    assert classify(kind()).message == "rate_limit RateLimitError"
+
+
+def test_a_long_status_in_prose_is_no_code() -> None:
+    """Nor is it kept anywhere."""
+    error = RuntimeError()
+    vars(error)["status"] = "A" * 100_000
+
+    assert classify(error).code is None
+
+
 def test_mappings_that_raise_say_nothing() -> None:
     """As bodies, responses, details or headers."""
     error = RuntimeError()

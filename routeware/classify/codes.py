@@ -138,17 +138,18 @@ def _words_of(error: View, *, with_type: bool) -> list[object]:
         words.append(entry(response, "Error", "Code"))
     if (body := get("body")) is not None:
         words.extend(_body_words(_decoded(body)))
-    words.extend(entry(detail, "reason") for detail in details_of(error))
+    words.extend([entry(detail, "reason") for detail in details_of(error)])
     if with_type:
         words.append(get("type"))
     return words
 
 
 def _grpc_status(status: object) -> str | None:
+    """Google's word for the status; what others say in prose there is no code."""
     word = as_text(status)
-    if word is None or (meaning_of(word)[0] is None and not _CONSTANT.fullmatch(word)):
+    if word is None or len(word) > _LONGEST_CODE:
         return None
-    return word
+    return word if meaning_of(word)[0] is not None or _CONSTANT.fullmatch(word) else None
 
 
 def _decoded(body: object) -> object:

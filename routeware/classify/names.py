@@ -14,7 +14,7 @@ import attrs
 
 from routeware import errors as own
 from routeware.classify.codes import meaning_of
-from routeware.classify.reading import remembered
+from routeware.classify.reading import as_text, remembered
 from routeware.errors import ErrorCategory
 
 __all__ = ["UNREACHED", "Cost", "Kind", "Meaning", "error_type", "kind_of"]
@@ -163,12 +163,22 @@ def kind_of(kind: type) -> Kind:
     meaning = _along_bases([found for base in kind.__mro__ if (found := _meaning_of_class(base)) is not None])
     stumble, system = issubclass(kind, _STUMBLES), issubclass(kind, OSError)
     return Kind(
-        name=kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+        name=_qualified(kind),
         meaning=meaning,
         stumble=stumble,
         own_words=stumble or system or not issubclass(kind, Exception),
         system=system,
     )
+
+
+def _qualified(kind: type) -> str:
+    module = _module_of(kind)
+    return kind.__qualname__ if module in ("builtins", "") else f"{module}.{kind.__qualname__}"
+
+
+def _module_of(kind: type) -> str:
+    """A class body may put anything there."""
+    return as_text(kind.__module__) or ""
 
 
 def _along_bases(found: list[Meaning]) -> Meaning | None:
@@ -179,9 +189,10 @@ def _along_bases(found: list[Meaning]) -> Meaning | None:
 
 
 def _meaning_of_class(base: type) -> Meaning | None:
-    if base in _TYPES or base.__module__ == "builtins":
+    module, name = _module_of(base), base.__name__
+    if base in _TYPES or module == "builtins":
         return _TYPES.get(base)
-    root, name = base.__module__.partition(".")[0], base.__name__
+    root = module.partition(".")[0]
     return _NAMES.get(f"{root}.{name}") or _NAMES.get(name) or _by_pattern(name)
 
 

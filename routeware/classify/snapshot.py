@@ -35,7 +35,7 @@ class ErrorSnapshot:
 
 def describe(category: ErrorCategory, status: int | None, code: str | None, kind: str) -> str:
     """``rate_limit 429 rate_limit_exceeded openai.RateLimitError``: it quotes nobody, and leaves out what is absent."""
-    parts = [category.value]
+    parts: list[str] = [category]
     if status is not None:
         parts.append(str(status))
     if code is not None:

@@ -16,45 +16,34 @@ _STATUS = re.compile(
     r"|^\W?([45]\d\d)(?=\s+[A-Z]|\s*$|[:,)])",
     re.ASCII,
 )
-_PHRASES = (
-    (
-        ErrorCategory.QUOTA,
-        re.compile(
-            r"credit balance|insufficient_quota|billing[_ ]hard[_ ]limit|insufficient (?:credits|balance)",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        ErrorCategory.CONTEXT_LENGTH,
-        re.compile(
-            r"context_length_exceeded|context (?:length|window)|(?:prompt|input) is too long"
-            r"|exceeds the maximum number of tokens",
-            re.IGNORECASE,
-        ),
+_QUOTA = (
+    ErrorCategory.QUOTA,
+    re.compile(
+        r"credit balance|insufficient_quota|billing[_ ]hard[_ ]limit|insufficient (?:credits|balance)", re.IGNORECASE
     ),
 )
-_REFINED = {
-    400: {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH},
-    422: {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH},
-    429: {ErrorCategory.QUOTA},
-}
-_LAST_PHRASES = (
-    *_PHRASES,
-    (ErrorCategory.RATE_LIMIT, re.compile(r"rate[ -]limit|too many requests", re.IGNORECASE)),
+_CONTEXT_LENGTH = (
+    ErrorCategory.CONTEXT_LENGTH,
+    re.compile(
+        r"context_length_exceeded|context (?:length|window)|(?:prompt|input) is too long"
+        r"|exceeds the maximum number of tokens",
+        re.IGNORECASE,
+    ),
 )
+_RATE_LIMIT = (ErrorCategory.RATE_LIMIT, re.compile(r"rate[ -]limit|too many requests", re.IGNORECASE))
+_REFINED = {400: (_QUOTA, _CONTEXT_LENGTH), 422: (_QUOTA, _CONTEXT_LENGTH), 429: (_QUOTA,)}
 
 
 def words_of(view: View, arguments: tuple[object, ...]) -> str:
     """The strings that an error was made with. Its ``__str__`` is not called: it is slow, and may do anything."""
-    found = [text for value in (*arguments[:4], view.get("message")) if (text := as_text(value)) is not None]
-    return " ".join(text[:LONGEST] for text in found)
+    values = (*arguments[:4], view.get("message"))
+    return " ".join([text[:LONGEST] for value in values if value is not None and (text := as_text(value)) is not None])
 
 
 def refined_by_text(status: int, view: View, arguments: tuple[object, ...]) -> ErrorCategory | None:
     """A closer category than the status alone gives: some answer 400 where the credit ran out, without a code."""
-    allowed = _REFINED.get(status)
-    found = None if allowed is None else _phrase(words_of(view, arguments), _PHRASES)
-    return found if allowed is not None and found in allowed else None
+    phrases = _REFINED.get(status)
+    return None if phrases is None else _phrase(words_of(view, arguments), phrases)
 
 
 def status_in_text(text: str) -> int | None:
@@ -65,9 +54,13 @@ def status_in_text(text: str) -> int | None:
 
 def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
     """What a few well-known phrases mean, and where there are none, the status found in the text."""
-    found = _phrase(text, _PHRASES if status is not None else _LAST_PHRASES)
-    return category_of_status(status) if found is None and status is not None else found
+    if status is None:
+        return _phrase(text, (_QUOTA, _CONTEXT_LENGTH, _RATE_LIMIT))
+    return _phrase(text, (_QUOTA, _CONTEXT_LENGTH)) or category_of_status(status)
 
 
 def _phrase(text: str, phrases: tuple[tuple[ErrorCategory, re.Pattern[str]], ...]) -> ErrorCategory | None:
-    return next((category for category, pattern in phrases if pattern.search(text)), None)
+    for category, pattern in phrases:
+        if text and pattern.search(text):
+            return category
+    return None

@@ -8,6 +8,8 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import attrs
+
 from routeware.classify.codes import details_of
 from routeware.classify.reading import View, as_text, attempt, entry, is_mapping, is_sequence
 
@@ -17,11 +19,28 @@ _NUMBER = re.compile(r"\s*([+-]?\d{1,16}(?:\.\d{0,16})?)\s*s?\s*", re.ASCII)
 _MOST_HEADERS = 256
 
 
+@attrs.frozen
+class Header:
+    """A header in the two spellings that mappings with regard to case use."""
+
+    name: str
+    title: str
+
+    def get_from(self, headers: Any) -> object:
+        """Its value in a mapping; whatever that raises is the caller's to catch."""
+        found = headers.get(self.name)
+        return headers.get(self.title) if found is None else found
+
+
+_RETRY_AFTER_MS = Header("retry-after-ms", "Retry-After-Ms")
+_RETRY_AFTER = Header("retry-after", "Retry-After")
+_DATE = Header("date", "Date")
+
+
 def retry_after_ms(error: View) -> float | None:
     """How long the provider asked to be left alone, in milliseconds; ``None`` where it did not say. Never negative."""
     for headers in _headers_of(error):
-        found = None if headers is None else _from_headers(headers)
-        if found is not None:
+        if headers is not None and (found := _from_headers(headers)) is not None:
             return found
     found = _milliseconds(error.get("retry_after_ms"), 1)
     if found is None:
@@ -42,10 +61,10 @@ def _headers_of(error: View) -> list[object]:
 
 
 def _from_headers(headers: object) -> float | None:
-    found = _milliseconds(_header(headers, "retry-after-ms", "Retry-After-Ms"), 1)
+    found = _milliseconds(_header(headers, _RETRY_AFTER_MS), 1)
     if found is not None:
         return found
-    value = _header(headers, "retry-after", "Retry-After")
+    value = _header(headers, _RETRY_AFTER)
     if value is None:
         return None
     found = _milliseconds(value, 1_000)
@@ -57,7 +76,7 @@ def _until(value: object, headers: object) -> float | None:
     then = _seconds_of_date(value)
     if then is None:
         return None
-    now = _seconds_of_date(_header(headers, "date", "Date"))
+    now = _seconds_of_date(_header(headers, _DATE))
     return max(0.0, then - (time.time() if now is None else now)) * 1_000
 
 
@@ -96,14 +115,15 @@ def _to_float(value: Any) -> float:
     return float(value)
 
 
-def _header(headers: object, name: str, title: str) -> object:
+def _header(headers: object, header: Header) -> object:
     """One header, whatever holds them: mappings with or without regard to case, or pairs, also of bytes."""
     if is_mapping(headers):
-        found = entry(headers, name)
-        found = entry(headers, title) if found is None else found
-        # Other mappings of headers are taken to disregard case by themselves.
-        return _in_pairs(list(headers.items()), name) if found is None and type(headers) is dict else _decoded(found)
-    return _in_pairs(headers if is_sequence(headers) else attempt(_items_of, headers), name)
+        found = attempt(header.get_from, headers)
+        if found is not None or type(headers) is not dict:
+            # Other mappings of headers are taken to disregard case by themselves.
+            return _decoded(found)
+        headers = list(headers.items())
+    return _in_pairs(headers if is_sequence(headers) else attempt(_items_of, headers), header.name)
 
 
 def _items_of(headers: Any) -> object:
