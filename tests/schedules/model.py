@@ -169,6 +169,9 @@ class _Model:
 
     def land(self, place: int) -> None:
         flight = self.flying.pop(place)
+        if flight.end == "timeout" and self.world.may_race and flight.reports not in (None, flight.usd):
+            # The next start does not wait for it, so its projection may still be set aside then, or no more.
+            raise TieError
         self.book(flight, free=flight.end in FREE)
         if flight.end in ANSWERS:
             self.over(None)
