@@ -65,7 +65,7 @@ def document(result: Result) -> dict[str, Any]:
 
 def _title(result: Result) -> str:
     first = result.policy.chain[0].label
-    return f"{result.bare.requests:,} requests, bare to {first}, and routed by the policy {result.policy.label!r}"
+    return f"{result.bare.requests:,} requests, bare to {first}, and routed by policy {result.policy.label}"
 
 
 def _table(result: Result) -> Table:
@@ -101,7 +101,8 @@ def _usd(amount: float | None) -> str:
 
 
 def _change(before: float | None, after: float | None) -> str:
-    return f"{after / before - 1:+.1%}" if before and after is not None else ""
+    # Adding 0 makes a plain zero of what is rounded up to it from below.
+    return f"{round(after / before - 1, 3) + 0:+.1%}" if before and after is not None else ""
 
 
 def _sum(money: Money) -> str:

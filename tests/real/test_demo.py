@@ -16,8 +16,10 @@ from typing import Any, Self
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from typer.testing import CliRunner
 
 from routeware import AttemptStatus, RoutingPolicy
+from routeware.cli.app import app
 from routeware.demo.policies import packaged_policy
 from routeware.demo.run import Result, Stage, run
 from routeware.lab.calls import calls
@@ -214,9 +216,9 @@ def test_a_saved_trace_is_one_that_trace_draws(tmp_path: Path) -> None:
 )
 def test_what_cannot_succeed_fails_before_the_run(arguments: list[str], words: str) -> None:
     """In one line, with exit code 2, and at once."""
-    done = routeware("demo", *arguments)
+    done = CliRunner().invoke(app, ["demo", *arguments])
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -233,9 +235,9 @@ def test_a_policy_that_does_not_fit_is_told_in_one_line(tmp_path: Path, text: st
     file = tmp_path / "policy.toml"
     file.write_text(text)
 
-    done = routeware("demo", "--policy", file)
+    done = CliRunner().invoke(app, ["demo", "--policy", str(file)])
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
 
