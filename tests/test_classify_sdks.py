@@ -1,76 +1,16 @@
-"""The real errors of real libraries, made as those make them from responses and from lost connections."""
+"""The real errors of the OpenAI, Anthropic, Google and Mistral SDKs, made as those make them."""
 
 from __future__ import annotations
 
-import socket
-import ssl
 import sys
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from routeware.classify import ErrorSnapshot, classify
-
-Body = Mapping[str, object] | str
-
-
-def outcome(error: BaseException) -> tuple[str, int | None, str | None, bool]:
-    """What matters of a classification; nothing may warn on the way."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = classify(error)
-    return found.category.value, found.status, found.code, found.may_have_cost
-
-
-def http_library_of(client: type) -> ModuleType:
-    """The HTTP library that an SDK's client stands on: httpx or a fork of it, by version."""
-    names = (base.__module__.partition(".")[0] for base in client.__mro__)
-    return sys.modules[next(name for name in names if name.startswith("httpx"))]
-
-
-def failure(call: Callable[[], object]) -> BaseException:
-    """What ``call`` raises."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011  the class is what is looked at afterwards
-        call()
-    return caught.value
-
-
-def transport(library: ModuleType, status: int, body: Body, headers: Mapping[str, str]) -> Any:
-    """A transport that answers like that."""
-
-    def answer(_request: object) -> object:
-        if isinstance(body, str):
-            return library.Response(status, text=body, headers=headers)
-        return library.Response(status, json=body, headers=headers)
-
-    return library.MockTransport(answer)
-
-
-def broken(library: ModuleType, error: str) -> Any:
-    """A transport that loses every connection in one way."""
-
-    def answer(request: object) -> object:
-        raise getattr(library, error)("x", request=request) from OSError("below")
-
-    return library.MockTransport(answer)
-
-
-LOST = {
-    "ConnectError": ("transient_network", False),
-    "ConnectTimeout": ("timeout", False),
-    "PoolTimeout": ("timeout", False),
-    "ReadTimeout": ("timeout", True),
-    "WriteTimeout": ("timeout", True),
-    "ReadError": ("transient_network", True),
-    "WriteError": ("transient_network", True),
-    "RemoteProtocolError": ("transient_network", True),
-}
-
-
-# --- OpenAI -----------------------------------------------------------------------------------------------------------
+from tests.failing_sdks import LOST, Body, broken, failure, http_library_of, outcome, transport
 
 
 def openai_failure(make: Callable[[ModuleType], Any]) -> BaseException:
@@ -171,9 +111,6 @@ def test_openai_errors_within_a_stream_are_read_by_code() -> None:
     assert outcome(found) == ("rate_limit", None, "rate_limit_exceeded", False)
 
 
-# --- Anthropic --------------------------------------------------------------------------------------------------------
-
-
 def anthropic_failure(make: Callable[[ModuleType], Any]) -> BaseException:
     """What the Anthropic client raises over that transport."""
     anthropic = pytest.importorskip("anthropic")
@@ -236,9 +173,6 @@ def test_anthropic_errors_within_a_stream_are_read_by_type() -> None:
     assert outcome(found) == ("overloaded", 200, "overloaded_error", False)
 
 
-# --- Google -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("status", "error", "expected"),
     [
@@ -274,9 +208,6 @@ def test_google_says_how_long_to_wait_in_its_details() -> None:
     found = failure(lambda: errors.APIError.raise_for_response(httpx.Response(429, json=body)))
 
     assert classify(found).retry_after_ms == 3_500.0
-
-
-# --- Mistral ----------------------------------------------------------------------------------------------------------
 
 
 def mistral() -> Any:
@@ -319,175 +250,3 @@ def test_mistral_answers_are_understood(status: int, body: Body, expected: tuple
 
     assert outcome(found) == (expected[0], status, expected[1], False)
     assert classify(found).retry_after_ms == 2_000.0
-
-
-# --- Bedrock ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def bedrock() -> Any:
-    """A Bedrock client that answers what it is told to."""
-    session = pytest.importorskip("botocore.session").get_session()
-    return session.create_client(
-        "bedrock-runtime", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "text", "category"),
-    [
-        (400, "ValidationException", "x", "bad_request"),
-        (400, "ValidationException", "Input is too long for requested model.", "context_length"),
-        (400, "ServiceQuotaExceededException", "x", "quota"),
-        (400, "ThrottlingException", "x", "rate_limit"),
-        (403, "AccessDeniedException", "x", "auth"),
-        (403, "UnrecognizedClientException", "x", "auth"),
-        (404, "ResourceNotFoundException", "x", "not_found"),
-        (408, "ModelTimeoutException", "x", "timeout"),
-        (424, "ModelErrorException", "x", "server_error"),
-        (429, "ThrottlingException", "x", "rate_limit"),
-        (429, "ModelNotReadyException", "x", "overloaded"),
-        (500, "InternalServerException", "x", "server_error"),
-        (503, "ServiceUnavailableException", "x", "overloaded"),
-    ],
-)
-def test_bedrock_answers_are_understood(bedrock: Any, status: int, code: str, text: str, category: str) -> None:
-    """The status lies in a mapping, and the code beside it."""
-    stubber = pytest.importorskip("botocore.stub").Stubber(bedrock)
-    stubber.add_client_error("converse", code, text, http_status_code=status)
-    with stubber:
-        found = failure(lambda: bedrock.converse(modelId="m", messages=[]))
-
-    assert outcome(found) == (category, status, code, False)
-
-
-def test_bedrock_headers_say_how_long_to_wait() -> None:
-    """In the response's metadata."""
-    exceptions = pytest.importorskip("botocore.exceptions")
-    metadata = {"HTTPStatusCode": 429, "HTTPHeaders": {"retry-after": "4"}}
-    error = exceptions.ClientError({"Error": {"Code": "x"}, "ResponseMetadata": metadata}, "Converse")
-
-    assert classify(error).retry_after_ms == 4_000.0
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "expected"),
-    [
-        ("EndpointConnectionError", {"endpoint_url": "x", "error": "x"}, ("transient_network", False)),
-        ("ConnectTimeoutError", {"endpoint_url": "x"}, ("timeout", False)),
-        ("ReadTimeoutError", {"endpoint_url": "x"}, ("timeout", True)),
-        ("ConnectionClosedError", {"endpoint_url": "x"}, ("transient_network", True)),
-        ("SSLError", {"endpoint_url": "x", "error": "x"}, ("transient_network", False)),
-        ("ProxyConnectionError", {"proxy_url": "x"}, ("transient_network", False)),
-        ("NoCredentialsError", {}, ("auth", False)),
-        ("ParamValidationError", {"report": "x"}, ("bad_request", False)),
-        ("ResponseStreamingError", {"error": "x"}, ("transient_network", True)),
-        ("EventStreamError", None, ("rate_limit", False)),
-    ],
-)
-def test_botocores_own_errors_are_understood(
-    name: str, arguments: dict[str, str] | None, expected: tuple[str, bool]
-) -> None:
-    """By name; an event of a stream has a code and no status."""
-    kind = getattr(pytest.importorskip("botocore.exceptions"), name)
-    error = kind({"Error": {"Code": "throttlingException"}}, "x") if arguments is None else kind(**arguments)
-
-    category, status, _, may_have_cost = outcome(error)
-
-    assert (category, status, may_have_cost) == (expected[0], None, expected[1])
-
-
-# --- httpx and aiohttp ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("lost", "expected"), LOST.items())
-def test_httpx_connections_are_lost_in_two_ways(lost: str, expected: tuple[str, bool]) -> None:
-    """Before a request could be sent, or after."""
-    httpx = pytest.importorskip("httpx")
-    with httpx.Client(transport=broken(httpx, lost)) as client:
-        found = failure(lambda: client.get("http://x/"))
-
-    assert outcome(found) == (expected[0], None, None, expected[1])
-
-
-def test_httpx_statuses_are_found_in_the_response() -> None:
-    """``raise_for_status`` keeps it there."""
-    httpx = pytest.importorskip("httpx")
-    reply = httpx.Response(429, headers={"Retry-After": "3"}, request=httpx.Request("GET", "http://x/?key=SECRET"))
-
-    found = failure(reply.raise_for_status)
-
-    assert outcome(found) == ("rate_limit", 429, None, False)
-    assert classify(found).retry_after_ms == 3_000.0
-    assert classify(found).message == "rate_limit 429 httpx.HTTPStatusError"
-
-
-def test_httpx_addresses_that_are_none_cost_nothing() -> None:
-    """Nothing was sent."""
-    httpx = pytest.importorskip("httpx")
-
-    assert outcome(httpx.InvalidURL("x")) == ("bad_request", None, None, False)
-    assert outcome(httpx.UnsupportedProtocol("x")) == ("bad_request", None, None, False)
-
-
-def test_aiohttp_statuses_are_found() -> None:
-    """Without touching the ``code`` property, which warns."""
-    aiohttp = pytest.importorskip("aiohttp")
-    multidict = pytest.importorskip("multidict")
-    headers = multidict.CIMultiDictProxy(multidict.CIMultiDict({"Retry-After": "3"}))
-
-    found = aiohttp.ClientResponseError(None, (), status=429, message="Too Many Requests", headers=headers)
-
-    assert outcome(found) == ("rate_limit", 429, None, False)
-    assert classify(found).retry_after_ms == 3_000.0
-    assert classify(found).message == "rate_limit 429 aiohttp.client_exceptions.ClientResponseError"
-
-
-def test_aiohttp_answers_of_another_kind_may_have_cost() -> None:
-    """The provider answered 200 with something that is no JSON; an error page stays an error."""
-    aiohttp = pytest.importorskip("aiohttp")
-
-    assert outcome(aiohttp.ContentTypeError(None, (), status=200)) == ("schema_validation", 200, None, True)
-    assert outcome(aiohttp.ContentTypeError(None, (), status=502)) == ("server_error", 502, None, False)
-    assert outcome(aiohttp.ClientResponseError(None, ())) == ("generic", None, None, True)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "expected"),
-    [
-        ("ClientConnectorError", (None, OSError(111, "refused")), ("transient_network", False)),
-        ("ClientConnectorDNSError", (None, socket.gaierror(-2, "unknown")), ("transient_network", False)),
-        ("ClientConnectorCertificateError", (None, ssl.SSLCertVerificationError(1, "x")), ("transient_network", False)),
-        ("ClientConnectorSSLError", (None, OSError(1, "x")), ("transient_network", False)),
-        ("ClientProxyConnectionError", (None, OSError(111, "refused")), ("transient_network", False)),
-        ("ConnectionTimeoutError", (), ("timeout", False)),
-        ("ServerTimeoutError", (), ("timeout", True)),
-        ("SocketTimeoutError", (), ("timeout", True)),
-        ("ServerDisconnectedError", (), ("transient_network", True)),
-        ("ClientPayloadError", (), ("transient_network", True)),
-        ("ClientOSError", (104, "reset"), ("transient_network", True)),
-        ("ClientConnectionResetError", (), ("transient_network", True)),
-        ("InvalidURL", ("x",), ("bad_request", False)),
-    ],
-)
-def test_aiohttp_connections_are_lost_in_two_ways(
-    name: str, arguments: tuple[object, ...], expected: tuple[str, bool]
-) -> None:
-    """A server that hangs up may have answered in its own books."""
-    kind = getattr(pytest.importorskip("aiohttp"), name, None)
-    if kind is None:
-        pytest.skip(f"this aiohttp has no {name}")
-
-    assert outcome(kind(*arguments)) == (expected[0], None, None, expected[1])
-
-
-# --- parsing ----------------------------------------------------------------------------------------------------------
-
-
-def test_answers_that_pydantic_refuses_may_have_cost() -> None:
-    """The answer was there to be refused."""
-    pydantic = pytest.importorskip("pydantic")
-
-    found = failure(lambda: pydantic.TypeAdapter(int).validate_python("x"))
-
-    assert outcome(found) == ("schema_validation", None, None, True)
