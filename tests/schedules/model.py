@@ -85,6 +85,7 @@ class _Model:
     waiting: list[int] = attrs.field(init=False)
     rings_ms: float = NEVER
     owes_a_start: bool = False
+    settles_ms: float = -1
     fatal: type[BaseException] | None = None
     last: type[BaseException] | None = None
 
@@ -146,6 +147,9 @@ class _Model:
             self.start()
 
     def fits(self, place: int) -> bool:
+        if self.settles_ms == self.now_ms and self.world.may_race:
+            # A start does not wait for what has just timed out: its projection may be set aside still, or no more.
+            raise TieError
         caps = [self.world.per_call_usd, *(wallet.limit_usd for wallet in self.world.wallets)]
         if self.world.on_exceed == "warn":
             caps = caps[1:]
@@ -169,9 +173,8 @@ class _Model:
 
     def land(self, place: int) -> None:
         flight = self.flying.pop(place)
-        if flight.end == "timeout" and self.world.may_race and flight.reports not in (None, flight.usd):
-            # The next start does not wait for it, so its projection may still be set aside then, or no more.
-            raise TieError
+        if flight.end == "timeout" and flight.reports not in (None, flight.usd):
+            self.settles_ms = self.now_ms
         self.book(flight, free=flight.end in FREE)
         if flight.end in ANSWERS:
             self.over(None)
