@@ -188,6 +188,35 @@ def prints(path: Path) -> Iterator[int]:
             yield node.lineno
 
 
+def test_a_module_keeps_its_privates() -> None:
+    """What begins with an underscore is used in the file that makes it, and nowhere else."""
+    found = [
+        f"{path.relative_to(ROOT)}:{line} uses {name} of elsewhere"
+        for path in SOURCES
+        for line, name in intrusions(path)
+    ]
+
+    assert not found, "\n".join(found)
+
+
+def intrusions(path: Path) -> Iterator[tuple[int, str]]:
+    """The private names that a file uses, or imports, without making them itself."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    made = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    made |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    made |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in made:
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
+
+
+def is_private(name: str) -> bool:
+    """Whether a name is one file's own; names like ``__dict__`` are the language's, and a few are of named tuples."""
+    return name.startswith("_") and not name.endswith("__") and name not in {"_asdict", "_fields", "_make", "_replace"}
+
+
 LOADED_BY_THE_IMPORT = """
 import json, sys
 before = set(sys.modules)
