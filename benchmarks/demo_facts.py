@@ -38,13 +38,17 @@ TOKEN_GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
 DOCUMENT = """\
 # What the demo's providers replay. Computed by benchmarks/demo_facts.py; there is no recorded request in here.
 #
-# Recorded together: the latencies of the three models and their rank correlations (one campaign, the same prompts).
-# Recorded elsewhere, and combined with them: the share of refusals (429), and the token counts.
-# Recorded nowhere, and assumed: the shares of dropped connections and of 500s; that every provider fails alike and
-# independently of the others; that a refusal and a 500 take as long as the provider's fastest 1 % of answers, and
-# that a connection drops half-way through its answer.
+# Recorded together are the latencies of the three models and their rank correlations: one campaign, the same prompts.
+# Recorded elsewhere, and combined with them, are the share of refusals (429) and the token counts.
+
+assumed = [
+    "the shares of lost connections and of 500s",
+    "that every provider fails alike, and independently of the others",
+    "that a 429 and a 500 take as long as the fastest 1% of answers, and a lost connection half of its answer's time",
+]
 
 [sources.latency]
+gives = "latencies and their rank correlations, recorded together"
 repository = "HuanzhiMao/BFCL-Result"
 file = "bfcl_quantiles.csv and bfcl_spearman.csv, computed from its results"
 date = {date}
@@ -52,6 +56,7 @@ requests = {requests}
 licence = "none stated: facts computed from it are here, and none of its rows"
 
 [sources.refusals]
+gives = "the share of 429s and the token counts, combined with them"
 repository = "ray-project/llmperf-leaderboard"
 file = "llama2_hosts.csv, merged from its raw results"
 date = 2023-12-19

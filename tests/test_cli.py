@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from routeware.cli.advice import attempt_timeouts, findings
 from routeware.cli.app import app
+from routeware.cli.screen import dollars
 from routeware.policy import RoutingPolicy
 
 GOOD = """
@@ -272,6 +273,23 @@ def test_help_says_what_exit_codes_mean(command: str) -> None:
     assert result.exit_code == 0
     assert "Exit codes: 0" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (0, "$0"),
+        (5, "$5"),
+        (1.2, "$1.20"),
+        (10.5, "$10.50"),
+        (0.0042, "$0.0042"),
+        (1234.5, "$1,234.50"),
+        (1e-9, "$0.000000001"),
+    ],
+)
+def test_dollars_have_as_many_digits_as_they_need(amount: float, words: str) -> None:
+    """A price of a fraction of a cent is still a price."""
+    assert dollars(amount) == words
 
 
 def test_without_arguments_it_says_what_it_can_do() -> None:

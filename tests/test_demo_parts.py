@@ -88,9 +88,10 @@ def test_faults_have_their_shares_and_the_first_provider_fails_rarely() -> None:
 
 
 def test_the_facts_name_their_sources() -> None:
-    """Repository, number of requests and date of each."""
+    """Repository, number of requests and date of each; and what was recorded nowhere is called assumed."""
     assert len(FACTS.sources) == 2
-    assert all("requests, 202" in source for source in FACTS.sources)
+    assert all(" requests of 202" in source for source in FACTS.sources)
+    assert any("500s" in assumption for assumption in FACTS.assumed)
 
 
 def test_the_packaged_policy_is_beyond_reproach() -> None:

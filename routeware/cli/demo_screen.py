@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from routeware.cli.screen import console, dollars
-from routeware.demo.facts import packaged_facts
+from routeware.demo.facts import Facts, packaged_facts
 from routeware.demo.jaeger import jaeger_json
 from routeware.demo.run import CONCURRENCY, SPEED_UP, Result
 from routeware.demo.tally import Column, Money
@@ -21,12 +21,10 @@ __all__ = ["document", "show"]
 
 _NOTES = (
     "Times are the providers' own, of answered requests. Uncertain: may have been spent by attempts that were cut off "
-    "or lost their connection. Wasted: settled and uncertain, of all attempts that did not give the answer."
+    "or lost their connection; nobody keeps books of bare ones. Wasted: settled and uncertain, of all attempts that "
+    "did not give the answer."
 )
-_SOURCES = (
-    "What the providers do is drawn from facts computed from recorded requests ({sources}). What was recorded "
-    "together, what is combined and what is assumed stands in routeware/demo/facts.toml."
-)
+_SOURCES = "What the providers do is drawn from computed facts: {sources}. Assumed: {assumed}."
 
 
 def show(result: Result) -> None:
@@ -44,7 +42,7 @@ def show(result: Result) -> None:
         out.print(Text("The call that shows most:", style="bold"))
         out.print(render_call(tree))
     out.print()
-    out.print(Text(_SOURCES.format(sources="; ".join(packaged_facts().sources)), style="dim"))
+    out.print(Text(_origin(packaged_facts()), style="dim"))
 
 
 def document(result: Result) -> dict[str, Any]:
@@ -60,6 +58,7 @@ def document(result: Result) -> dict[str, Any]:
         "money": result.money.to_dict(),
         "call": result.call.to_dict() if result.call else None,
         "sources": list(packaged_facts().sources),
+        "assumed": list(packaged_facts().assumed),
     }
 
 
@@ -114,6 +113,10 @@ def _sum(money: Money) -> str:
         return f"The money does not add up: the records say {told}, the session's books {books}."
     limit = f" (limit {dollars(money.limit_usd)})"
     return f"The money adds up to the last digit: records and session{limit} both say {told}."
+
+
+def _origin(facts: Facts) -> str:
+    return _SOURCES.format(sources="; ".join(facts.sources), assumed="; ".join(facts.assumed))
 
 
 def _exact(amount_nanos: int) -> str:

@@ -40,5 +40,7 @@ def milliseconds(amount: float | None) -> str:
 
 
 def dollars(amount: float) -> str:
-    """``$5`` or ``$0.0042``: as many digits as it has, and no more than nine."""
-    return f"${amount:,.9f}".rstrip("0").rstrip(".")
+    """``$5``, ``$1.20`` or ``$0.0042``: as many digits as it has, at most nine, never one alone after the point."""
+    whole, _, fraction = f"{amount:,.9f}".partition(".")
+    digits = fraction.rstrip("0")
+    return f"${whole}.{digits.ljust(2, '0')}" if digits else f"${whole}"

@@ -54,7 +54,8 @@ class Facts:
         server_error: share of requests that are answered 500.
         input_tokens: of every request.
         output_tokens: of an answer.
-        sources: one line each: where the figures come from.
+        sources: one line each: which figures come from where.
+        assumed: likewise: what nobody recorded.
     """
 
     models: Mapping[str, str]
@@ -66,6 +67,7 @@ class Facts:
     input_tokens: int
     output_tokens: Curve
     sources: tuple[str, ...]
+    assumed: tuple[str, ...]
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -92,7 +94,8 @@ def _facts(table: Mapping[str, Any]) -> Facts:
         server_error=shares["server_error"],
         input_tokens=tokens["input"],
         output_tokens=_curve(tokens["q"], tokens["output"]),
-        sources=tuple(_source(what, source) for what, source in table["sources"].items()),
+        sources=tuple(_source(source) for source in table["sources"].values()),
+        assumed=tuple(table["assumed"]),
     )
 
 
@@ -100,5 +103,5 @@ def _curve(q: Sequence[float], values: Sequence[float]) -> Curve:
     return Curve(tuple(map(float, q)), tuple(map(float, values)))
 
 
-def _source(what: str, source: Mapping[str, Any]) -> str:
-    return f"{what}: {source['repository']}, {source['requests']} requests, {source['date']}"
+def _source(source: Mapping[str, Any]) -> str:
+    return f"{source['gives']} ({source['repository']}, {source['requests']:,} requests of {source['date']})"
