@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import Attempt, BudgetExceededError, MemoryLedger, Price, Usage, current_session
+from routeware import Attempt, MemoryLedger, Price, Usage, current_session
 from tests.providers import (
     Closable,
     HTTPStatusError,
@@ -30,7 +30,6 @@ from tests.providers import (
     stubborn,
     uses,
 )
-from tests.test_remote_ledgers import Remote
 from tests.tracing import Traces
 
 
@@ -196,64 +195,6 @@ async def test_a_deadline_that_passes_while_losers_clean_up_cancels_nobody() -> 
     providers = script(a=cleans_up(100, hangs()), b=answers(0))
 
     assert await providers.ask(race_after_ms=50, deadline_ms=80)() == "b"
-
-
-async def test_a_deadline_that_passes_while_a_refused_call_clears_away_cancels_nobody() -> None:
-    """A ledger refused the next link; what timed out before is still cleaning up when the deadline comes."""
-    ledger = Remote()
-    providers = script(a=cleans_up(200, hangs()), b=answers(0), c=answers(0))
-
-    async with routeware.session("day", limit_usd=0.25, ledger=ledger):
-        with pytest.raises(BudgetExceededError):
-            await providers.ask(
-                usd={"a": 0.25, "b": 0.25, "c": 0.25}, timeouts={"a": 50}, race_after_ms=1000, deadline_ms=100
-            )()
-
-    task = asyncio.current_task()
-    assert task is not None
-    assert task.cancelling() == 0
-
-
-async def test_a_deadline_that_passes_after_a_ledger_went_away_cancels_nobody() -> None:
-    """The same, with a ledger that could not be asked."""
-    ledger = Remote()
-
-    async def takes_the_ledger_away(attempt: Attempt) -> object:
-        ledger.away = {"hold"}
-        return await cleans_up(200, hangs())(attempt)
-
-    providers = script(a=takes_the_ledger_away, b=answers(0), c=answers(0))
-
-    async with routeware.session("day", limit_usd=1, ledger=ledger):
-        with pytest.raises(routeware.LedgerUnavailableError):
-            await providers.ask(
-                usd={"a": 0.25, "b": 0.25, "c": 0.25}, timeouts={"a": 50}, race_after_ms=1000, deadline_ms=100
-            )()
-
-
-async def test_cancelled_while_a_ledger_is_told_the_answer_is_closed() -> None:
-    """A winner whose caller is gone is closed, whatever the call was waiting for."""
-    won = Closable()
-    ledger = Remote(settle_ms=500)
-    providers = script(a=busy(10), b=answers(10, won))
-
-    async with routeware.session("day", limit_usd=1, ledger=ledger):
-        task, _ = await cancelled_at(providers.ask(usd={"a": 0.25, "b": 0.25})(), 530)
-
-    assert task.cancelled() == (won.closed == 1)
-    if not task.cancelled():
-        assert task.result() is won
-
-
-async def test_a_remote_session_knows_what_was_spent_when_a_call_has_ended() -> None:
-    """Settling belongs to the call: it is waited for, within bounds."""
-    ledger = Remote(settle_ms=20)
-
-    async with routeware.session("day", limit_usd=1, ledger=ledger) as spending:
-        outcome = await script(a=reports(0.125, answers(0))).ask(usd={"a": 0.25}).outcome()
-
-        assert (spending.spent_usd, spending.reserved_usd) == (0.125, 0)
-        assert outcome.record.session_spent_usd == 0.125
 
 
 async def test_a_provider_may_open_a_session_of_its_own() -> None:

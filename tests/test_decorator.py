@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 from typing import Any
 from unittest import mock
 
@@ -173,8 +174,8 @@ def test_a_class_method_over_it_never_swaps_class_and_attempt() -> None:
 
     try:
         answer = asyncio.run(Asking.ask("hi"))  # type: ignore[arg-type, call-arg]
-    except TypeError as refusal:
-        assert "classmethod" in str(refusal)
+    except TypeError:
+        assert sys.version_info < (3, 13)
     else:
         assert answer == "Asking: hi"
 
