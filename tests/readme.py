@@ -1,7 +1,8 @@
-"""The fenced blocks of README.md, with what the comment above each one says about it.
+"""The fenced blocks of README.md and of the pages under docs/, with what the comment above each one says about it.
 
-A comment ``<!-- key: value -->`` above a block is about that block: ``runs: no`` (compiled or parsed only), ``file: N``
-(there for the scripts to open), ``command: N`` (one command of the set-up).
+A comment ``<!-- key: value -->`` above a block is about that block: ``runs: no`` (a fragment: compiled or parsed only),
+``file: N`` (there for the scripts of its page to open), ``prints: the script`` (what the script above it prints),
+``prints: COMMAND`` (what that command prints), ``command: N`` (one command of the set-up).
 ``python3 tests/readme.py NAME`` prints a command; ``.ci/run`` runs it, so the README cannot promise anything else.
 """
 
@@ -9,28 +10,30 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 README = Path(__file__).parent.parent / "README.md"
+PAGES = (README, *sorted(README.parent.glob("docs/**/*.md")))
 
 _FENCE = re.compile(r"(?P<indent> *)(?P<fence>```+)(?P<language>\w*)")
 _COMMENT = re.compile(r"<!--\s*(\w+):\s*(.*?)\s*-->")
 
 
 class Block(NamedTuple):
-    """One fenced block: its language, the line of its first line, its text, and what is said about it."""
+    """One fenced block: its page, its language, the line of its first line, its text, and what is said about it."""
 
+    page: Path
     language: str
     line: int
     text: str
     notes: Mapping[str, str]
 
 
-def blocks(language: str | None = None) -> list[Block]:
-    """The README's blocks in order; of one language, if one is given."""
-    found = _parse(README.read_text(encoding="utf-8").splitlines())
+def blocks(language: str | None = None, pages: Iterable[Path] = (README,)) -> list[Block]:
+    """The blocks of the README, or of other pages, in order; of one language, if one is given."""
+    found = [block for page in pages for block in _parse(page)]
     return [block for block in found if language in {None, block.language}]
 
 
@@ -46,7 +49,8 @@ def command(name: str) -> str:
     return found[0]
 
 
-def _parse(lines: list[str]) -> Iterator[Block]:
+def _parse(page: Path) -> Iterator[Block]:
+    lines = page.read_text(encoding="utf-8").splitlines()
     at = 0
     while at < len(lines):
         opening = _FENCE.fullmatch(lines[at].rstrip())
@@ -55,7 +59,7 @@ def _parse(lines: list[str]) -> Iterator[Block]:
             continue
         end = next(end for end in range(at + 1, len(lines)) if lines[end].strip() == opening["fence"])
         text = "\n".join(line.removeprefix(opening["indent"]) for line in lines[at + 1 : end])
-        yield Block(opening["language"], at + 2, text + "\n", dict(_COMMENT.findall(_above(lines, at))))
+        yield Block(page, opening["language"], at + 2, text + "\n", dict(_COMMENT.findall(_above(lines, at))))
         at = end + 1
 
 

@@ -1,7 +1,10 @@
-"""What the README shows, works: its scripts run, its policies are policies, its commands are those that are tested."""
+"""What README and docs show, works: scripts run and print what is told, policies are policies, commands are tested."""
 
 from __future__ import annotations
 
+import ast
+import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from routeware import RoutingPolicy
-from tests.readme import README, Block, blocks, command
+from tests.readme import PAGES, README, Block, blocks, command
 
 ROOT = README.parent
 
@@ -28,10 +31,35 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 
-def named(language: str) -> list[object]:
-    """The blocks of one language, each named by its line in the README."""
-    found = blocks(language) if README.exists() else []
-    return [pytest.param(block, id=f"line-{block.line}") for block in found]
+def named(language: str | None, note: str | None = None) -> list[object]:
+    """The blocks of one language, or with one note, each named by its page and line."""
+    found = [block for block in blocks(language, PAGES) if note is None or note in block.notes]
+    return [pytest.param(block, id=f"{block.page.stem}-line-{block.line}") for block in found]
+
+
+def ran(block: Block, folder: Path) -> str:
+    """What a script prints: in a file, a fresh interpreter, offline; a traceback names the line on the page."""
+    script = folder / block.page.with_suffix(".py").name
+    script.write_text("\n" * (block.line - 1) + block.text, encoding="utf-8")
+    lay_out_files(block.page, folder)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", OFFLINE, str(script)],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def lay_out_files(page: Path, folder: Path) -> None:
+    """The files that a page shows, for its scripts and commands to open."""
+    for block in blocks(pages=[page]):
+        if "file" in block.notes:
+            (folder / block.notes["file"]).write_text(block.text, encoding="utf-8")
 
 
 def test_the_readme_has_scripts_and_policies() -> None:
@@ -42,27 +70,28 @@ def test_the_readme_has_scripts_and_policies() -> None:
 
 @pytest.mark.parametrize("block", named("python"))
 def test_a_script_runs_as_it_stands(block: Block, tmp_path: Path) -> None:
-    """Pasted into a file, in a fresh interpreter, offline; a traceback names the line in the README."""
-    script = tmp_path / "README.py"
-    script.write_text("\n" * (block.line - 1) + block.text, encoding="utf-8")
-    compile(script.read_text(encoding="utf-8"), README, "exec")
-    if block.notes.get("runs") == "no":
-        return
-    for other in blocks():
-        if "file" in other.notes:
-            (tmp_path / other.notes["file"]).write_text(other.text, encoding="utf-8")
+    """One that says that it is a fragment is code at least."""
+    if block.notes.get("runs") != "no":
+        ran(block, tmp_path)
+    else:
+        compile(block.text, f"{block.page}, line {block.line}", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", OFFLINE, str(script)],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
 
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+@pytest.mark.parametrize("block", named(None, "prints"))
+def test_what_is_said_to_be_printed_is_printed(block: Block, tmp_path: Path) -> None:
+    """By the script above it, or by a command, word for word; blanks at the ends of lines aside."""
+    if block.notes["prints"] == "the script":
+        script = [other for other in blocks("python", [block.page]) if other.line < block.line][-1]
+        printed = ran(script, tmp_path)
+    else:
+        lay_out_files(block.page, tmp_path)
+        words = shlex.split(block.notes["prints"])
+        assert words[0] == "routeware"
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "80"}
+        line = [sys.executable, "-m", "routeware.cli", *words[1:]]
+        printed = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert [line.rstrip() for line in printed.splitlines()] == block.text.splitlines()
 
 
 @pytest.mark.parametrize("block", named("toml"))
