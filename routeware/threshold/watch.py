@@ -1,0 +1,71 @@
+"""What does not wait for the next fit: calls that miss unusually often, and a primary that is out."""
+
+from __future__ import annotations
+
+import math
+
+from routeware.threshold.curve import kaplan_meier
+from routeware.threshold.rule import MISSES
+from routeware.threshold.window import LinkHistory, Window
+
+__all__ = ["Alarm", "Outage"]
+
+_WATCHED = 40
+_ALL = (1 << _WATCHED) - 1
+# Three standard deviations and one: about one false alarm in tens of thousands of calls.
+_DEVIATIONS = 3.0
+
+_OUT, _IN = 0.4, 0.2
+_RECENT, _RECENT_PROBES = 40, 20
+_FEW_BACKUPS = 20
+
+
+class Alarm:
+    """Rings when the last 40 calls missed the target unusually often."""
+
+    __slots__ = ("_missed", "_most")
+
+    def __init__(self) -> None:
+        self._missed = 0
+        self._most = _WATCHED
+        self.expect(MISSES)
+
+    def expect(self, share: float) -> None:
+        """From now on a share of 0 to 1 is usual; the target's own always is."""
+        usual = min(max(share, MISSES), 1.0)
+        self._most = math.floor(_WATCHED * usual + _DEVIATIONS * math.sqrt(_WATCHED * usual * (1.0 - usual)) + 1.0)
+
+    def rings(self, missed: bool) -> bool:
+        """Count one call; whether there have been too many misses. After that, counting begins anew."""
+        self._missed = (self._missed << 1 | missed) & _ALL
+        if not missed or self._missed.bit_count() <= self._most:
+            return False
+        self._missed = 0
+        return True
+
+
+class Outage:
+    """Whether the primary is out, so that the backup had better be tried first.
+
+    Attributes:
+        swapped: whether it is.
+    """
+
+    def __init__(self, target_s: float) -> None:
+        self._target_s = target_s
+        self.swapped = False
+
+    def look(self, primary: LinkHistory, backup: LinkHistory) -> bool:
+        """Decide anew, from the latest attempts: the primary is late often, and twice as often as its backup."""
+        other = backup.as_primary if self.swapped and len(backup.as_primary) >= _FEW_BACKUPS else backup.as_backup
+        recent = _RECENT_PROBES if self.swapped else _RECENT
+        late = _late(primary.as_primary, recent, self._target_s)
+        known = len(other) >= _FEW_BACKUPS
+        self.swapped = (
+            known and late >= (_IN if self.swapped else _OUT) and late >= 2 * _late(other, _RECENT, self._target_s)
+        )
+        return self.swapped
+
+
+def _late(window: Window, latest: int, target_s: float) -> float:
+    return kaplan_meier(window.samples(latest)).beyond(target_s)
