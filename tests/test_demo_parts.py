@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 import statistics
@@ -15,14 +16,18 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from routeware import (
+    Attempt,
     AttemptRecord,
     AttemptStatus,
     AttemptTrigger,
     CallRecord,
+    PolicyError,
     RoutingPolicy,
+    routed,
+    session,
 )
 from routeware.cli.advice import findings
-from routeware.demo import spans, tally
+from routeware.demo import run, spans, tally
 from routeware.demo.draws import Draws, Fault
 from routeware.demo.errors import DemoError
 from routeware.demo.export import collector_url
@@ -293,6 +298,42 @@ def test_no_spans_are_no_trace() -> None:
     """An empty file would open as an empty page."""
     with pytest.raises(ValueError, match="at least one span"):
         jaeger_json([])
+
+
+def test_a_span_without_a_context_cannot_be_saved() -> None:
+    """It would have no id to be found by."""
+    with pytest.raises(ValueError, match="'lonely' has no context"):
+        jaeger_json([ReadableSpan("lonely")])
+
+
+def test_a_span_of_an_unnamed_library_can_be_saved() -> None:
+    """Its scope is left out."""
+    (whole,) = jaeger_json([ReadableSpan("s", traced()[0].get_span_context(), start_time=0, end_time=1)])["data"]
+
+    assert whole["spans"][0]["tags"] == []
+
+
+async def test_of_many_requests_the_first_error_comes_out_by_itself() -> None:
+    """The defect, not a group of twenty."""
+
+    async def work(number: int) -> int:
+        await asyncio.sleep(number)
+        raise KeyError(number)
+
+    with pytest.raises(KeyError, match="0"):
+        await run._in_flight(50, work, lambda: None)
+
+
+async def test_what_is_wrong_with_the_policy_is_no_failed_request() -> None:
+    """An error without a record means that nothing was called."""
+
+    @routed(RoutingPolicy(chain=["openai:x"]))
+    async def ask(_attempt: Attempt, _number: int) -> str:
+        return "never"
+
+    async with session("capped", limit_usd=1):
+        with pytest.raises(PolicyError, match="nobody knows what openai:x costs"):
+            await run._ask(ask, 1)
 
 
 def test_the_spans_of_one_trace_are_found_by_its_id() -> None:

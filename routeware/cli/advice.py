@@ -10,11 +10,9 @@ import attrs
 from routeware.cli.screen import dollars, milliseconds
 from routeware.money import Usage
 from routeware.policy import LatencyRules, Link, OnExceed, RoutingPolicy
+from routeware.router.plan import DEFAULT_TIMEOUT_MS
 
 __all__ = ["Finding", "attempt_timeouts", "findings"]
-
-UNSET_TIMEOUT_MS = 120_000.0
-"""What an attempt has where nothing is set, while a further one may follow it."""
 
 _OTHERS_FAULT = {"default", "any"}
 _OWN_FAULT = (400, 422)
@@ -39,7 +37,7 @@ def _timeout(policy: RoutingPolicy, place: int) -> float | None:
     for given in (policy.chain[place].timeout_ms, policy.failover.on_timeout_ms):
         if given is not None:
             return given
-    return UNSET_TIMEOUT_MS if place + 1 < policy.max_attempts else None
+    return DEFAULT_TIMEOUT_MS if place + 1 < policy.max_attempts else None
 
 
 def findings(policy: RoutingPolicy) -> list[Finding]:

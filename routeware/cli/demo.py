@@ -110,21 +110,30 @@ def _run(policy: RoutingPolicy, requests: int, seed: int) -> Result:
 
 def _hand_on(result: Result, url: str | None, save: Path | None) -> None:
     """Export and save, as asked for, and say so beside the result."""
-    import json
-
     from routeware.cli import screen
     from routeware.demo.errors import DemoError
     from routeware.demo.export import export
-    from routeware.demo.jaeger import jaeger_json
 
     try:
         if url is not None:
             export(result.spans, url)
             typer.echo(f"Exported {len(result.spans):,} spans to {url}.", err=True)
         if save is not None:
-            save.write_text(json.dumps(jaeger_json(result.spans_of_call()), indent=1), encoding="utf-8")
+            _save(result, save)
             typer.echo(f"Saved that call's trace as {save}.", err=True)
-    except (DemoError, ValueError) as error:
+    except DemoError as error:
         screen.fail(str(error), 1)
     except OSError as error:
         screen.fail(f"cannot write {save}: {error.strerror or error}", 1)
+
+
+def _save(result: Result, file: Path) -> None:
+    import json
+
+    from routeware.demo.errors import DemoError
+    from routeware.demo.jaeger import jaeger_json
+
+    spans = result.spans_of_call()
+    if not spans:
+        raise DemoError("no trace to save: OpenTelemetry is switched off (OTEL_SDK_DISABLED)")
+    file.write_text(json.dumps(jaeger_json(spans), indent=1), encoding="utf-8")

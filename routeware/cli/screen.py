@@ -32,10 +32,8 @@ def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def milliseconds(amount: float | None) -> str:
-    """``1,500 ms``; ``none`` for ``None``."""
-    if amount is None:
-        return "none"
+def milliseconds(amount: float) -> str:
+    """``1,500 ms``, or ``0.5 ms``."""
     return f"{amount:,.0f} ms" if amount >= 100 or amount == int(amount) else f"{amount:g} ms"
 
 

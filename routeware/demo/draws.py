@@ -12,6 +12,7 @@ import random
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from statistics import NormalDist
+from typing import assert_never
 
 import attrs
 
@@ -92,6 +93,8 @@ def _after_ms(latency: Curve, slowness: float, fault: Fault | None) -> float:
             return latency.at(slowness) / 2
         case Fault.RATE_LIMITED | Fault.SERVER_ERROR:
             return latency.at(_QUICK)
+        case other:
+            assert_never(other)
 
 
 def _factor(facts: Facts) -> Sequence[Sequence[float]]:

@@ -12,7 +12,18 @@ import aiohttp
 import attrs
 from opentelemetry.sdk.trace import ReadableSpan
 
-from routeware import AttemptStatus, CallRecord, Link, Price, Routed, RoutewareError, RoutingPolicy, record_of, session
+from routeware import (
+    AttemptStatus,
+    CallRecord,
+    Link,
+    PolicyError,
+    Price,
+    Routed,
+    RoutewareError,
+    RoutingPolicy,
+    record_of,
+    session,
+)
 from routeware.demo import spans, tally
 from routeware.demo.client import Client
 from routeware.demo.facts import packaged_facts
@@ -133,8 +144,8 @@ async def _ask(ask: Routed[[int], str], number: int) -> Answer:
     try:
         record = (await ask.outcome(number)).record
     except (aiohttp.ClientError, RoutewareError) as error:
-        failed = record_of(error)
-        if failed is None:
+        # A policy that cannot be used is no provider's failure, and every other request would meet it, too.
+        if isinstance(error, PolicyError) or (failed := record_of(error)) is None:
             raise
         return _answer(failed, _since(start))
     return _answer(record, _since(start))

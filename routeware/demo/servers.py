@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import assert_never
 
 from aiohttp import web
 
@@ -49,13 +50,15 @@ def _reply(request: web.Request, facts: Facts, provider: str, draw: Draw) -> web
         case None:
             return web.json_response(_completion(facts, provider, draw))
         case Fault.DROPPED:
-            if request.transport is not None:
-                request.transport.abort()
+            assert request.transport is not None
+            request.transport.abort()
             return web.Response()
         case Fault.RATE_LIMITED:
             return _refusal(429, "rate_limit_exceeded", {"Retry-After": str(_RETRY_AFTER_S)})
         case Fault.SERVER_ERROR:
             return _refusal(500, "server_error", {})
+        case other:
+            assert_never(other)
 
 
 def _completion(facts: Facts, provider: str, draw: Draw) -> dict[str, object]:

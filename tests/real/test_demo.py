@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+import attrs
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from typer.testing import CliRunner
@@ -29,10 +30,11 @@ SEED = 5
 FEW = 60
 
 
-def routeware(*arguments: object) -> subprocess.CompletedProcess[str]:
+def routeware(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, its output in pipes."""
     command = [sys.executable, "-m", "routeware.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    surroundings = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, env=surroundings)
 
 
 async def ran(policy: RoutingPolicy, requests: int = FEW, seed: int = SEED) -> Result:
@@ -202,6 +204,44 @@ def test_a_saved_trace_is_one_that_trace_draws(tmp_path: Path) -> None:
     assert call.trace_id == told["trace_id"]
     assert [bar.status for bar in call.attempts] == [attempt["status"] for attempt in told["attempts"]]
     assert call.duration_ms == pytest.approx(told["duration_ms"], rel=0.1)
+
+
+def test_without_tracing_there_is_no_waterfall_and_nothing_to_save(tmp_path: Path) -> None:
+    """OpenTelemetry can be switched off by its own variable; the table is there all the same."""
+    file = tmp_path / "trace.json"
+
+    done = routeware("demo", "--requests", 5, "--save", file, OTEL_SDK_DISABLED="true")
+
+    assert done.returncode == 1
+    assert "p99" in done.stdout
+    assert "shows most" not in done.stdout
+    assert done.stderr == "routeware: no trace to save: OpenTelemetry is switched off (OTEL_SDK_DISABLED)\n"
+    assert not file.exists()
+
+
+async def test_money_that_does_not_add_up_is_said_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo checks itself; a check that cannot fail is none."""
+    result = await ran(packaged_policy(), requests=5)
+    wrong = attrs.evolve(result.money, records_settled=result.money.records_settled + 1)
+    monkeypatch.setattr("routeware.cli.demo._run", lambda *_: attrs.evolve(result, money=wrong))
+
+    done = CliRunner().invoke(app, ["demo"])
+
+    assert done.exit_code == 1
+    assert "The money does not add up: the records say $" in done.stdout
+    assert done.stderr == "routeware: the money does not add up\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+async def test_a_file_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result has been shown by then."""
+    result = await ran(packaged_policy(), requests=5)
+    monkeypatch.setattr("routeware.cli.demo._run", lambda *_: result)
+
+    done = CliRunner().invoke(app, ["demo", "--save", "/dev/full"])
+
+    assert done.exit_code == 1
+    assert done.stderr == "routeware: cannot write /dev/full: No space left on device\n"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -154,6 +155,22 @@ async def test_the_providers_end_when_their_user_is_cancelled() -> None:
         await task
     with pytest.raises(aiohttp.ClientConnectorError):
         await ask(url, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script that starts by its first line")
+async def test_providers_that_do_not_go_by_themselves_are_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The demo ends in time, whatever hangs."""
+    stubborn = tmp_path / "stubborn"
+    stubborn.write_text("#!/bin/sh\necho '{\"openai\": 1}'\nexec sleep 60\n")
+    stubborn.chmod(0o700)
+    monkeypatch.setattr(launch.sys, "executable", str(stubborn))
+    monkeypatch.setattr(launch, "_END_S", 0.05)
+
+    async with asyncio.timeout(10):
+        async with providers(SEED, AT_ONCE) as urls:
+            assert urls == {"openai": "http://127.0.0.1:1/v1/chat/completions"}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the providers' process in /proc")
