@@ -50,8 +50,9 @@ def _reply(request: web.Request, facts: Facts, provider: str, draw: Draw) -> web
         case None:
             return web.json_response(_completion(facts, provider, draw))
         case Fault.DROPPED:
-            assert request.transport is not None
-            request.transport.abort()
+            # Without one the caller has hung up first: its race was won by another.
+            if request.transport is not None:
+                request.transport.abort()
             return web.Response()
         case Fault.RATE_LIMITED:
             return _refusal(429, "rate_limit_exceeded", {"Retry-After": str(_RETRY_AFTER_S)})

@@ -109,6 +109,19 @@ async def test_a_provider_hangs_up_as_drawn() -> None:
             await ask(urls["openai"], number)
 
 
+async def test_a_caller_may_hang_up_before_a_provider_does(capfd: pytest.CaptureFixture[str]) -> None:
+    """As a race's loser does; the provider's process says nothing of it."""
+    number, draw = drawn("openai", Fault.DROPPED)
+    after_s = draw.after_ms / 1000 / 4
+
+    async with providers(SEED, 4) as urls:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ask(urls["openai"], number), after_s / 2)
+        await asyncio.sleep(after_s)
+
+    assert capfd.readouterr().err == ""
+
+
 async def test_an_answer_takes_as_long_as_drawn() -> None:
     """Divided by the speed-up."""
     number, draw = drawn("openai", None)
