@@ -132,7 +132,8 @@ class BudgetExceededError(RoutewareError):
         where = "this call" if kind == "per_call" else f"session {session_name!r}" if session_name else "the session"
         what = label if label is not None else "the next attempt"
         super().__init__(
-            f"{what} may cost ${projected_usd:.6f}, and {where} has committed ${committed_usd:.6f} of its ${limit_usd:.6f}"
+            f"{what} may cost ${projected_usd:.6f}, and {where} has committed ${committed_usd:.6f}"
+            f" of its ${limit_usd:.6f}"
         )
         self.kind = kind
         self.limit_usd = limit_usd

@@ -8,6 +8,7 @@ nano-dollars, so rounding one attempt to a nano-dollar loses nothing that anybod
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -15,7 +16,7 @@ import attrs
 
 from routeware.errors import PolicyError
 
-__all__ = ["NANOS_PER_USD", "Price", "Tariff", "Usage", "amount_usd", "nanos", "usd"]
+__all__ = ["NANOS_PER_USD", "Price", "Tariff", "Usage", "amount_usd", "meter", "nanos", "usd"]
 
 NANOS_PER_USD = 1_000_000_000
 _TOKENS_PER_MTOK = 1_000_000
@@ -38,15 +39,19 @@ def amount_usd(value: object, key: str) -> float:
         PolicyError: anything else, booleans among it; names ``key`` and the value.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PolicyError(f"{value!r} is not a number of dollars", key=key)
-    if not math.isfinite(value) or value < 0:
-        raise PolicyError(f"{value!r} is not a finite number of dollars that is at least 0", key=key)
-    return float(value)
+        raise PolicyError(f"{value!r:.100} is not a number of dollars", key=key)
+    try:
+        amount = float(value)
+    except OverflowError:
+        amount = math.inf
+    if not math.isfinite(amount) or amount < 0:
+        raise PolicyError(f"{amount!r} is not a finite number of dollars that is at least 0", key=key)
+    return amount
 
 
-def _tokens(_usage: object, field: attrs.Attribute[int | None], value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ValueError(f"{field.name} must be a whole number that is at least 0, or None for unknown, not {value!r}")
+def _require_count(count: int | None) -> None:
+    if count is not None and (type(count) is not int or count < 0):
+        raise ValueError(f"tokens are a whole number of at least 0, or None for unknown, not {count!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -59,13 +64,27 @@ class Usage:
         cached_input_tokens: of the input, what was read from a cache.
         cache_write_tokens: of the input, what was written to a cache.
         reasoning_tokens: of the output, what was reasoning.
+
+    Raises:
+        ValueError: a count that is not a whole number of at least 0.
     """
 
-    input_tokens: int | None = attrs.field(default=None, validator=_tokens)
-    output_tokens: int | None = attrs.field(default=None, validator=_tokens)
-    cached_input_tokens: int | None = attrs.field(default=None, validator=_tokens)
-    cache_write_tokens: int | None = attrs.field(default=None, validator=_tokens)
-    reasoning_tokens: int | None = attrs.field(default=None, validator=_tokens)
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        # Once for all instead of a validator for each: usage is made with every attempt.
+        _require_count(self.input_tokens)
+        _require_count(self.output_tokens)
+        if self.cached_input_tokens is not None:
+            _require_count(self.cached_input_tokens)
+        if self.cache_write_tokens is not None:
+            _require_count(self.cache_write_tokens)
+        if self.reasoning_tokens is not None:
+            _require_count(self.reasoning_tokens)
 
 
 class Tariff(Protocol):
@@ -110,18 +129,27 @@ class Price:
 
     def cost_nanos(self, usage: Usage) -> int | None:
         """What ``usage`` costs, in nano-dollars, rounded once at the end; ``None`` where it is unknown."""
-        output_rate = nanos(self.output_usd_per_mtok)
-        if usage.output_tokens is None and output_rate:
-            return None
-        input_rate = nanos(self.input_usd_per_mtok)
-        cached_rate = input_rate if self.cached_input_usd_per_mtok is None else nanos(self.cached_input_usd_per_mtok)
-        if usage.input_tokens is None and (input_rate or cached_rate):
-            return None
-        total = usage.input_tokens or 0
-        cached = min(usage.cached_input_tokens or 0, total)
-        tokens = (total - cached) * input_rate + cached * cached_rate + (usage.output_tokens or 0) * output_rate
-        return (tokens + _TOKENS_PER_MTOK // 2) // _TOKENS_PER_MTOK + nanos(self.request_usd)
+        return meter(self)(usage)
 
     def price(self, at: datetime | None = None, /) -> Price:
         """Itself, at any time."""
         return self
+
+
+def meter(price: Price) -> Callable[[Usage], int | None]:
+    """:meth:`Price.cost_nanos` of ``price``, with all that does not depend on the usage worked out."""
+    cached_usd = price.cached_input_usd_per_mtok
+    input_rate, output_rate = nanos(price.input_usd_per_mtok), nanos(price.output_usd_per_mtok)
+    cached_rate = input_rate if cached_usd is None else nanos(cached_usd)
+    request = nanos(price.request_usd)
+
+    def cost(usage: Usage) -> int | None:
+        sent, answered, cached = usage.input_tokens, usage.output_tokens, usage.cached_input_tokens
+        if (answered is None and output_rate) or (sent is None and (input_rate or cached_rate)):
+            return None
+        tokens = (sent or 0) * input_rate + (answered or 0) * output_rate
+        if cached and sent:
+            tokens += min(cached, sent) * (cached_rate - input_rate)
+        return (tokens + _TOKENS_PER_MTOK // 2) // _TOKENS_PER_MTOK + request
+
+    return cost

@@ -7,7 +7,7 @@ cancellation of the task that waits. Awaiting somebody else's task under ``suppr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 __all__ = ["CLEANUP_GRACE_S", "Alarm", "adopt", "reap", "watch"]
@@ -33,10 +33,11 @@ def adopt(task: asyncio.Future[Any]) -> None:
     task.add_done_callback(_adopted.discard)
 
 
-async def watch(tasks: Collection[asyncio.Task[None]], until: float | None) -> None:
-    """Return as soon as one of ``tasks`` has ended, or at the moment ``until`` on the loop's clock."""
-    timeout = None if until is None else max(0.0, until - asyncio.get_running_loop().time())
-    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+def watch(tasks: Collection[asyncio.Task[None]], left_s: float | None) -> Coroutine[Any, Any, Any]:
+    """To be awaited: until one of ``tasks`` has ended, or for ``left_s``."""
+    return asyncio.wait(
+        tasks, timeout=left_s if left_s is None or left_s > 0 else 0, return_when=asyncio.FIRST_COMPLETED
+    )
 
 
 async def reap(tasks: Collection[asyncio.Future[Any]], until: float) -> asyncio.CancelledError | None:
@@ -63,40 +64,44 @@ class Alarm:
     it rings it finds out that it was moved, and is armed again.
     """
 
-    __slots__ = ("_armed", "_handle", "_loop", "_rang", "_task", "due")
+    due: float | None = None
+    _handle: asyncio.Handle | None = None
+    _armed: float = 0.0
+    rang: bool = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         self._loop = loop
         self._task = task
-        self._handle: asyncio.Handle | None = None
-        self._armed = 0.0
-        self._rang = False
-        self.due: float | None = None
 
     def move(self, due: float | None) -> None:
         """Ring at ``due`` on the loop's clock instead; ``None``: not at all."""
         self.due = due
-        if due is not None and (self._handle is None or due < self._armed):
+        if due is None:
+            return
+        if self._handle is None:
+            self._armed = due
+            self._handle = self._loop.call_at(due, self._ring)
+        elif due < self._armed:
+            self._handle.cancel()
             self._arm(due)
 
     def off(self) -> None:
         """Leave nothing armed."""
-        self.due = None
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        handle = self._handle
+        if handle is not None:
+            self.due = self._handle = None
+            handle.cancel()
 
     def take_back(self) -> bool:
         """Whether it rang since it was last moved; its cancellation is no longer counted in the task then."""
         self.due = None
-        rang, self._rang = self._rang, False
-        if rang:
-            self._task.uncancel()
-        return rang
+        if not self.rang:
+            return False
+        self.rang = False
+        self._task.uncancel()
+        return True
 
     def _arm(self, due: float) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
         self._armed = due
         self._handle = self._loop.call_at(due, self._ring)
 
@@ -112,7 +117,7 @@ class Alarm:
     def _cut(self) -> None:
         self._handle = None
         if is_due(self.due, self._loop.time()):
-            self._rang = True
+            self.rang = True
             self.due = None
             self._task.cancel()
         elif self.due is not None:

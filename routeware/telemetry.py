@@ -87,7 +87,7 @@ class Tracing:
     def start_call(self, attributes: Mapping[str, Any]) -> CallTrace | None:
         """Start a call's span; ``None`` where nothing listens, so that the rest of the call need not ask again."""
         span = self._tracer.start_span(self.call_span_name, kind=SpanKind.INTERNAL, attributes=attributes)
-        if not span.is_recording() and _echoes_parent(span):
+        if span is NO_SPAN or (not span.is_recording() and _echoes_parent(span)):
             return None
         return CallTrace(self._tracer, span)
 

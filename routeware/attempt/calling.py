@@ -27,12 +27,20 @@ async def perform(run: Run) -> None:
     token = CURRENT.set(run)
     attached = scope.trace.attach(run.span) if scope.trace is not None else None
     try:
-        result = await _call(run)
-        accept = scope.hooks.accept
-        if accept is not None and not await _accepted(accept(result)):
+        hooks = scope.hooks
+        function = hooks.by_provider.get(run.link.provider, hooks.fn)
+        try:
+            awaitable = function(scope.owner, run, scope.args, scope.kwargs)
+        except Exception:
+            # Nothing ran: the function cannot be called like this, which is between it and the caller.
+            run.misused = True
+            raise
+        run.called = True
+        result = await awaitable
+        if hooks.accept is not None and not await _accepted(hooks.accept(result)):
             if run.status is None:
                 run.status = AttemptStatus.REJECTED
-            run.error = ResultRejectedError(run.label, result)
+            run.error = ResultRejectedError(run.link.label, result)
         else:
             run.result = result
             run.answered = True
@@ -49,20 +57,6 @@ async def perform(run: Run) -> None:
         if attached is not None:
             detach(attached)
         CURRENT.reset(token)
-
-
-async def _call(run: Run) -> Any:
-    scope = run.scope
-    function = scope.hooks.by_provider.get(run.link.provider, scope.hooks.fn)
-    run.called = True
-    try:
-        awaitable = function(scope.owner, run, scope.args, scope.kwargs)
-    except Exception:
-        # Nothing ran: the function cannot be called like this, which is between the caller and the function.
-        run.called = False
-        run.misused = True
-        raise
-    return await awaitable
 
 
 async def _accepted(verdict: Any) -> Any:

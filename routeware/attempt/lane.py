@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import types
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from routeware.attempt.handle import Attempt
 from routeware.classify import ClassifyHook
-from routeware.money import Tariff, Usage
+from routeware.money import Price, Tariff, Usage, meter, nanos
 from routeware.policy import Link
 from routeware.pricing import MINIMUM_OUTPUT_TOKENS, OutputArgument
 from routeware.records import CallRecord
 
 __all__ = ["UNBOUND", "Habits", "Hooks", "Lane", "ProviderFunction"]
+
+logger = logging.getLogger("routeware")
 
 UNBOUND: object = object()
 """In place of an instance, where the decorated function is not a method."""
@@ -86,13 +90,14 @@ class Lane:
     Attributes:
         link: the link.
         tariff: what it costs; ``None`` where nobody knows.
+        cost: what a usage costs here now, in nano-dollars; ``None`` where that is unknown.
         timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
         habits: what was learned of it.
         span_name: the name of its attempts' spans.
         span_attributes: what these spans start with.
     """
 
-    __slots__ = ("habits", "link", "span_attributes", "span_name", "tariff", "timeout_ms")
+    __slots__ = ("cost", "habits", "link", "span_attributes", "span_name", "tariff", "timeout_ms")
 
     def __init__(
         self,
@@ -104,6 +109,36 @@ class Lane:
     ) -> None:
         self.link = link
         self.tariff = tariff
+        self.cost = _meter(tariff)
         self.timeout_ms = timeout_ms
         self.habits = habits
         self.span_name, self.span_attributes = span
+
+    def price(self) -> Price | None:
+        """The plain price in force now, for the record."""
+        try:
+            return None if self.tariff is None else self.tariff.price(datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - an answer must not be lost to a price list
+            _say_broken(error)
+            return None
+
+
+def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
+    if tariff is None:
+        return lambda _usage: None
+    if isinstance(tariff, Price):
+        return meter(tariff)
+
+    def cost(usage: Usage) -> int | None:
+        try:
+            amount = tariff.cost_usd(usage, datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - as above; what it cost is unknown then
+            _say_broken(error)
+            return None
+        return None if amount is None else nanos(amount)
+
+    return cost
+
+
+def _say_broken(error: Exception) -> None:
+    logger.warning("a tariff could not be read (%s): the cost is unknown", type(error).__qualname__)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from routeware.attempt.handle import CURRENT, Attempt
 from routeware.attempt.lane import Hooks, Lane
 from routeware.budget import Book, Reservation
 from routeware.classify import ErrorSnapshot
-from routeware.money import Usage, nanos
 from routeware.records import AttemptStatus, AttemptTrigger, CostSource
 from routeware.telemetry import CallTrace
 
@@ -27,6 +25,11 @@ class Scope:
         capped: whether any cap is in force.
     """
 
+    hooks: Hooks
+    loop: asyncio.AbstractEventLoop
+    owner: object
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
     book: Book | None = None
     trace: CallTrace | None = None
     committed: int = 0
@@ -35,23 +38,11 @@ class Scope:
     input_tokens: int | None = None
     output_limit: int | None = None
 
-    def __init__(
-        self,
-        hooks: Hooks,
-        loop: asyncio.AbstractEventLoop,
-        owner: object,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> None:
-        self.hooks = hooks
-        self.loop = loop
-        self.owner = owner
-        self.args = args
-        self.kwargs = kwargs
-
 
 class Run(Attempt):
     """An attempt with all that the engine knows of it; the provider function sees it as an :class:`Attempt`.
+
+    Most of it never changes for most attempts, so it stands on the class: making an attempt costs what differs.
 
     Attributes:
         lane: the link, prepared.
@@ -66,6 +57,8 @@ class Run(Attempt):
         called: whether the provider function was called at all.
         result: what the function gave, where ``answered``.
         error: what the function raised.
+        concluded: whether it has been settled and told, as far as anybody will ask.
+        free: whether it failed in a way that the provider does not bill.
         failure: why the attempt failed, as callers see it: ``error``, or an error of ours from it.
     """
 
@@ -82,7 +75,7 @@ class Run(Attempt):
     error: BaseException | None = None
     failure: BaseException | None = None
     snapshot: ErrorSnapshot | None = None
-    error_type: str | None = None
+    free: bool = False
     # Money, in nano-dollars. ``None`` is unknown.
     reservation: Reservation | None = None
     projection: int | None = None
@@ -90,6 +83,7 @@ class Run(Attempt):
     container: bool = False
     straggling: bool = False
     booked: bool = False
+    concluded: bool = False
     settled: int | None = 0
     uncertain: int | None = 0
     cost_source: CostSource | None = None
@@ -100,7 +94,8 @@ class Run(Attempt):
     cleanup_s: float | None = None
 
     def __init__(self, lane: Lane, scope: Scope, number: int, trigger: AttemptTrigger) -> None:
-        super().__init__(lane.link, number)
+        self.link = lane.link
+        self.number = number
         self.lane = lane
         self.scope = scope
         self.trigger = trigger
@@ -113,18 +108,12 @@ class Run(Attempt):
         if self.booked:
             self._correct()
 
-    def priced(self, usage: Usage) -> int | None:
-        """What ``usage`` costs at this link now, in nano-dollars; ``None`` where that is unknown."""
-        tariff = self.lane.tariff
-        amount = None if tariff is None else tariff.cost_usd(usage, datetime.now(UTC))
-        return None if amount is None else nanos(amount)
-
     def take_reports(self) -> bool:
         """Settle at what was reported, where something was that can be priced; says whether that is so."""
         if self.reported_nanos is not None:
             self.settled, self.cost_source = self.reported_nanos, "reported"
             return True
-        amount = None if self.usage is None else self.priced(self.usage)
+        amount = None if self.usage is None else self.lane.cost(self.usage)
         if amount is None:
             return False
         self.settled, self.cost_source = amount, "priced"

@@ -30,7 +30,7 @@ def project(run: Run) -> int | None:
         return _built_in(run)
     answer = estimate(run.link, *run.scope.args, **run.scope.kwargs)
     if isinstance(answer, Usage):
-        return run.priced(answer)
+        return run.lane.cost(answer)
     return nanos(amount_usd(answer, "estimate"))
 
 
@@ -39,7 +39,7 @@ def settle(run: Run, *, straggling: bool = False) -> None:
 
     Args:
         run: an attempt that has ended.
-        straggling: it has not, and the call goes on without it: what it is set down for is known, its reservation stays.
+        straggling: it has not, and the call goes on without it: it is set down for its projection, which stays reserved.
     """
     if run.booked or run.straggling:
         return
@@ -74,12 +74,16 @@ def open_container(run: Run) -> None:
 
 
 def _work_out(run: Run) -> None:
+    reported = run.usage is not None or run.reported_nanos is not None
+    if (run.free or not run.called) and not reported:
+        run.settled = run.uncertain = 0
+        return
     if run.usage is None and not run.container:
         _read(run)
     if run.take_reports():
         run.uncertain = 0
         _compare(run)
-    elif run.container or not _may_have_cost(run):
+    elif run.container or run.free:
         run.settled = run.uncertain = 0
     else:
         run.uncertain = _for_booking(run)
@@ -103,12 +107,6 @@ def _read(run: Run) -> None:
         run.lane.habits.largest_output = max(run.lane.habits.largest_output, run.usage.output_tokens)
 
 
-def _may_have_cost(run: Run) -> bool:
-    if not run.called:
-        return False
-    return run.snapshot is None or run.snapshot.may_have_cost
-
-
 def _for_booking(run: Run) -> int | None:
     if not run.projected:
         run.projected = True
@@ -128,12 +126,12 @@ def _built_in(run: Run) -> int | None:
         scope.input_tokens = text_tokens(scope.args, scope.kwargs)
         scope.output_limit = scope.hooks.output_argument(scope.args, scope.kwargs)
     output = scope.output_limit or run.link.max_output_tokens or _guessed_output(run)
-    return run.priced(Usage(input_tokens=scope.input_tokens, output_tokens=output))
+    return run.lane.cost(Usage(input_tokens=scope.input_tokens, output_tokens=output))
 
 
 def _guessed_output(run: Run) -> int:
     habits = run.lane.habits
-    if run.reservation is not None and run.scope.capped and not habits.said_guessing:
+    if run.scope.capped and not habits.said_guessing:
         habits.said_guessing = True
         logger.warning(
             "%s is capped, and nothing says how much it may answer: projecting with the largest answer so far, at least"
@@ -152,7 +150,8 @@ def _compare(run: Run) -> None:
     if not run.lane.habits.said_over:
         run.lane.habits.said_over = True
         logger.warning(
-            "%s cost $%.9f, and was projected at $%.9f: it is settled at what it cost. Give it @estimate, or max_output_tokens",
+            "%s cost $%.9f, and was projected at $%.9f: it is settled at what it cost. Give the function an @estimate,"
+            " or the link max_output_tokens",
             run.label,
             usd(run.settled),
             usd(held),

@@ -1,8 +1,17 @@
 """What an exception means: one closed set of categories for every SDK, found without importing any of them."""
 
+from routeware.classify.glance import failed_over_by_status
 from routeware.classify.names import error_type
 from routeware.classify.rules import ClassifyHook, eligible, snapshot_from_hook
 from routeware.classify.snapshot import ErrorSnapshot
 from routeware.classify.structural import classify
 
-__all__ = ["ClassifyHook", "ErrorSnapshot", "classify", "eligible", "error_type", "snapshot_from_hook"]
+__all__ = [
+    "ClassifyHook",
+    "ErrorSnapshot",
+    "classify",
+    "eligible",
+    "error_type",
+    "failed_over_by_status",
+    "snapshot_from_hook",
+]

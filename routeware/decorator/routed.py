@@ -73,7 +73,9 @@ class Routed(Generic[P, T_co]):
     __qualname__: str
     __wrapped__: Callable[..., Awaitable[Any]]
 
-    def __init__(self, fn: Callable[..., Awaitable[Any]], signature: inspect.Signature, hooks: Hooks, plans: Plans) -> None:
+    def __init__(
+        self, fn: Callable[..., Awaitable[Any]], signature: inspect.Signature, hooks: Hooks, plans: Plans
+    ) -> None:
         self._place = attempt_place(fn, signature)
         self._signature = caller_signature(signature, self._place)
         self._owner: object = UNBOUND
@@ -82,7 +84,7 @@ class Routed(Generic[P, T_co]):
         self._attributes: Mapping[str, Any] | None = None
         _stand_in(self, fn, signature, self._place)
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> T_co:
         """Route a call; its result.
 
         Raises:
@@ -97,7 +99,7 @@ class Routed(Generic[P, T_co]):
         result, _ = await answer(self._call(args, kwargs), wanted=False)
         return result
 
-    async def outcome(self, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
+    async def outcome(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
         """Route a call; its result and its record. Raises what calling raises."""
         result, record = await answer(self._call(args, kwargs), wanted=True)
         assert record is not None
@@ -107,7 +109,9 @@ class Routed(Generic[P, T_co]):
         if obj is None:
             return self
         if obj is owner:
-            raise TypeError(f"@classmethod over @routed would pass the class for the attempt: make {self.__name__} a method")
+            raise TypeError(
+                f"@classmethod over @routed would pass the class for the attempt: make {self.__name__} a method"
+            )
         bound = self._view()
         bound._owner = obj
         return bound
@@ -226,7 +230,7 @@ def routed(
     wrap_errors: bool = False,
     on_call: Callable[[CallRecord], object] | None = None,
     tracer_provider: TracerProvider | None = None,
-    meter_provider: object | None = None,
+    meter_provider: object | None = None,  # noqa: ARG001 - part of the contract; metrics come later
 ) -> Decorate:
     """Decorate an async provider function so that it follows a routing policy.
 
@@ -248,6 +252,9 @@ def routed(
         TypeError: the policy is none, a hook cannot be called, or what is decorated is not async or takes no attempt.
         PolicyError: the policy caps spending, and a link has no price.
     """
+    for option, text in (("name", name), ("operation", operation)):
+        if text is not None and (not isinstance(text, str) or not text):
+            raise TypeError(f"{option} has to be a non-empty string or None, not {text!r}")
     for hook, called in (("classify", classify), ("on_call", on_call)):
         if called is not None and (not callable(called) or inspect.iscoroutinefunction(called)):
             raise TypeError(f"{hook} has to be a function that is not async, not {called!r}")

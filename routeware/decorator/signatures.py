@@ -69,10 +69,10 @@ def _is_attempt(parameter: inspect.Parameter, fn: Any) -> bool | None:
     annotation = parameter.annotation
     if isinstance(annotation, str):
         annotation = _resolved(annotation, fn)
-    if isinstance(annotation, type):
-        return issubclass(annotation, Attempt) or (None if annotation is object else False)
     if annotation is inspect.Parameter.empty or isinstance(annotation, str):
         return True if parameter.name == "attempt" else None
+    if isinstance(annotation, type):
+        return issubclass(annotation, Attempt) or (None if annotation is object else False)
     return None if annotation is Any else parameter.name == "attempt"
 
 

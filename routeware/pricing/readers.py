@@ -60,10 +60,11 @@ def _enclosed(error: BaseException) -> list[object]:
 
 
 def _read(reply: object) -> Reading:
-    held = fields(reply)
+    held = reply if type(reply) is dict else fields(reply)
     for name in ("usage", "usage_metadata", "usageMetadata"):
         if name in held:
-            usage = _usage(given_fields(held[name]))
+            counts = held[name]
+            usage = _usage(counts if type(counts) is dict else given_fields(counts))
             if usage is not None:
                 return Reading(usage, _model(held))
     return _NOTHING
@@ -88,11 +89,17 @@ def _usage(counts: Mapping[str, object]) -> Usage | None:
 
 def _chat(counts: Mapping[str, object]) -> Usage:
     """OpenAI's chat completions and embeddings, Mistral's, and all that call themselves compatible."""
-    sent = _plus(_count(counts, "prompt_tokens"), _count(counts, "connector_tokens"))
+    sent, output = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
+    if "connector_tokens" in counts:
+        sent = _plus(sent, _count(counts, "connector_tokens"))
+    if "total_tokens" in counts:
+        output = _all_output(output, sent, _count(counts, "total_tokens"))
+    if "prompt_tokens_details" not in counts and "completion_tokens_details" not in counts:
+        return Usage(input_tokens=sent, output_tokens=output)
     of_input = _part(counts, "prompt_tokens_details")
     return Usage(
         input_tokens=sent,
-        output_tokens=_all_output(_count(counts, "completion_tokens"), sent, _count(counts, "total_tokens")),
+        output_tokens=output,
         cached_input_tokens=_count(of_input, "cached_tokens"),
         cache_write_tokens=_count(of_input, "cache_write_tokens"),
         reasoning_tokens=_count(_part(counts, "completion_tokens_details"), "reasoning_tokens"),

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from routeware.attempt import Run, live_run
+from routeware.attempt.handle import CURRENT
 from routeware.attempt.settling import open_container
-from routeware.records import AttemptStatus, CallRecord
+from routeware.records import CallRecord
 from routeware.router.admission import check_in
 from routeware.router.ending import abandon, clear_away, finish
 from routeware.router.engine import serve
@@ -30,14 +31,18 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
     _begin(call)
     try:
         try:
-            check_in(call)
-            await _open_container(call)
+            if call.session is not None or call.plan.capped:
+                check_in(call)
+            if CURRENT.get() is not None:
+                await _open_container()
             winner = await serve(call)
         except asyncio.CancelledError as error:
             call.outcome, verdict = "cancelled", error
         except Exception as error:  # noqa: BLE001 - raised below, when nothing is in flight any more
             verdict = error
-        if _unfinished(call):
+        finally:
+            call.alarm.off()
+        if call.untidy or call.flying or call.leaving or call.asking is not None:
             cancellation = await clear_away(call, winner, verdict)
             if cancellation is not None and call.outcome != "cancelled":
                 call.outcome, verdict, winner = "cancelled", cancellation, None
@@ -49,8 +54,6 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
         if not call.ended:
             finish(call, None, error, wanted)
         raise
-    finally:
-        call.alarm.off()
     if winner is None:
         assert verdict is not None
         call.forget()
@@ -64,18 +67,22 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
 
 
 def _begin(call: Call) -> None:
-    plan, session = call.plan, current_session()
+    plan = call.plan
+    call.session = session = current_session()
     attributes = plan.span_attributes
-    if session is not None or call.attributes:
-        attributes = {**attributes, **(session.attributes if session is not None else {}), **(call.attributes or {})}
-        if session is not None and session.name is not None:
-            attributes["routeware.session.name"] = session.name
+    if session is not None:
+        attributes = {**attributes, **session.span_attributes}
+    if call.attributes is not None:
+        attributes = {**attributes, **call.attributes}
     call.trace = plan.tracing.start_call(attributes)
+    if call.trace is not None:
+        call.heard = call.counted = True
     if debugging():
+        call.heard = True
         plan.events.log("decision", **plan.fields())
 
 
-async def _open_container(call: Call) -> None:
+async def _open_container() -> None:
     """Tell the attempt that this call is made in, if any, that it does not pay for what is paid for here."""
     outer = live_run()
     if outer is None:
@@ -84,11 +91,3 @@ async def _open_container(call: Call) -> None:
     posted = outer.reservation.posted if outer.reservation is not None else None
     if posted is not None and not posted.done():
         await asyncio.wait([posted])
-
-
-def _unfinished(call: Call) -> bool:
-    return bool(call.flying or call.leaving) or call.asking is not None or call.remote or _rejected(call)
-
-
-def _rejected(call: Call) -> bool:
-    return call.hooks.accept is not None and any(run.status is AttemptStatus.REJECTED for run in call.runs)

@@ -11,21 +11,21 @@ from routeware.errors import BudgetExceededError, NoSessionError
 from routeware.money import usd
 from routeware.policy import OnExceed
 from routeware.router.state import Call
-from routeware.sessions import current_session
 
 __all__ = ["check_in", "reserve", "reserve_remotely", "tell_refusal"]
 
 
 def check_in(call: Call) -> None:
-    """Find the session that ``call`` is booked in, and refuse what cannot be capped.
+    """See what ``call`` is booked in, and refuse what cannot be capped.
 
     Raises:
         SessionClosedError: the session was left before.
         NoSessionError: the policy caps a session, and none is open.
         PolicyError: a session's cap is in force, and a link has no price.
     """
-    session, plan = current_session(), call.plan
-    call.capped = plan.capped
+    session, plan = call.session, call.plan
+    if plan.capped:
+        call.capped = call.counted = True
     if session is None:
         if plan.session_cap is not None:
             raise NoSessionError(
@@ -33,8 +33,10 @@ def check_in(call: Call) -> None:
                 " `async with routeware.session(...)`"
             )
         return
-    call.session = session
     call.book = book = session.book()
+    call.counted = True
+    if book.sheets:
+        call.untidy = True
     if book.capped and not plan.capped:
         call.capped = True
         plan.refuse_unpriced(str(session))
@@ -48,9 +50,8 @@ def reserve(call: Call, run: Run) -> None:
         Exception: what the ``estimate`` hook raised.
     """
     book = call.book
-    if not call.capped and (book is None or not book.reserving):
-        if book is not None:
-            run.reservation = Reservation(book)
+    if book is not None and not book.reserving and not call.capped:
+        run.reservation = Reservation(book)
         return
     run.projection, run.projected = project(run), True
     amount = run.projection or 0
@@ -99,7 +100,7 @@ def _check_call(call: Call, run: Run, amount: int) -> None:
 
 
 def _session_cap(call: Call, run: Run, amount: int) -> int | None:
-    # The policy's cap on the session, where it is to refuse; a mere warning must not, the session's own limit still does.
+    # The policy's cap on the session, where it is to refuse. A mere warning must not; the session's own limit still does.
     cap, book = call.plan.session_cap, call.book
     if cap is None or book is None or call.plan.on_exceed is not OnExceed.WARN:
         return cap
@@ -126,5 +127,5 @@ def tell_refusal(call: Call, refusal: BudgetExceededError) -> None:
         committed_usd=refusal.committed_usd,
         on_exceed=call.plan.on_exceed.value,
         link=refusal.label,
-        session=refusal.session_name,
+        session=call.session.name if call.session is not None and refusal.kind == "per_call" else refusal.session_name,
     )

@@ -17,10 +17,9 @@ from routeware.attempt.settling import settle, settle_late
 from routeware.errors import ResultRejectedError
 from routeware.race import CLEANUP_GRACE_S, adopt, reap
 from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
-from routeware.router.judging import settle_and_end
+from routeware.router.judging import let_go, settle_and_end
 from routeware.router.recording import annotate, call_record, end_attempt, end_call
 from routeware.router.state import Call
-from routeware.telemetry import debugging
 
 __all__ = ["abandon", "clear_away", "finish"]
 
@@ -41,13 +40,16 @@ async def clear_away(call: Call, winner: Run | None, verdict: BaseException | No
     cancellation = await reap([run.task for run in call.leaving if run.task is not None], until)
     leaving, call.leaving = call.leaving, []
     for run in leaving:
-        _let_go(call, run)
-    if winner is not None and cancellation is not None:
+        _part_with(call, run)
+    kept = None if cancellation is not None else winner
+    cancellation = await reap(_close_unwanted(call, kept, cancellation or verdict), until) or cancellation
+    cancellation = await _post(call) or cancellation
+    if cancellation is not None and kept is not None:
+        # Its caller went away while others were waited for: now nobody gets this result either.
+        await reap(_closers([kept.result]), until)
+    if cancellation is not None and winner is not None:
         winner.status = AttemptStatus.CANCELLED
-    closing = _close_unwanted(call, leaving, winner if cancellation is None else None, cancellation or verdict)
-    if closing:
-        cancellation = await reap(closing, until) or cancellation
-    return await _post(call) or cancellation
+    return cancellation
 
 
 def cut_off(call: Call, status: AttemptStatus) -> None:
@@ -73,7 +75,7 @@ def abandon(call: Call) -> None:
     cut_off(call, AttemptStatus.CANCELLED)
     leaving, call.leaving = call.leaving, []
     for run in leaving:
-        _let_go(call, run)
+        _part_with(call, run)
 
 
 def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted: bool) -> CallRecord | None:
@@ -94,8 +96,9 @@ def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted
         call.outcome = "succeeded"
         winner.status = AttemptStatus.SUCCEEDED
     for run in call.runs:
-        _conclude(call, run)
-    if call.trace is not None or debugging():
+        if not run.concluded:
+            _conclude(call, run)
+    if call.heard:
         _tell_race(call)
         end_call(call, verdict)
     on_call = call.hooks.on_call
@@ -105,37 +108,28 @@ def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted
     if verdict is not None and not _misused(call, verdict):
         attach_record(verdict, record)
         if isinstance(verdict, Exception):
-            annotate(verdict, record)
+            annotate(verdict, call, record)
     if on_call is not None:
         _tell(on_call, record)
     return record
 
 
 def _conclude(call: Call, run: Run) -> None:
-    # The attempt that ran last, or won: those that were cut off or failed have been concluded already.
+    # The attempt that won, or that ran in the caller's task when the call was cut off.
     if run.status is None:
         run.status = AttemptStatus.CANCELLED
-    elif run.status is not AttemptStatus.SUCCEEDED and not (run.answered and not run.cut):
-        return
-    if call.book is not None or call.capped or call.trace is not None:
-        settle(run)
-    after = call.trace.after_losers() if call.trace is not None else 0
-    end_attempt(call, run, max(time.time_ns(), after))
+    settle_and_end(call, run, max(time.time_ns(), call.trace.after_losers()) if call.trace is not None else None)
 
 
-def _let_go(call: Call, run: Run) -> None:
+def _part_with(call: Call, run: Run) -> None:
     """Conclude an attempt that was cut off; one that still runs goes on as a straggler."""
     if run.task is None or run.task.done():
-        if run.task is not None and not run.task.cancelled():
-            run.task.exception()  # read, so that nobody reports it as lost
-        if run.cut and run.ended is not None:
-            run.cleanup_s = max(0.0, (run.left or run.ended) - run.ended)
-        if run.failure is not None and run.failure.__cause__ is None and run.failure is not run.error:
-            run.failure.__cause__ = run.error
-        settle_and_end(call, run)
+        let_go(call, run)
         return
     settle(run, straggling=True)
-    end_attempt(call, run)
+    run.concluded = True
+    if call.heard:
+        end_attempt(call, run)
     _strand(call, run, run.task)
 
 
@@ -166,14 +160,13 @@ def _unwanted(run: Run) -> Any:
     return run.error.result if isinstance(run.error, ResultRejectedError) else run.result
 
 
-def _close_unwanted(
-    call: Call, leaving: list[Run], winner: Run | None, verdict: BaseException | None
-) -> list[asyncio.Future[Any]]:
+def _close_unwanted(call: Call, winner: Run | None, verdict: BaseException | None) -> list[asyncio.Future[Any]]:
     kept = [] if winner is None else [winner.result]
-    for error in (verdict, verdict.__cause__ if verdict is not None else None):
-        if isinstance(error, ResultRejectedError):
-            kept.append(error.result)
-    gone = [run for run in call.runs if run is not winner and _has_result(run) and (run.task is None or run.task.done())]
+    raised = (verdict, verdict.__cause__ if verdict is not None else None)
+    kept += [error.result for error in raised if isinstance(error, ResultRejectedError)]
+    gone = [
+        run for run in call.runs if run is not winner and _has_result(run) and (run.task is None or run.task.done())
+    ]
     results = [_unwanted(run) for run in gone]
     return _closers([result for result in results if not any(result is one for one in kept)])
 
@@ -203,6 +196,11 @@ async def _closed(closing: Awaitable[Any]) -> None:
 
 
 async def _post(call: Call) -> asyncio.CancelledError | None:
+    """Wait until ledgers outside of this process have heard what this call cost."""
+    if not call.remote:
+        return None
+    for run in call.runs:
+        settle(run)
     posted = [run.reservation.posted for run in call.runs if run.reservation is not None]
     return await reap([one for one in posted if one is not None], call.loop.time() + LEDGER_GRACE_S)
 

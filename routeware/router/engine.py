@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
 
 from routeware.attempt import Run, perform
 from routeware.errors import BudgetExceededError, LedgerUnavailableError
@@ -22,6 +21,7 @@ from routeware.router.judging import (
     deadline_error,
     fail,
     final_error,
+    let_go,
     settle_and_end,
     stopped_by_caller,
     time_out,
@@ -33,6 +33,9 @@ __all__ = ["serve"]
 
 logger = logging.getLogger("routeware")
 
+# Reading a member off its enum costs as much as making an attempt.
+_INITIAL, _FAILOVER = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER
+
 
 async def serve(call: Call) -> Run:
     """Try links until one succeeds; the attempt that did.
@@ -43,10 +46,12 @@ async def serve(call: Call) -> Run:
         asyncio.CancelledError: the caller was cancelled.
         Exception: there is no success, and this is what the call raises.
     """
+    racing = call.plan.race_after_s is not None
+    plain = not call.capped and call.book is None and call.deadline is None
     while True:
-        if not call.flying and call.asking is None:
-            run = await _next(call)
-            if call.may_race():
+        if not racing or (not call.flying and call.asking is None):
+            run = _first(call) if plain and not call.started else await _next(call)
+            if racing and call.may_race():
                 _launch(call, run)
             else:
                 await _run_here(call, run)
@@ -54,22 +59,33 @@ async def serve(call: Call) -> Run:
                     return run
                 _fail(call, run)
                 continue
-        winner = await _turn(call)
+        moment = _next_moment(call)
+        await watch(_tasks(call), None if moment is None else moment - call.loop.time())
+        winner = _land(call)
         if winner is not None:
             return winner
+        _act(call)
+
+
+def _first(call: Call) -> Run:
+    """Start the first link of a call without bounds: nothing can stand in its way."""
+    run = Run(call.lanes[0], call, 1, _INITIAL)
+    _start(call, run)
+    return run
 
 
 async def _next(call: Call) -> Run:
     """Start the next link whose projection can be reserved; raises what the call raises where there is none."""
     while True:
-        if call.fatal is not None or not call.further() or (call.runs and stopped_by_caller(call)):
+        runs = call.runs
+        if runs and (call.fatal is not None or not call.further() or stopped_by_caller(call)):
             raise final_error(call)
         if call.deadline is not None and is_due(call.deadline, call.loop.time()):
             raise deadline_error(call)
-        trigger = AttemptTrigger.FAILOVER if call.started else AttemptTrigger.INITIAL
-        run = Run(call.lanes[call.cursor], call, len(call.runs) + 1, trigger)
+        run = Run(call.lanes[call.cursor], call, len(runs) + 1, _FAILOVER if call.started else _INITIAL)
         try:
-            reserve(call, run)
+            if call.capped or call.book is not None:
+                reserve(call, run)
             if call.remote:
                 await _within_deadline(call, run)
         except BudgetExceededError as refusal:
@@ -88,7 +104,7 @@ def _refused(call: Call, run: Run, refusal: BudgetExceededError) -> None:
         raise refusal from call.failure
     call.refusal = refusal
     call.cursor += 1
-    run.status, run.booked = AttemptStatus.SKIPPED, True
+    run.status, run.booked, run.concluded = AttemptStatus.SKIPPED, True, True
     run.started = run.ended = call.loop.time()
     call.runs.append(run)
 
@@ -103,12 +119,15 @@ async def _within_deadline(call: Call, run: Run) -> None:
                 await asyncio.wait([message])
         await reserve_remotely(call, run)
     except asyncio.CancelledError:
-        rang = call.alarm.take_back()
-        if not rang or call.task.cancelling() > call.entry:
+        if not call.alarm.take_back() or call.task.cancelling() > call.entry:
             raise
+    except Exception:
+        call.alarm.take_back()
+        raise
     else:
         if not call.alarm.take_back():
             return
+        call.give_back(run)
     raise deadline_error(call)
 
 
@@ -145,8 +164,11 @@ def _launch(call: Call, run: Run) -> None:
 
 async def _run_here(call: Call, run: Run) -> None:
     """Run an attempt in the caller's own task: bounds hold as far as it honours cancellation."""
-    alarm = call.alarm
-    alarm.move(_earliest((run.due, call.deadline)))
+    alarm, due, deadline = call.alarm, run.due, call.deadline
+    if deadline is not None and (due is None or deadline < due):
+        due = deadline
+    if due is not None:
+        alarm.move(due)
     try:
         await perform(run)
     except asyncio.CancelledError as error:
@@ -155,10 +177,11 @@ async def _run_here(call: Call, run: Run) -> None:
             raise
         run.error = error
     else:
-        rang = alarm.take_back()
+        alarm.due = None
+        rang = alarm.rang and alarm.take_back()
     if not rang or run.answered or run.status is AttemptStatus.REJECTED:
         return
-    if run.due is None or (call.deadline is not None and call.deadline < run.due):
+    if due is not run.due:
         run.status = AttemptStatus.CANCELLED
         if isinstance(run.error, Exception):
             call.failure = run.error
@@ -174,15 +197,17 @@ def _fail(call: Call, run: Run) -> None:
     fail(call, run)
 
 
-async def _turn(call: Call) -> Run | None:
-    """Watch what is in flight until something happens, and act on it; the winner, where there is one."""
+def _tasks(call: Call) -> list[asyncio.Task[None]]:
     tasks = [run.task for run in call.flying if run.task is not None]
     if call.asking is not None:
         tasks.append(call.asking.task)
-    await watch(tasks, _next_moment(call))
-    winner = _land(call)
-    if winner is not None:
-        return winner
+    return tasks
+
+
+def _act(call: Call) -> None:
+    """Nothing has won: see whose time is up, what a ledger said, and whether it is time to race."""
+    if not call.flying and call.asking is None:
+        return
     now = call.loop.time()
     if is_due(call.deadline, now):
         raise deadline_error(call)
@@ -191,12 +216,17 @@ async def _turn(call: Call) -> Run | None:
     _hear_ledger(call)
     if call.flying and _room(call) and is_due(_race_at(call), now):
         _back_up(call)
-    return None
 
 
 def _next_moment(call: Call) -> float | None:
-    race_at = _race_at(call) if _room(call) else None
-    return _earliest((race_at, call.deadline, *(run.due for run in call.flying)))
+    moment = call.deadline
+    if _room(call):
+        race_at = _race_at(call)
+        moment = race_at if moment is None or race_at < moment else moment
+    for run in call.flying:
+        if run.due is not None and (moment is None or run.due < moment):
+            moment = run.due
+    return moment
 
 
 def _room(call: Call) -> bool:
@@ -208,10 +238,13 @@ def _race_at(call: Call) -> float:
 
 
 def _land(call: Call) -> Run | None:
-    """See which attempts have ended. The earliest link that succeeded has won; failures count in the order they ended."""
+    """See which attempts have ended. The earliest link that succeeded has won; failures count as they ended."""
     landed = [run for run in call.flying if run.task is not None and run.task.done()]
     if not landed:
         return None
+    if len(call.flying) == 1 and landed[0].answered:
+        call.flying = []
+        return landed[0]
     call.flying = [run for run in call.flying if run not in landed]
     winner = next((run for run in landed if run.answered), None)
     for run in sorted(landed, key=lambda run: run.ended or 0.0):
@@ -239,6 +272,8 @@ def _expire(call: Call, run: Run, now: float) -> None:
     time_out(run)
     run.task.cancel()
     fail(call, run)
+    # What it holds is free for others as soon as it has ended, not only when the call has.
+    run.task.add_done_callback(lambda _task: let_go(call, run))
 
 
 def _back_up(call: Call) -> None:
@@ -286,7 +321,3 @@ def _not_raced(call: Call, run: Run, error: BaseException) -> None:
         reason = "estimate"
         logger.warning("no backup was started: the estimate hook failed (%s)", type(error).__qualname__)
     call.plan.events.say(call.trace, "race_skipped", link=run.label, reason=reason)
-
-
-def _earliest(moments: Iterable[float | None]) -> float | None:
-    return min((moment for moment in moments if moment is not None), default=None)

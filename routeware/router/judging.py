@@ -8,21 +8,18 @@ import sys
 
 from routeware.attempt import Run
 from routeware.attempt.settling import settle
-from routeware.classify import ErrorSnapshot, classify, eligible, error_type, snapshot_from_hook
 from routeware.errors import (
     AttemptTimeoutError,
     DeadlineExceededError,
     ExhaustedError,
     ProviderCancelledError,
-    ResultRejectedError,
 )
 from routeware.records import AttemptStatus
+from routeware.router import verdicts
 from routeware.router.recording import end_attempt
 from routeware.router.state import Call
 
-__all__ = ["deadline_error", "fail", "final_error", "stopped_by_caller", "time_out"]
-
-logger = logging.getLogger("routeware")
+__all__ = ["deadline_error", "fail", "final_error", "let_go", "settle_and_end", "stopped_by_caller", "time_out"]
 
 
 def fail(call: Call, run: Run) -> None:
@@ -30,21 +27,36 @@ def fail(call: Call, run: Run) -> None:
     error = run.error if run.failure is None else run.failure
     assert error is not None
     run.status = run.status or AttemptStatus.FAILED
-    run.snapshot, by_hook = _classified(call, error)
-    run.error_type = error_type(error)
-    run.failure = _own_cancellation(run, error)
-    call.failure = run.failure
-    if call.fatal is None and not eligible(run.snapshot, call.plan.rules, by_hook=by_hook):
+    goes_on = verdicts.goes_on(call, run, error)
+    call.failure = run.failure = _own_cancellation(run, error)
+    if not goes_on and call.fatal is None:
         call.fatal = run.failure
+    if run.status is AttemptStatus.REJECTED:
+        call.untidy = True
     if run.task is None or run.task.done():
         settle_and_end(call, run)
 
 
-def settle_and_end(call: Call, run: Run) -> None:
-    """Book what an attempt that has ended cost, where somebody will ask; end its span."""
-    if call.book is not None or call.capped or call.trace is not None:
+def settle_and_end(call: Call, run: Run, end_ns: int | None = None) -> None:
+    """Book what an attempt that has ended cost, where somebody will ask; end its span, at ``end_ns`` or by itself."""
+    run.concluded = True
+    if call.counted:
         settle(run)
-    end_attempt(call, run)
+    if call.heard:
+        end_attempt(call, run, end_ns)
+
+
+def let_go(call: Call, run: Run) -> None:
+    """Conclude an attempt that was cut off, now that its task has ended."""
+    if run.task is not None and not run.task.cancelled():
+        run.task.exception()  # read, so that nobody reports it as lost
+    if run.concluded:
+        return
+    if run.cut and run.ended is not None:
+        run.cleanup_s = max(0.0, (run.left or run.ended) - run.ended)
+    if run.failure is not None and run.failure.__cause__ is None and run.failure is not run.error:
+        run.failure.__cause__ = run.error
+    settle_and_end(call, run)
 
 
 def time_out(run: Run) -> None:
@@ -89,17 +101,6 @@ def stopped_by_caller(call: Call) -> bool:
     return risen > 0
 
 
-def _classified(call: Call, error: BaseException) -> tuple[ErrorSnapshot, bool]:
-    hook, with_text = call.hooks.classify, call.plan.error_messages
-    if hook is not None and not isinstance(error, ResultRejectedError | asyncio.CancelledError):
-        try:
-            answer = hook(error)
-            return snapshot_from_hook(answer, error, with_text=with_text), answer is not None
-        except Exception as failure:  # noqa: BLE001 - a hook's failure must not hide the provider's
-            logger.warning("the classify hook failed (%s); the error is classified without it", type(failure).__qualname__)
-    return classify(error, with_text=with_text), False
-
-
 def _own_cancellation(run: Run, error: BaseException) -> BaseException:
     if not isinstance(error, asyncio.CancelledError):
         return error
@@ -120,5 +121,3 @@ def _has_group(error: BaseException | None) -> bool:
             seen.add(id(one))
             waiting += [one.__cause__, one.__context__]
     return False
-
-

@@ -23,7 +23,7 @@ class Plan:
 
     Attributes:
         policy: what it was made from.
-        lanes: the chain's links, prepared; asks the price book, so it is there on first use.
+        lanes: the chain's links, prepared; empty until :meth:`ask_prices` was called.
         unpriced: labels of links that nobody knows the price of.
 
     Raises:
@@ -54,30 +54,28 @@ class Plan:
         }
         self._hooks = hooks
         self._prices = prices
-        self._lanes: tuple[Lane, ...] | None = None
+        self.lanes: tuple[Lane, ...] = ()
         self.unpriced: tuple[str, ...] = ()
         if self.capped:
-            self.lanes  # noqa: B018 - asks for the prices now, so that a missing one is said at decoration
+            self.ask_prices()  # now, so that a missing one is said at decoration
             self.refuse_unpriced("the policy's budget")
 
-    @property
-    def lanes(self) -> tuple[Lane, ...]:
-        """The chain, prepared. What the price book raises comes out here, before anything is called."""
-        if self._lanes is None:
-            timeout_ms = self.policy.failover.on_timeout_ms
-            lanes = tuple(
-                Lane(
-                    link,
-                    tariff_of(link.price, link.provider, link.model, self._prices),
-                    timeout_ms if link.timeout_ms is None else link.timeout_ms,
-                    self._hooks.habits(link),
-                    self.tracing.attempt_span(link.provider, link.model, link.label),
-                )
-                for link in self.policy.chain
+    def ask_prices(self) -> tuple[Lane, ...]:
+        """Prepare the chain. What the price book raises comes out here, before anything is called."""
+        timeout_ms = self.policy.failover.on_timeout_ms
+        lanes = tuple(
+            Lane(
+                link,
+                tariff_of(link.price, link.provider, link.model, self._prices),
+                timeout_ms if link.timeout_ms is None else link.timeout_ms,
+                self._hooks.habits(link),
+                self.tracing.attempt_span(link.provider, link.model, link.label),
             )
-            self.unpriced = tuple(lane.link.label for lane in lanes if lane.tariff is None)
-            self._lanes = lanes
-        return self._lanes
+            for link in self.policy.chain
+        )
+        self.unpriced = tuple(lane.link.label for lane in lanes if lane.tariff is None)
+        self.lanes = lanes
+        return lanes
 
     def refuse_unpriced(self, whose: str) -> None:
         """Refuse links without a price under a cap: nobody could say what they may cost.

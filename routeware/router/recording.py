@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from routeware.attempt import Run
 from routeware.attempt.settling import settle
-from routeware.money import usd
+from routeware.classify import error_type
+from routeware.money import Price, usd
 from routeware.records import AttemptRecord, AttemptStatus, CallRecord
 from routeware.router.state import Call
+from routeware.router.verdicts import snapshot_of
 from routeware.telemetry import AttemptTelling, debugging, usage_attributes
 
 __all__ = ["annotate", "call_record", "end_attempt", "end_call"]
@@ -23,16 +24,19 @@ def end_attempt(call: Call, run: Run, end_ns: int | None = None) -> None:
     assert run.status is not None
     if call.trace is not None:
         extra = _told(call, run) if run.span.is_recording() else {}
-        telling = AttemptTelling(run.status, run.snapshot, run.error_type, extra)
+        failure = run.failure
+        kind = None if failure is None else error_type(failure)
+        telling = AttemptTelling(run.status, snapshot_of(call, run), kind, extra)
         call.trace.end_attempt(run.span, telling, end_ns or run.cut_ns or time.time_ns())
     if debugging():
+        snapshot = snapshot_of(call, run)
         call.plan.events.log(
             "attempt",
             number=run.number,
             link=run.label,
             trigger=run.trigger.value,
             status=run.status.value,
-            category=run.snapshot.category.value if run.snapshot is not None else None,
+            category=snapshot.category.value if snapshot is not None else None,
             duration_ms=_ms((run.ended or call.loop.time()) - run.started),
         )
 
@@ -45,7 +49,7 @@ def end_call(call: Call, failure: BaseException | None) -> None:
     told = _call_attributes(call) if trace.recording else {}
     shown = None
     if failure is not None and call.outcome != "cancelled":
-        last = call.runs[-1].snapshot if call.runs else None
+        last = snapshot_of(call, call.runs[-1]) if call.runs else None
         shown = f"{call.outcome}: {last.message}" if last is not None else f"{call.outcome}: {type(failure).__name__}"
     trace.end_call(call.outcome, told, shown)
 
@@ -54,7 +58,7 @@ def call_record(call: Call) -> CallRecord:
     """The record of a call that has ended."""
     for run in call.runs:
         settle(run)
-    sums = _Sums(call)
+    cost_usd, uncertain_usd, wasted_usd = _sums_usd(call)
     session, plan = call.session, call.plan
     return CallRecord(
         label=plan.policy.label,
@@ -63,9 +67,9 @@ def call_record(call: Call) -> CallRecord:
         attempts=tuple(_attempt_record(call, run) for run in call.runs),
         selected=None if call.winner is None else call.runs.index(call.winner),
         duration_ms=_ms(call.ended - call.began),
-        cost_usd=sums.cost_usd,
-        uncertain_usd=sums.uncertain_usd,
-        wasted_usd=sums.wasted_usd,
+        cost_usd=cost_usd,
+        uncertain_usd=uncertain_usd,
+        wasted_usd=wasted_usd,
         race_after_ms=plan.policy.latency.race_after_ms if plan.race_after_s is not None else None,
         race_source="fixed" if plan.race_after_s is not None else None,
         session_name=session.name if session is not None else None,
@@ -74,49 +78,56 @@ def call_record(call: Call) -> CallRecord:
     )
 
 
-def annotate(error: BaseException, record: CallRecord) -> None:
+def annotate(error: BaseException, call: Call, record: CallRecord) -> None:
     """Leave one note per attempt on ``error``, in place of those of an earlier call with the same object.
 
     Written past ``add_note``, which fails on exceptions that refuse new attributes.
     """
     notes = vars(error).get("__notes__")
     kept = [note for note in notes if not str(note).startswith(_NOTE)] if isinstance(notes, list) else []
-    vars(error)["__notes__"] = [*kept, *map(_note, record.attempts)]
+    vars(error)["__notes__"] = [*kept, *map(_note, call.runs, record.attempts)]
 
 
-def _note(attempt: AttemptRecord) -> str:
-    error = attempt.error
+def _note(run: Run, attempt: AttemptRecord) -> str:
+    # Made of what was decided, not of the snapshot's message: that may be the provider's own text.
     what = [attempt.status.value]
-    if error is not None:
-        what += [error.category.value, *([str(error.status)] if error.status is not None else [])]
-        what.append(error.message.rpartition(" ")[2] if error.code is None else "")
+    if attempt.error is not None:
+        what.append(attempt.error.category.value)
+        if attempt.error.status is not None:
+            what.append(str(attempt.error.status))
+    if run.failure is not None:
+        what.append(error_type(run.failure))
     return (
-        f"{_NOTE} attempt {attempt.number}, {attempt.label}: {' '.join(filter(None, what))}"
+        f"{_NOTE} attempt {attempt.number}, {attempt.label}: {' '.join(what)}"
         f" (started at {attempt.started_ms:.0f} ms, took {attempt.duration_ms:.0f} ms)"
     )
 
 
-class _Sums:
-    """The money of a call, in dollars; ``None`` where a part of it is unknown."""
+def _sums_usd(call: Call) -> tuple[float | None, float | None, float | None]:
+    """What a call settled, what is uncertain, and what of both was wasted, in dollars; ``None`` where it is unknown."""
+    settled = uncertain = won = 0
+    answered_unknown = unknown = waste_unknown = False
+    for run in call.runs:
+        selected = run is call.winner
+        if run.settled is None or run.uncertain is None:
+            unknown = True
+            waste_unknown |= not selected
+            answered_unknown |= run.answered or run.status is AttemptStatus.REJECTED
+            continue
+        settled += run.settled
+        uncertain += run.uncertain
+        if selected:
+            won = run.settled + run.uncertain
+    return (
+        None if answered_unknown else usd(settled),
+        None if unknown else usd(uncertain),
+        None if waste_unknown else usd(settled + uncertain - won),
+    )
 
-    def __init__(self, call: Call) -> None:
-        winner = call.winner
-        settled = [run.settled for run in call.runs if run.settled is not None]
-        uncertain = [run.uncertain for run in call.runs]
-        unknown = any(run.settled is None and _answered(run) for run in call.runs)
-        wasted = [(run.settled, run.uncertain) for run in call.runs if run is not winner]
-        self.cost_usd = None if unknown else usd(sum(settled))
-        self.uncertain_usd = _sum_usd(uncertain)
-        self.wasted_usd = _sum_usd([part for both in wasted for part in both])
 
-
-def _answered(run: Run) -> bool:
-    return run.answered or run.status is AttemptStatus.REJECTED
-
-
-def _sum_usd(parts: list[int | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return usd(sum(known)) if len(known) == len(parts) else None
+def _price(run: Run) -> Price | None:
+    tariff = run.lane.tariff
+    return tariff if tariff is None or isinstance(tariff, Price) else run.lane.price()
 
 
 def _attempt_record(call: Call, run: Run) -> AttemptRecord:
@@ -129,7 +140,7 @@ def _attempt_record(call: Call, run: Run) -> AttemptRecord:
         model=link.model,
         label=link.label,
         tier=link.tier,
-        price=run.lane.tariff.price(datetime.now(UTC)) if run.lane.tariff is not None else None,
+        price=_price(run),
         status=run.status,
         trigger=run.trigger,
         started_ms=_ms(started - call.began),
@@ -137,7 +148,7 @@ def _attempt_record(call: Call, run: Run) -> AttemptRecord:
         cost_usd=_cost_usd(run),
         cost_source=run.cost_source,
         usage=run.usage,
-        error=run.snapshot,
+        error=snapshot_of(call, run),
     )
 
 
@@ -158,13 +169,14 @@ def _told(call: Call, run: Run) -> dict[str, Any]:
 
 
 def _call_attributes(call: Call) -> dict[str, Any]:
-    sums, session, plan = _Sums(call), call.session, call.plan
+    session, plan = call.session, call.plan
+    cost_usd, uncertain_usd, wasted_usd = _sums_usd(call)
     told: dict[str, Any] = {
         "routeware.call.attempts": len(call.runs),
         "routeware.call.selected": call.winner.label if call.winner is not None else None,
-        "routeware.call.cost_usd": sums.cost_usd,
-        "routeware.call.uncertain_usd": sums.uncertain_usd,
-        "routeware.call.wasted_usd": sums.wasted_usd,
+        "routeware.call.cost_usd": cost_usd,
+        "routeware.call.uncertain_usd": uncertain_usd,
+        "routeware.call.wasted_usd": wasted_usd,
         "routeware.race.after_s": plan.race_after_s,
         "routeware.race.source": "fixed" if plan.race_after_s is not None else None,
         "routeware.session.spent_usd": session.spent_usd if session is not None else None,
@@ -174,4 +186,4 @@ def _call_attributes(call: Call) -> dict[str, Any]:
 
 def _ms(seconds: float) -> float:
     # Differences of clock readings carry the noise of floats; below a nanosecond there is nothing else.
-    return round(seconds * 1000, 6)
+    return int(seconds * 1e9 + 0.5) / 1e6

@@ -41,6 +41,10 @@ class Call(Scope):
         failure: the failure that ended last, as callers see it.
         fatal: the first failure that is not failed over.
         refusal: the newest refusal of a budget.
+        deadline: when the whole call is out of time, on the loop's clock.
+        heard: whether spans or log lines of this call go anywhere.
+        counted: whether anybody will see what attempts cost, without asking for the record.
+        untidy: whether messages to ledgers, or results that nobody gets, may be left to clear away.
     """
 
     outcome: CallOutcome = "failed"
@@ -54,7 +58,11 @@ class Call(Scope):
     fatal: BaseException | None = None
     refusal: BudgetExceededError | None = None
     winner: Run | None = None
+    deadline: float | None = None
     ended: float = 0.0
+    heard: bool = False
+    counted: bool = False
+    untidy: bool = False
 
     def __init__(
         self,
@@ -65,11 +73,14 @@ class Call(Scope):
         kwargs: Mapping[str, Any],
         attributes: Mapping[str, Any] | None,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        super().__init__(hooks, loop, owner, args, kwargs)
         self.plan = plan
-        self.lanes = plan.lanes
+        self.lanes = plan.lanes or plan.ask_prices()
+        self.hooks = hooks
+        self.owner = owner
+        self.args = args
+        self.kwargs = kwargs
         self.attributes = attributes
+        self.loop = loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a routed function has to be awaited in an asyncio task")
@@ -77,7 +88,8 @@ class Call(Scope):
         self.entry = task.cancelling()
         self.alarm = Alarm(loop, task)
         self.began = loop.time()
-        self.deadline = None if plan.deadline_s is None else self.began + plan.deadline_s
+        if plan.deadline_s is not None:
+            self.deadline = self.began + plan.deadline_s
         self.runs: list[Run] = []
         self.flying: list[Run] = []
         self.leaving: list[Run] = []
@@ -87,16 +99,20 @@ class Call(Scope):
         """Whether a ledger outside of this process counts this call."""
         return self.book is not None and bool(self.book.sheets)
 
+    def give_back(self, run: Run) -> None:
+        """Free what was reserved for an attempt that is not started after all."""
+        reservation = run.reservation
+        if reservation is not None and reservation.held:
+            self.committed -= reservation.held
+            reservation.settle(0, 0)
+
     def drop(self, asking: Asking) -> None:
         """Stop asking for a backup's projection; what is granted all the same is given back."""
-        reservation = asking.run.reservation
-        assert reservation is not None
 
         def answered(task: asyncio.Future[None]) -> None:
             if not task.cancelled():
                 task.exception()
-            if reservation.held:
-                reservation.settle(0, 0)
+            self.give_back(asking.run)
 
         asking.task.cancel()
         asking.task.add_done_callback(answered)
@@ -105,11 +121,12 @@ class Call(Scope):
 
     def forget(self) -> None:
         """Hold no exception and no result: after a call, what it raised or gave is the caller's alone."""
-        self.failure = self.fatal = self.refusal = None
+        self.failure = self.fatal = self.refusal = self.winner = None
         for run in self.runs:
             run.failure = None
             if not run.straggling:
                 run.error = run.result = None
+        self.runs = []  # no circle of call and attempts is left to the garbage collector
 
     def further(self) -> bool:
         """Whether another attempt may follow: links and attempts are left."""
