@@ -7,15 +7,14 @@ entered: a call only looks it up.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from routeware.budget import Account, Book, Ledger, MemoryLedger, Sheet, Tally
-from routeware.errors import PolicyError, SessionClosedError
+from routeware.budget import Account, Book, Ledger, MemoryLedger, Sheet, Stopgap, Tally
+from routeware.errors import LedgerUnavailableError, PolicyError, SessionClosedError
 from routeware.money import amount_usd, nanos, usd
 
 __all__ = ["Session", "current_session", "session"]
@@ -38,7 +37,7 @@ def session(
     *,
     limit_usd: float | None = None,
     ledger: Ledger | None = None,
-    on_unavailable: Literal["refuse"] = "refuse",
+    on_unavailable: Literal["refuse"] | float = "refuse",
     attributes: Mapping[str, Any] | None = None,
     root: bool = False,
 ) -> Session:
@@ -48,7 +47,8 @@ def session(
         name: shown in records, spans and errors; with a ledger, what the sum is kept under.
         limit_usd: a hard cap on what is committed inside; ``None`` for none.
         ledger: where the sum is kept. With one, the same name is the same sum: entered again, or by several at once.
-        on_unavailable: what to do when the ledger cannot be asked: ``refuse`` raises ``LedgerUnavailableError``.
+        on_unavailable: what to do when the ledger cannot be asked. ``refuse`` raises ``LedgerUnavailableError``; an
+            amount of dollars is what this session may spend meanwhile. The ledger is told of it when it is back.
         attributes: put on every call span inside.
         root: start afresh instead of counting in the enclosing sessions, too.
 
@@ -67,7 +67,7 @@ class Session:
         name: str | None,
         limit_usd: float | None,
         ledger: Ledger | None,
-        on_unavailable: str,
+        on_unavailable: str | float,
         attributes: Mapping[str, Any] | None,
         root: bool,
     ) -> None:
@@ -76,17 +76,26 @@ class Session:
         if ledger is not None and name is None:
             raise PolicyError("a session with a ledger needs a name: it is what the sum is kept under", key="name")
         if ledger is not None and not all(hasattr(ledger, method) for method in ("hold", "settle", "tally")):
-            raise PolicyError(f"{type(ledger).__qualname__} is not a ledger: it has no hold, settle and tally", key="ledger")
-        if on_unavailable != "refuse":
-            raise PolicyError(f"{on_unavailable!r} is not known; 'refuse' is", key="on_unavailable")
+            raise PolicyError(
+                f"{type(ledger).__qualname__} is not a ledger: it has no hold, settle and tally", key="ledger"
+            )
+        if isinstance(on_unavailable, str) and on_unavailable != "refuse":
+            raise PolicyError(
+                f"{on_unavailable!r} is not known: 'refuse', or how many dollars may be spent meanwhile",
+                key="on_unavailable",
+            )
         self.name = name
         self.limit_usd = None if limit_usd is None else amount_usd(limit_usd, "limit_usd")
         self.attributes: dict[str, Any] = dict(attributes or {})
+        self.span_attributes: dict[str, Any] = {}
         self._limit = None if self.limit_usd is None else nanos(self.limit_usd)
         self._ledger = ledger
         self._root = root
         self._chain: tuple[Session, ...] = ()
         self._account = Account(name)
+        self._stopgap: Stopgap | None = None
+        if not isinstance(on_unavailable, str):
+            self._stopgap = Stopgap(name or "", nanos(amount_usd(on_unavailable, "on_unavailable")))
         self._book: Book | None = None
         self._token: Token[Session | None] | None = None
         self._left = False
@@ -98,6 +107,9 @@ class Session:
         if around is not None:
             around.book()
             self.attributes = {**around.attributes, **self.attributes}
+        self.span_attributes = {**self.attributes}
+        if self.name is not None:
+            self.span_attributes["routeware.session.name"] = self.name
         await self._open()
         self._chain = (*(around._chain if around is not None else ()), self)
         self._book = _book(self._chain, around)
@@ -137,7 +149,9 @@ class Session:
         """
         for one in self._chain:
             if one._left:
-                raise SessionClosedError(f"{one} was left before this call started; start it inside, or in a session of its own")
+                raise SessionClosedError(
+                    f"{one} was left before this call started; start it inside, or in a session of its own"
+                )
         if self._book is None:
             raise SessionClosedError(f"{self} was not entered")
         return self._book
@@ -145,23 +159,27 @@ class Session:
     @property
     def spent_usd(self) -> float:
         """What is settled."""
-        return usd(self._account.settled)
+        return usd(self._account.settled + (0 if self._stopgap is None else self._stopgap.account.settled))
 
     @property
     def uncertain_usd(self) -> float:
         """What may have been spent besides: attempts that were cut off, or did not say."""
-        return usd(self._account.uncertain)
+        return usd(self._account.uncertain + (0 if self._stopgap is None else self._stopgap.account.uncertain))
 
     @property
     def reserved_usd(self) -> float:
         """What running attempts have set aside."""
-        return usd(self._account.reserved)
+        return usd(self._account.reserved + (0 if self._stopgap is None else self._stopgap.account.reserved))
 
     @property
     def remaining_usd(self) -> float | None:
         """What is left, the least of this session and those around it; ``None`` where none has a limit."""
-        left = [one._limit - one._account.committed for one in self._chain or (self,) if one._limit is not None]
+        left = [one._limit - one._committed for one in self._chain or (self,) if one._limit is not None]
         return usd(max(0, min(left))) if left else None
+
+    @property
+    def _committed(self) -> int:
+        return self._account.committed + (0 if self._stopgap is None else self._stopgap.account.committed)
 
     async def _open(self) -> None:
         if self._ledger is None:
@@ -170,26 +188,44 @@ class Session:
         if type(self._ledger) is MemoryLedger:
             # In this process: the account itself, so that holding and settling need no await. A subclass may suspend.
             self._account = self._ledger.account(tally)
-        else:
+            return
+        try:
             self._account.see(await self._ledger.tally(tally))
+        except LedgerUnavailableError:
+            if self._stopgap is None:
+                raise
+            self._stopgap.unopened = tally
 
 
 def _book(chain: tuple[Session, ...], around: Session | None) -> Book:
     entries: dict[int, tuple[Account, int | None]] = {}
-    remote: dict[int, dict[str, Session]] = {}
+    remote: dict[int, list[Session]] = {}
     for one in chain:
         if one._ledger is None or type(one._ledger) is MemoryLedger:
             entries[id(one._account)] = (one._account, one._limit)
         else:
-            seen = remote.setdefault(id(one._ledger), {})
-            # Entered inside itself: one tally, and one view of it.
-            one._account = seen.setdefault(one.name or "", one)._account
-    sheets = tuple(_sheet(tuple(seen.values())) for seen in remote.values())
+            remote.setdefault(id(one._ledger), []).append(one)
+    sheets = tuple(_sheet(sessions) for sessions in remote.values())
     ledgers = any(one._ledger is not None for one in chain)
-    return Book(chain[-1]._account, tuple(entries.values()), sheets, around._book if around is not None else None, ledgers)
+    return Book(
+        chain[-1]._account, tuple(entries.values()), sheets, around._book if around is not None else None, ledgers
+    )
 
 
-def _sheet(sessions: tuple[Session, ...]) -> Sheet:
+def _sheet(sessions: list[Session]) -> Sheet:
+    seen: dict[str | None, Session] = {}
+    refusing = any(one._stopgap is None for one in sessions)
+    for one in sessions:
+        # Entered inside itself: one tally, and one view of it.
+        first = seen.setdefault(one.name, one)
+        one._account = first._account
+        if not refusing:
+            one._stopgap = first._stopgap
     ledger = sessions[0]._ledger
     assert ledger is not None
-    return Sheet(ledger, tuple(Tally(one.name or "", one._limit) for one in sessions), tuple(one._account for one in sessions))
+    return Sheet(
+        ledger,
+        tuple(Tally(one.name or "", one._limit) for one in seen.values()),
+        tuple(one._account for one in seen.values()),
+        () if refusing else tuple(one._stopgap for one in seen.values() if one._stopgap is not None),
+    )

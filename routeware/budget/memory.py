@@ -1,0 +1,77 @@
+"""The ledger of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from routeware.budget.account import LOCK, Account, reserve
+from routeware.budget.ledger import Balance, Tally, different_limit
+from routeware.errors import PolicyError
+
+__all__ = ["MemoryLedger"]
+
+_REMEMBERED = 10_000
+"""How many settled ids are known, to tell who asks twice."""
+
+
+class MemoryLedger:
+    """A ledger for the sessions of one process. Threads may share it. It never suspends."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._limits: dict[str, int | None] = {}
+        self._held: dict[str, tuple[int, tuple[Account, ...]]] = {}
+        self._settled: dict[str, None] = {}
+
+    def account(self, tally: Tally) -> Account:
+        """The running sums under the tally's name, which its limit is fixed to from the first time on.
+
+        Raises:
+            PolicyError: the name was opened with another limit.
+        """
+        with LOCK:
+            known = self._limits.setdefault(tally.name, tally.limit_nanos)
+            if known != tally.limit_nanos:
+                raise PolicyError(different_limit(tally.name, known, tally.limit_nanos), key="limit_usd")
+            return self._find(tally.name)
+
+    async def tally(self, tally: Tally, /) -> Balance:
+        """Open ``tally`` and say what it stands at. Raises :class:`PolicyError` for another limit than it has."""
+        return self.account(tally).balance()
+
+    async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
+        """Set aside ``nanos`` in every tally, or in none.
+
+        A coroutine that never suspends: nothing runs between the check and the hold, so calls on one loop cannot
+        overspend together. A lock that is never held across an await keeps threads apart.
+
+        Raises:
+            BudgetExceededError: a cap would be passed; equality fits.
+        """
+        with LOCK:
+            accounts = tuple(self._find(tally.name) for tally in tallies)
+            if id not in self._held and id not in self._settled:
+                reserve([(account, t.limit_nanos) for account, t in zip(accounts, tallies, strict=True)], nanos)
+                self._held[id] = (nanos, accounts)
+            return [account.balance() for account in accounts]
+
+    async def settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int, /) -> Sequence[Balance]:
+        """Replace what ``id`` holds, if anything, by what it cost; an ``id`` that was settled changes nothing."""
+        with LOCK:
+            if id not in self._settled:
+                self._remember(id)
+                nanos, accounts = self._held.pop(id, (0, tuple(self._find(tally.name) for tally in tallies)))
+                for account in accounts:
+                    account.change(-nanos, settled, uncertain)
+            return [self._find(tally.name).balance() for tally in tallies]
+
+    def _remember(self, id: str) -> None:
+        self._settled[id] = None
+        if len(self._settled) > _REMEMBERED:
+            del self._settled[next(iter(self._settled))]
+
+    def _find(self, name: str) -> Account:
+        account = self._accounts.get(name)
+        if account is None:
+            account = self._accounts[name] = Account(name)
+        return account

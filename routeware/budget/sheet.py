@@ -1,0 +1,118 @@
+"""What one remote ledger keeps of a session and those around it, and what may be spent while it cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import attrs
+
+from routeware.budget.account import LOCK, Account, refusal
+from routeware.budget.ledger import Balance, Ledger, Tally
+from routeware.errors import LedgerUnavailableError
+
+__all__ = ["Sheet", "Stopgap"]
+
+_AWAY_S = 1.0
+"""How long a ledger that could not be reached is not asked again, where a stopgap serves meanwhile."""
+
+
+class Stopgap:
+    """What a session may spend by itself while its ledger cannot be reached.
+
+    Attributes:
+        account: what was spent so, and the ledger has not been told of yet.
+        limit: the most that this may come to, in nano-dollars.
+        unopened: the session's tally, where the ledger could not be reached when the session was entered.
+        away_until: when the ledger is to be asked again, on the loop's clock.
+    """
+
+    __slots__ = ("account", "away_until", "limit", "unopened")
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.account = Account(name)
+        self.limit = limit
+        self.unopened: Tally | None = None
+        self.away_until = 0.0
+
+
+@attrs.frozen
+class Sheet:
+    """The tallies of one session and its enclosing ones that one remote ledger keeps, outermost first.
+
+    Attributes:
+        ledger: who keeps them.
+        tallies: what is asked for.
+        accounts: what was last seen of each.
+        stopgaps: what each may spend while the ledger is away; empty unless all of them may.
+    """
+
+    ledger: Ledger
+    tallies: tuple[Tally, ...]
+    accounts: tuple[Account, ...]
+    stopgaps: tuple[Stopgap, ...] = ()
+
+    def capped(self, account: Account, cap: int | None) -> tuple[Tally, ...]:
+        """The tallies for one hold, that of ``account`` under ``cap`` as well as under its own limit."""
+        if cap is None:
+            return self.tallies
+        return tuple(
+            tally if account is not own else attrs.evolve(tally, limit_nanos=lesser(tally.limit_nanos, cap))
+            for tally, own in zip(self.tallies, self.accounts, strict=True)
+        )
+
+    def see(self, balances: Sequence[Balance]) -> None:
+        """Take over what the ledger answered."""
+        for account, balance in zip(self.accounts, balances, strict=True):
+            account.see(balance)
+
+    async def hold(self, id: str, tallies: Sequence[Tally], nanos: int) -> Sequence[Balance]:
+        """Ask the ledger, which is told first what it was not there to hear when the session was entered.
+
+        Raises:
+            BudgetExceededError: a limit would be passed.
+            LedgerUnavailableError: it could not be asked, or was not reached a moment ago.
+            PolicyError: it knows the session by another limit.
+        """
+        if not self.stopgaps:
+            return await self.ledger.hold(id, tallies, nanos)
+        loop = asyncio.get_running_loop()
+        if any(loop.time() < gap.away_until for gap in self.stopgaps):
+            raise LedgerUnavailableError("the ledger could not be reached a moment ago")
+        try:
+            for gap in self.stopgaps:
+                if gap.unopened is not None:
+                    await self.ledger.tally(gap.unopened)
+                    gap.unopened = None
+            return await self.ledger.hold(id, tallies, nanos)
+        except LedgerUnavailableError:
+            for gap in self.stopgaps:
+                gap.away_until = loop.time() + _AWAY_S
+            raise
+
+    def hold_locally(self, tallies: Sequence[Tally], nanos: int) -> None:
+        """Set ``nanos`` aside in every stopgap, or in none, for the ledger is away.
+
+        Raises:
+            BudgetExceededError: a stopgap would be passed, or a limit by what was last seen and what was spent since.
+        """
+        with LOCK:
+            for tally, seen, gap in zip(tallies, self.accounts, self.stopgaps, strict=True):
+                spare = gap.account.committed
+                if spare + nanos > gap.limit:
+                    raise refusal(tally.name, spare, gap.limit, nanos)
+                if tally.limit_nanos is not None and seen.committed + spare + nanos > tally.limit_nanos:
+                    raise refusal(tally.name, seen.committed + spare, tally.limit_nanos, nanos)
+            for gap in self.stopgaps:
+                gap.account.reserved += nanos
+
+    def change_locally(self, reserved: int, settled: int, uncertain: int) -> None:
+        """Add to what the ledger has not been told of yet."""
+        with LOCK:
+            for gap in self.stopgaps:
+                gap.account.change(reserved, settled, uncertain)
+
+
+def lesser(limit: int | None, cap: int) -> int:
+    """``cap``, or ``limit`` where that is lower."""
+    return cap if limit is None else min(cap, limit)
