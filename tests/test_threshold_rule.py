@@ -11,7 +11,7 @@ from routeware.threshold.rule import Fit, fit
 def evenly(from_s: float, to_s: float, count: int = 1000) -> Curve:
     """Answers spread evenly between two times."""
     step = (to_s - from_s) / count
-    return kaplan_meier([(from_s + step * (at + 1), False) for at in range(count)])
+    return kaplan_meier([from_s + step * (at + 1) for at in range(count)])
 
 
 def fitted(
@@ -90,7 +90,7 @@ def test_a_failing_backup_can_put_a_target_out_of_reach() -> None:
 
 def test_under_a_cap_a_share_of_the_calls_races_early() -> None:
     """All of them late enough to be affordable would waste the backups that come too late."""
-    primary = kaplan_meier([*((at / 1000, False) for at in range(800)), *((5.0, False) for _ in range(200))])
+    primary = kaplan_meier([*(at / 1000 for at in range(800)), *[5.0] * 200])
     backup = evenly(1.0, 2.0)
 
     free = fitted(primary, backup, 2.0)
@@ -106,6 +106,6 @@ def test_under_a_cap_a_share_of_the_calls_races_early() -> None:
 
 def test_what_is_not_known_of_a_backup_counts_as_its_longest() -> None:
     """All backups were cut off at 1 s: they take longer, and the start leaves them at least that."""
-    backup = kaplan_meier([(1.0, True)] * 30)
+    backup = kaplan_meier([], [1.0] * 30)
 
     assert fitted(evenly(0, 10), backup, 8.0).race_after_s == pytest.approx(7.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from routeware.threshold.curve import kaplan_meier
 from routeware.threshold.facts import LinkReport, RoleReport
 from routeware.threshold.window import LinkHistory, Window
 
@@ -19,15 +18,14 @@ def link_report(history: LinkHistory, target_s: float) -> LinkReport:
 
 
 def _role_report(window: Window, target_s: float) -> RoleReport:
-    samples = window.samples()
-    curve = kaplan_meier(samples)
+    curve = window.curve()
     return RoleReport(
         attempts=len(window),
-        censored=sum(cut for _, cut in samples),
+        censored=window.censored,
         failed_share=window.failed_share,
         p50_ms=_ms(curve.quantile(0.5)),
         p95_ms=_ms(curve.quantile(0.95)),
-        late_share=curve.beyond(target_s) if samples else 0.0,
+        late_share=curve.beyond(target_s) if curve.longest_s else 0.0,
     )
 
 

@@ -74,9 +74,7 @@ def fit(
     best = late * unsaved
     if late <= MISSES:
         return Fit(None, 0.0, RaceSource.NONE, best, late)
-    variance = unsaved**2 * primary.variance(target_s) + late**2 * (1.0 - failing) ** 2 * backup.variance(target_s)
-    # Chance alone must not explain that the best is not good enough.
-    if best - _SURE * math.sqrt(variance) > MISSES:
+    if best > MISSES and best - _SURE * _deviation(primary, backup, failing, target_s) > MISSES:
         source, price = RaceSource.INFEASIBLE, _PRICE
     else:
         start_s = _latest(backup, 1.0 - allowed / late, target_s, at_most_s)
@@ -87,6 +85,13 @@ def fit(
     if found is None:
         return Fit(None, 0.0, source, best, late)
     return Fit(found.start_s, found.share, source, best, late - found.saved)
+
+
+def _deviation(primary: Curve, backup: Curve, failing: float, target_s: float) -> float:
+    """What chance may have done to the smallest share of misses, as a standard deviation."""
+    late, answering = primary.beyond(target_s), 1.0 - failing
+    unsaved = failing + answering * backup.beyond(target_s)
+    return math.sqrt(unsaved**2 * primary.variance(target_s) + (late * answering) ** 2 * backup.variance(target_s))
 
 
 def _latest(backup: Curve, saved: float, target_s: float, at_most_s: float) -> float:

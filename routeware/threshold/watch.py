@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from routeware.threshold.curve import kaplan_meier
 from routeware.threshold.rule import MISSES
 from routeware.threshold.window import LinkHistory, Window
 
@@ -68,4 +67,4 @@ class Outage:
 
 
 def _late(window: Window, latest: int, target_s: float) -> float:
-    return kaplan_meier(window.samples(latest)).beyond(target_s)
+    return window.curve(latest).beyond(target_s)

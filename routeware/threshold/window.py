@@ -6,6 +6,7 @@ Bounded in number, so that what was long ago is forgotten, and so is memory.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum
 
 import attrs
@@ -29,14 +30,19 @@ class Ended(Enum):
     """It was answered by an error, which is no latency."""
 
 
+_Seen = tuple[float, bool | None, float]
+"""Elapsed seconds, whether it was cut off (``None`` for a failure), and when it ended: plain, for it is read often."""
+
+_CUT = {Ended.ANSWERED: False, Ended.CENSORED: True, Ended.FAILED: None}
+
+
 class Window:
     """The last attempts at one link in one role."""
 
     __slots__ = ("_attempts", "_failed")
 
     def __init__(self) -> None:
-        # Elapsed seconds, whether it was cut off, when it ended; an elapsed time of None is a failure.
-        self._attempts: deque[tuple[float | None, bool, float]] = deque()
+        self._attempts: deque[_Seen] = deque()
         self._failed = 0
 
     def __len__(self) -> int:
@@ -46,11 +52,8 @@ class Window:
         """Remember an attempt that ended at ``now``, and forget the oldest one where there are too many."""
         if len(self._attempts) == KEPT:
             self._forget_oldest()
-        if ended is Ended.FAILED:
-            self._failed += 1
-            self._attempts.append((None, False, now))
-        else:
-            self._attempts.append((elapsed_s, ended is Ended.CENSORED, now))
+        self._failed += ended is Ended.FAILED
+        self._attempts.append((elapsed_s, _CUT[ended], now))
 
     def forget_before(self, moment: float) -> None:
         """Forget what ended before ``moment``."""
@@ -68,23 +71,31 @@ class Window:
         """The share of attempts that failed, 0 to 1."""
         return self._failed / len(self._attempts) if self._attempts else 0.0
 
-    def samples(self, latest: int = KEPT) -> list[tuple[float, bool]]:
-        """Elapsed seconds, and whether it was cut off there, of the ``latest`` attempts, without failures."""
-        attempts = self._attempts
-        chosen = attempts if len(attempts) <= latest else [attempts[at] for at in range(-latest, 0)]
-        return [(elapsed_s, cut) for elapsed_s, cut, _ in chosen if elapsed_s is not None]
-
-    def curve(self) -> Curve:
-        """The share of attempts that lasts longer than a time; failures left out."""
-        return kaplan_meier(self.samples())
+    def curve(self, latest: int = KEPT) -> Curve:
+        """The share of the ``latest`` attempts that lasts longer than a time; failures left out."""
+        attempts = list(self._attempts)[-latest:]
+        return kaplan_meier(_answered(attempts), _cut(attempts))
 
     def waiting_curve(self) -> Curve:
         """The share that keeps a call waiting: a failure is gone at once, for the next link follows it."""
-        return kaplan_meier(self.samples(), at_once=self.failed_share)
+        attempts = self._attempts
+        return kaplan_meier(_answered(attempts), _cut(attempts), at_once=self.failed_share)
+
+    @property
+    def censored(self) -> int:
+        """How many were cut off."""
+        return len(_cut(self._attempts))
 
     def _forget_oldest(self) -> None:
-        if self._attempts.popleft()[0] is None:
-            self._failed -= 1
+        self._failed -= self._attempts.popleft()[1] is None
+
+
+def _answered(attempts: Iterable[_Seen]) -> list[float]:
+    return [elapsed_s for elapsed_s, cut, _ in attempts if cut is False]
+
+
+def _cut(attempts: Iterable[_Seen]) -> list[float]:
+    return [elapsed_s for elapsed_s, cut, _ in attempts if cut]
 
 
 @attrs.frozen(eq=False)
