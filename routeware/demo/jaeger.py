@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import SpanContext, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 __all__ = ["jaeger_json"]
@@ -43,14 +43,14 @@ def jaeger_json(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
 
 def _span(span: ReadableSpan) -> dict[str, Any]:
     context = _context(span)
-    start, end = (span.start_time or 0) // _NS_PER_US, (span.end_time or 0) // _NS_PER_US
+    start_ns, end_ns = span.start_time or 0, span.end_time or 0
     return {
         "traceID": f"{context.trace_id:032x}",
         "spanID": f"{context.span_id:016x}",
         "operationName": span.name,
         "references": [] if span.parent is None else [_reference(span.parent)],
-        "startTime": start,
-        "duration": max(0, end - start),
+        "startTime": start_ns // _NS_PER_US,
+        "duration": max(0, end_ns - start_ns) // _NS_PER_US,
         "tags": [*_tags(span.attributes or {}), *_status_and_kind(span)],
         "logs": [_log(event.name, event.timestamp, event.attributes or {}) for event in span.events],
         "processID": _PROCESS,
@@ -70,9 +70,7 @@ def _reference(parent: SpanContext) -> dict[str, str]:
 
 
 def _status_and_kind(span: ReadableSpan) -> list[dict[str, Any]]:
-    tags: dict[str, AttributeValue] = {}
-    if span.kind is not SpanKind.INTERNAL:
-        tags["span.kind"] = span.kind.name.lower()
+    tags: dict[str, AttributeValue] = {"span.kind": span.kind.name.lower()}
     if span.instrumentation_scope is not None:
         tags["otel.scope.name"] = span.instrumentation_scope.name
     if span.status.status_code is not StatusCode.UNSET:
@@ -103,4 +101,4 @@ def _tag(key: str, value: AttributeValue) -> dict[str, Any]:
         case str():
             return {"key": key, "type": "string", "value": value}
         case _:
-            return {"key": key, "type": "string", "value": json.dumps(value)}
+            return {"key": key, "type": "string", "value": json.dumps(value, separators=(",", ":"))}
