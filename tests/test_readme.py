@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -29,6 +30,15 @@ def offline(event, args):
 sys.addaudithook(offline)
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+
+
+def anchors(page: Path) -> list[str]:
+    """What a page's headings are linked by: small letters, hyphens for blanks, no punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def named(language: str | None, note: str | None = None) -> list[object]:
@@ -101,6 +111,15 @@ def test_a_policy_is_a_policy(block: Block) -> None:
 
     if block.notes.get("runs") != "no":
         assert RoutingPolicy.from_dict(said).chain
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file of the project, and to a heading in it where one is named."""
+    for place, _, heading in (link.partition("#") for link in LINK.findall(page.read_text(encoding="utf-8"))):
+        target = page.parent / place if place else page
+        assert target.exists(), place
+        assert not heading or heading in anchors(target), (place, heading)
 
 
 def test_two_commands_do_all_the_set_up() -> None:
