@@ -2,7 +2,7 @@
 
 from routeware.classify.glance import failed_over_by_status
 from routeware.classify.names import error_type
-from routeware.classify.rules import ClassifyHook, eligible, snapshot_from_hook
+from routeware.classify.rules import ClassifyHook, eligible, snapshot_from_hook, statuses_taken
 from routeware.classify.snapshot import ErrorSnapshot
 from routeware.classify.structural import classify
 
@@ -14,4 +14,5 @@ __all__ = [
     "error_type",
     "failed_over_by_status",
     "snapshot_from_hook",
+    "statuses_taken",
 ]

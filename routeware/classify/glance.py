@@ -7,16 +7,15 @@ when somebody reads a record or a span.
 
 from __future__ import annotations
 
-from routeware.classify.rules import takes_status
-from routeware.policy import FailoverRules
+from collections.abc import Set as AbstractSet
 
 __all__ = ["failed_over_by_status"]
 
 _NOT_THERE = object()
 
 
-def failed_over_by_status(error: BaseException, rules: FailoverRules) -> bool:
-    """Whether ``error`` was answered with a status of at least 400 that ``rules`` fail over on, whatever else it says.
+def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool:
+    """Whether ``error`` was answered with a status of at least 400 that is among those failed over on in any case.
 
     ``False`` says nothing: the error has to be classified.
     """
@@ -26,4 +25,4 @@ def failed_over_by_status(error: BaseException, rules: FailoverRules) -> bool:
     status = own.get("status_code", _NOT_THERE)
     if status is _NOT_THERE and not hasattr(type(error), "status_code"):
         status = own.get("status")
-    return type(status) is int and 400 <= status <= 599 and takes_status(status, rules)
+    return type(status) is int and 400 <= status <= 599 and status in taken

@@ -13,7 +13,7 @@ from routeware.classify.structural import classify
 from routeware.errors import CATEGORY_ALIASES, ErrorCategory
 from routeware.policy import FailoverRules
 
-__all__ = ["ClassifyHook", "eligible", "snapshot_from_hook", "takes_status"]
+__all__ = ["ClassifyHook", "eligible", "snapshot_from_hook", "statuses_taken"]
 
 ClassifyHook: TypeAlias = Callable[[BaseException], ErrorCategory | str | ErrorSnapshot | None]
 """The caller's own classification: a category (or its name), a whole snapshot, or ``None`` for "you do it"."""
@@ -52,11 +52,11 @@ def eligible(snapshot: ErrorSnapshot, rules: FailoverRules, *, by_hook: bool = F
     return snapshot.category is ErrorCategory.REJECTED
 
 
-def takes_status(status: int, rules: FailoverRules) -> bool:
-    """Whether an error of this status is failed over on, whatever its category."""
+def statuses_taken(rules: FailoverRules) -> frozenset[int]:
+    """The statuses that are failed over on whatever else an error says."""
     if rules.on_status is not None:
-        return status in rules.on_status
-    return rules.on_error_kinds is None and status in _DEFAULT_STATUSES
+        return frozenset(rules.on_status)
+    return _DEFAULT_STATUSES if rules.on_error_kinds is None else frozenset()
 
 
 def _matches(snapshot: ErrorSnapshot, kinds: tuple[str, ...], *, by_hook: bool) -> bool:

@@ -51,7 +51,7 @@ async def serve(call: Call) -> Run:
     while True:
         if not racing or (not call.flying and call.asking is None):
             run = _first(call) if plain and not call.started else await _next(call)
-            if racing and call.may_race():
+            if call.racing and call.left:
                 _launch(call, run)
             else:
                 await _run_here(call, run)
@@ -78,7 +78,7 @@ async def _next(call: Call) -> Run:
     """Start the next link whose projection can be reserved; raises what the call raises where there is none."""
     while True:
         runs = call.runs
-        if runs and (call.fatal is not None or not call.further() or stopped_by_caller(call)):
+        if runs and (call.fatal is not None or not call.left or stopped_by_caller(call)):
             raise final_error(call)
         if call.deadline is not None and is_due(call.deadline, call.loop.time()):
             raise deadline_error(call)
@@ -103,7 +103,7 @@ def _refused(call: Call, run: Run, refusal: BudgetExceededError) -> None:
         call.outcome = "budget_exceeded"
         raise refusal from call.failure
     call.refusal = refusal
-    call.cursor += 1
+    call.pass_over()
     run.status, run.booked, run.concluded = AttemptStatus.SKIPPED, True, True
     run.started = run.ended = call.loop.time()
     call.runs.append(run)
@@ -135,11 +135,12 @@ def _start(call: Call, run: Run) -> None:
     now = call.loop.time()
     call.cursor += 1
     call.started += 1
+    call.left -= 1
     call.runs.append(run)
     call.latest_start = run.started = now
-    call.racing = True
+    call.racing = call.plan.race_after_s is not None
     timeout_ms = run.lane.timeout_ms
-    if timeout_ms is None and call.further():
+    if timeout_ms is None and call.left:
         timeout_ms = DEFAULT_TIMEOUT_MS
     if timeout_ms is not None:
         run.due = now + timeout_ms / 1000

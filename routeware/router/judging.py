@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 
@@ -28,7 +27,7 @@ def fail(call: Call, run: Run) -> None:
     assert error is not None
     run.status = run.status or AttemptStatus.FAILED
     goes_on = verdicts.goes_on(call, run, error)
-    call.failure = run.failure = _own_cancellation(run, error)
+    call.failure = run.failure = error if isinstance(error, Exception) else _own_cancellation(run, error)
     if not goes_on and call.fatal is None:
         call.fatal = run.failure
     if run.status is AttemptStatus.REJECTED:
@@ -102,8 +101,6 @@ def stopped_by_caller(call: Call) -> bool:
 
 
 def _own_cancellation(run: Run, error: BaseException) -> BaseException:
-    if not isinstance(error, asyncio.CancelledError):
-        return error
     # It would pass for the caller's own cancellation.
     failure = ProviderCancelledError(run.label)
     failure.__cause__ = error

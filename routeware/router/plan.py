@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from routeware.attempt import Hooks, Lane
+from routeware.classify import statuses_taken
 from routeware.errors import PolicyError
 from routeware.money import nanos
 from routeware.policy import RoutingPolicy
@@ -36,6 +37,7 @@ class Plan:
         self.events = Events(policy.observe.emit_event)
         self.max_attempts = policy.max_attempts
         self.rules = policy.failover
+        self.statuses_taken = statuses_taken(policy.failover)
         # Where there is no second attempt there is no race.
         self.race_after_s = _seconds(policy.latency.race_after_ms) if self.max_attempts > 1 else None
         self.race_width = policy.latency.race_width

@@ -37,6 +37,7 @@ class Call(Scope):
         flying: attempts in flight, in tasks of their own, in the order of their starts.
         leaving: attempts that were cut off or timed out, and whose tasks have not been seen to end.
         latest_start: when the newest attempt was started, on the loop's clock.
+        left: how many attempts may still be started: neither links nor attempts have run out.
         racing: whether a race may still be started before the next ordinary start.
         failure: the failure that ended last, as callers see it.
         fatal: the first failure that is not failed over.
@@ -52,7 +53,7 @@ class Call(Scope):
     cursor: int = 0
     started: int = 0
     latest_start: float = 0.0
-    racing: bool = True
+    racing: bool = False
     asking: Asking | None = None
     failure: BaseException | None = None
     fatal: BaseException | None = None
@@ -90,6 +91,7 @@ class Call(Scope):
         self.began = loop.time()
         if plan.deadline_s is not None:
             self.deadline = self.began + plan.deadline_s
+        self.left = plan.max_attempts
         self.runs: list[Run] = []
         self.flying: list[Run] = []
         self.leaving: list[Run] = []
@@ -128,10 +130,11 @@ class Call(Scope):
                 run.error = run.result = None
         self.runs = []  # no circle of call and attempts is left to the garbage collector
 
-    def further(self) -> bool:
-        """Whether another attempt may follow: links and attempts are left."""
-        return self.cursor < len(self.lanes) and self.started < self.plan.max_attempts
+    def pass_over(self) -> None:
+        """Leave the next link behind without an attempt."""
+        self.cursor += 1
+        self.left = min(self.left, len(self.lanes) - self.cursor)
 
     def may_race(self) -> bool:
         """Whether a running attempt may still be raced."""
-        return self.plan.race_after_s is not None and self.racing and self.fatal is None and self.further()
+        return self.racing and self.left > 0 and self.fatal is None

@@ -17,7 +17,7 @@ logger = logging.getLogger("routeware")
 
 def goes_on(call: Call, run: Run, error: BaseException) -> bool:
     """Whether the call goes on after ``run`` failed with ``error``; and see whether that was free."""
-    if call.hooks.classify is None and failed_over_by_status(error, call.plan.rules):
+    if call.hooks.classify is None and failed_over_by_status(error, call.plan.statuses_taken):
         # The status alone decides: the rest is read when a record or a span wants it, if ever.
         run.free = True
         return True
