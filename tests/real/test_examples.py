@@ -39,9 +39,10 @@ def told(example: Path) -> str:
 
 def printed(example: Path, python: str | Path = sys.executable) -> str:
     """What it prints, run by ``python`` with warnings as errors; on standard error only routeware's log may speak."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     ran = subprocess.run(
         [python, "-W", "error", "-c", OFFLINE, example],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        env={**plain, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
         check=False,
