@@ -9,7 +9,7 @@ Tallies of this process are kept in :class:`Account` objects and never suspend: 
 the hold. What is kept elsewhere is asked through a :class:`Ledger`.
 """
 
-from routeware.budget.account import Account
+from routeware.budget.account import Account, refusal
 from routeware.budget.book import NOWHERE, Book
 from routeware.budget.counts import Counts, Ended
 from routeware.budget.ledger import Balance, Ledger, Tally, different_limit
@@ -31,4 +31,5 @@ __all__ = [
     "Stopgap",
     "Tally",
     "different_limit",
+    "refusal",
 ]

@@ -80,4 +80,5 @@ def different_limit(name: str, known: int | None, asked: int | None) -> str:
     def shown(limit: int | None) -> str:
         return "no limit" if limit is None else f"a limit of ${usd(limit):g}"
 
-    return f"session {name!r} has {shown(known)} in this ledger, and was entered with {shown(asked)}; all must bring the same"
+    both = f"{shown(known)} in this ledger, and was entered with {shown(asked)}"
+    return f"session {name!r} has {both}; all must bring the same"

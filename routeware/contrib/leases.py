@@ -1,0 +1,97 @@
+"""Leases: what tells a reservation whose process was killed from one that is still running.
+
+A ledger that outlives its processes cannot tell by itself. So a reservation there is good for a while only, and the
+process that holds it renews it, until it settles it. When a lease ends, what it held becomes uncertain: it may have
+been spent, and nobody is left to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from weakref import WeakKeyDictionary
+
+from routeware.errors import LedgerUnavailableError
+
+__all__ = ["Leases"]
+
+logger = logging.getLogger("routeware")
+
+
+class Leases:
+    """The reservations that this process has in one ledger, renewed while they last.
+
+    They are kept for each event loop: a loop that has ended renews nothing. While nothing is held, no timer is armed.
+    """
+
+    def __init__(self, renew: Callable[[list[str]], Awaitable[None]], every_s: float) -> None:
+        """Leases that ``renew`` is called for, with their ids, each time that ``every_s`` seconds are over."""
+        self._renew = renew
+        self._every_s = every_s
+        self._rounds: WeakKeyDictionary[asyncio.AbstractEventLoop, _Round] = WeakKeyDictionary()
+
+    def add(self, id: str) -> None:
+        """Renew ``id`` from now on."""
+        loop = asyncio.get_running_loop()
+        one = self._rounds.get(loop)
+        if one is None:
+            one = self._rounds[loop] = _Round(self._renew, self._every_s)
+        one.add(id, loop)
+
+    def discard(self, id: str) -> None:
+        """Renew ``id`` no more; nothing happens where it is not renewed."""
+        one = self._rounds.get(asyncio.get_running_loop())
+        if one is not None:
+            one.discard(id)
+
+    def stop(self) -> None:
+        """Renew nothing more on this loop: what is still held there becomes uncertain in its time."""
+        one = self._rounds.pop(asyncio.get_running_loop(), None)
+        if one is not None:
+            one.stop()
+
+
+class _Round:
+    """The leases of one event loop."""
+
+    def __init__(self, renew: Callable[[list[str]], Awaitable[None]], every_s: float) -> None:
+        self._renew = renew
+        self._every_s = every_s
+        self._ids: dict[str, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, id: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._ids[id] = None
+        if self._timer is None and self._task is None:
+            self._timer = loop.call_later(self._every_s, self._go, loop)
+
+    def discard(self, id: str) -> None:
+        self._ids.pop(id, None)
+        if not self._ids:
+            self._disarm()
+
+    def stop(self) -> None:
+        self._ids.clear()
+        self._disarm()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        self._task = loop.create_task(self._once(loop))
+
+    async def _once(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            await self._renew(list(self._ids))
+        except LedgerUnavailableError:
+            # Tried again in time: a lease lasts for three rounds.
+            logger.debug("the leases of %d reservations could not be renewed", len(self._ids))
+        finally:
+            self._task = None
+            if self._ids:
+                self._timer = loop.call_later(self._every_s, self._go, loop)

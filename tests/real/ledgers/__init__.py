@@ -1,0 +1,1 @@
+"""Ledgers that outlive a process: files, servers, and processes that are killed."""
