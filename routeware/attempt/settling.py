@@ -39,7 +39,7 @@ def settle(run: Run, *, straggling: bool = False) -> None:
 
     Args:
         run: an attempt that has ended.
-        straggling: it has not, and the call goes on without it: it is set down for its projection, which stays reserved.
+        straggling: it has not, and the call goes on without it: it is put down at its projection, which stays held.
     """
     if run.booked or run.straggling:
         return

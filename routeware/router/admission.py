@@ -100,7 +100,7 @@ def _check_call(call: Call, run: Run, amount: int) -> None:
 
 
 def _session_cap(call: Call, run: Run, amount: int) -> int | None:
-    # The policy's cap on the session, where it is to refuse. A mere warning must not; the session's own limit still does.
+    # The policy's cap on the session, where it is to refuse. A warning must not; the session's own limit still does.
     cap, book = call.plan.session_cap, call.book
     if cap is None or book is None or call.plan.on_exceed is not OnExceed.WARN:
         return cap
