@@ -2,7 +2,8 @@
 
 A comment ``<!-- key: value -->`` above a block is about that block: ``runs: no`` (a fragment: compiled or parsed only),
 ``file: N`` (there for the scripts of its page to open), ``prints: the script`` (what the script above it prints),
-``prints: COMMAND`` (what that command prints), ``command: N`` (one command of the set-up).
+``prints: COMMAND`` (what that command prints), ``spans: the first script`` (what that one leaves), ``command: N`` (one
+command of the set-up).
 ``python3 tests/readme.py NAME`` prints a command; ``.ci/run`` runs it, so the README cannot promise anything else.
 """
 

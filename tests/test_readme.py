@@ -47,6 +47,26 @@ def named(language: str | None, note: str | None = None) -> list[object]:
     return [pytest.param(block, id=f"{block.page.stem}-line-{block.line}") for block in found]
 
 
+TRACED = """
+import atexit
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+def show():
+    for span in sorted(spans.get_finished_spans(), key=lambda span: span.start_time):
+        print(span.name, span.kind.name + (f", ERROR: {span.status.description}" if not span.status.is_ok else ""))
+        for key, value in span.attributes.items():
+            print(key, ", ".join(value) if isinstance(value, tuple) else value)
+
+spans, sdk = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+sdk.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(sdk)
+atexit.register(show)
+"""
+
+
 def ran(block: Block, folder: Path) -> str:
     """What a script prints: in a file, a fresh interpreter, offline; a traceback names the line on the page."""
     script = folder / block.page.with_suffix(".py").name
@@ -102,6 +122,17 @@ def test_what_is_said_to_be_printed_is_printed(block: Block, tmp_path: Path) -> 
         printed = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
 
     assert [line.rstrip() for line in printed.splitlines()] == block.text.splitlines()
+
+
+def test_the_trace_is_what_the_first_script_leaves(tmp_path: Path) -> None:
+    """Span by span and attribute by attribute; only how it is drawn is the page's own."""
+    (shown,) = [block for block in blocks() if "spans" in block.notes]
+    first = blocks("python")[0]
+
+    printed = ran(first._replace(text=TRACED + first.text, line=1), tmp_path)
+
+    drawn = [" ".join(line.strip("│├└─ ").split()) for line in shown.text.splitlines()]
+    assert drawn == printed.splitlines()[-len(drawn) :]
 
 
 @pytest.mark.parametrize("block", named("toml"))
