@@ -115,11 +115,7 @@ async def test_a_cluster_serves_it(tmp_path: Path) -> None:
     server = RedisServer(tmp_path, "--cluster-enabled", "yes")
     server.start()
     try:
-        subprocess.run(
-            ["redis-cli", "-p", str(server.port), "cluster", "addslotsrange", "0", "16383"],
-            check=True,
-            capture_output=True,
-        )
+        server.tell("CLUSTER ADDSLOTSRANGE 0 16383")
         async with RedisLedger(server.url, cluster=True) as ledger:
             tally, id = fresh(100), an_id()
             for _ in range(100):
