@@ -9,6 +9,7 @@ import pytest
 
 from routeware import LatencyRules
 from routeware.threshold import Decision, Ended, Learner, LinkHistory, RaceSource
+from routeware.threshold.watch import Steady
 
 USUAL = 0.999
 """A draw that no rare choice falls on."""
@@ -71,6 +72,17 @@ def test_the_threshold_is_the_latest_that_meets_the_target() -> None:
     scene.calls(200, one_in(5, 5.0))
 
     assert scene.learner.decide() == Decision(pytest.approx(0.7), RaceSource.FITTED)
+
+
+def test_a_start_moves_part_of_the_way_from_fit_to_fit() -> None:
+    """Three hundred attempts leave much to chance: the mean of the first fits, then a quarter of the way."""
+    steady = Steady()
+
+    assert [steady.toward(found) for found in (1.0, 0.0, 0.5, 0.5)] == pytest.approx([1.0, 0.5, 0.5, 0.5])
+    assert steady.toward(1.5) == pytest.approx(0.75)
+
+    steady.forget()
+    assert steady.toward(0.1) == pytest.approx(0.1)
 
 
 def test_race_after_is_the_latest_start_of_a_fitted_threshold() -> None:
@@ -207,6 +219,36 @@ def test_unusual_misses_are_acted_upon_at_once() -> None:
     scene.calls(12, lambda _call: None)
 
     assert scene.learner.decide().race_after_s is not None
+
+
+def test_a_spell_of_misses_does_not_erase_what_is_known() -> None:
+    """Chance makes ten misses in forty calls now and then; only windows that show a change are cut."""
+    scene = Scene()
+    scene.calls(300, one_in(4, 5.0), backup_s=0.3)
+    fitted = scene.learner.decide()
+    for _ in range(9):
+        scene.learner.call_ended(fitted, 1.1, answered=True, now=scene.now)
+
+    assert len(scene.first.as_primary) == 300
+
+
+def test_a_change_erases_what_was_before() -> None:
+    """A primary that hangs is another world: what it was before says nothing."""
+    scene = Scene()
+    scene.calls(300, one_in(1000, None))
+    scene.calls(25, lambda _call: None)
+
+    assert len(scene.first.as_primary) < 100
+
+
+def test_under_a_cap_the_allowed_share_does_not_fall_further() -> None:
+    """What the cap forbids is not to be had by aiming lower; a share that is low already may rise again."""
+    scene = Scene()
+    capped = Decision(0.1, RaceSource.CAPPED)
+    for _ in range(100):
+        scene.learner.call_ended(capped, 1.5, answered=True, now=1.0)
+
+    assert scene.learner.report().allowed_share == 0.05
 
 
 def test_under_a_cap_a_share_of_the_calls_races() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import attrs
+
 from routeware.policy import LatencyRules
 from routeware.threshold.facts import Decision, LatencyReport, RaceSource
 from routeware.threshold.report import link_report
 from routeware.threshold.rule import MISSES, Fit, fit
-from routeware.threshold.watch import Alarm, Outage
+from routeware.threshold.watch import RECENT, Alarm, Outage, Steady, has_slowed
 from routeware.threshold.window import LinkHistory, Window
 
 __all__ = ["BACKUP_AGE_S", "Learner"]
@@ -28,8 +30,6 @@ _EARLY_REFITS = (30, 60)
 _STEP = 0.001
 _CORRECTED = frozenset((RaceSource.FITTED, RaceSource.CAPPED))
 _LEAST_ALLOWED, _MOST_ALLOWED = 0.02, 0.08
-# After an alarm, what came before is another world.
-_AFTER_ALARM = 40
 _PROBES = 0.1
 _FEASIBLE_AGAIN = 300
 
@@ -67,6 +67,7 @@ class Learner:
         self._feasible_calls = _FEASIBLE_AGAIN
         self._prior = Fit(prior_s, 1.0 if self._max_extra else 0.0, RaceSource.PRIOR, 0.0, MISSES)
         self._fit = self._prior
+        self._steady = Steady()
         self._others: tuple[tuple[float, Decision], ...] = ()
         self._others_below = 0.0
         self._usual = Decision(None, RaceSource.NONE)
@@ -132,9 +133,13 @@ class Learner:
         self._allowed = min(max(self._allowed + _STEP * (MISSES - missed), least), most)
 
     def _forget_the_past(self) -> None:
-        for history in self._histories[:2]:
-            history.as_primary.keep_latest(_AFTER_ALARM)
-            history.as_backup.keep_latest(_AFTER_ALARM)
+        """Forget what came before a change, where the windows show one: an alarm alone may be chance."""
+        primary, backup = self._histories[0].as_primary, self._histories[1].as_backup
+        left_s = self._target_s - (self._fit.race_after_s or 0.0)
+        for window, patience_s in ((primary, self._target_s), (backup, left_s)):
+            if has_slowed(window, patience_s):
+                window.keep_latest(RECENT)
+                self._steady.forget()
 
     def _refit(self, now: float) -> bool:
         """Fit anew; whether the target has just turned out to be out of reach."""
@@ -146,7 +151,8 @@ class Learner:
         if len(first.as_primary) < _FEW:
             self._choose(self._prior, None)
             return False
-        forward = self._fitted(first.as_primary, second.as_backup)
+        found = self._fitted(first.as_primary, second.as_backup)
+        forward = self._steadied(found, stood_in=len(second.as_backup) < _FEW_BACKUPS)
         swapped = self._outage is not None and self._outage.look(first, second)
         if swapped:
             asked_first = second.as_primary if len(second.as_primary) >= _FEW else second.as_backup
@@ -170,6 +176,15 @@ class Learner:
             max_extra=self._max_extra,
             at_most_s=self._bound_s,
         )
+
+    def _steadied(self, found: Fit, stood_in: bool) -> Fit:
+        """A part of the way from the start before to the one found: 300 attempts leave much of it to chance."""
+        if found.source is RaceSource.NONE:
+            return found
+        if found.race_after_s is None or found.source is not RaceSource.FITTED or stood_in:
+            self._steady.forget()
+            return found
+        return attrs.evolve(found, race_after_s=self._steady.toward(found.race_after_s))
 
     def _choose(self, chosen: Fit, probed: Fit | None) -> None:
         """Lay out the decisions over the draws from 0 to 1; the usual one lies last."""

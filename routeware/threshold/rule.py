@@ -20,9 +20,9 @@ MISSES = 0.05
 """The share of calls that a 95th percentile lets miss."""
 
 _GRID = 24
-_SURE = 1.0
-"""Standard deviations: five times of six."""
-_PRICE = 0.05
+_SURE = 0.7
+"""Standard deviations: three times of four."""
+_PRICE = 0.03
 """Saved calls that an extra attempt has to be worth where a target cannot be met: it is not bought at any price."""
 
 

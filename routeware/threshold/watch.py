@@ -1,21 +1,29 @@
-"""What does not wait for the next fit: calls that miss unusually often, and a primary that is out."""
+"""What is chance and what is change: when to act at once, when to wait, and when a primary is out."""
 
 from __future__ import annotations
 
 import math
 
 from routeware.threshold.rule import MISSES
-from routeware.threshold.window import LinkHistory, Window
+from routeware.threshold.window import KEPT, LinkHistory, Window
 
-__all__ = ["Alarm", "Outage"]
+__all__ = ["RECENT", "Alarm", "Outage", "Steady", "has_slowed"]
 
 _WATCHED = 40
 _ALL = (1 << _WATCHED) - 1
 # Three standard deviations and one: about one false alarm in tens of thousands of calls.
 _DEVIATIONS = 3.0
 
+RECENT = 40
+"""Attempts that are looked at apart from those before."""
+
+# A change, not chance: what was learned is given up for it.
+_CHANGED = 4.0
+
+_FOLLOW = 0.25
+
 _OUT, _IN = 0.4, 0.2
-_RECENT, _RECENT_PROBES = 40, 20
+_RECENT_PROBES = 20
 _FEW_BACKUPS = 20
 
 
@@ -43,6 +51,35 @@ class Alarm:
         return True
 
 
+class Steady:
+    """A start that follows those found, by less and less: their mean at first, then a quarter of the way."""
+
+    __slots__ = ("_found", "_start_s")
+
+    def __init__(self) -> None:
+        self._found = 0
+        self._start_s = 0.0
+
+    def forget(self) -> None:
+        """What was found before is of another world."""
+        self._found = 0
+
+    def toward(self, found_s: float) -> float:
+        """The start to use, now that ``found_s`` was found."""
+        self._found += 1
+        self._start_s += max(_FOLLOW, 1.0 / self._found) * (found_s - self._start_s)
+        return self._start_s
+
+
+def has_slowed(window: Window, patience_s: float) -> bool:
+    """Whether the latest attempts take longer than ``patience_s`` far more often than all that are remembered."""
+    if len(window) <= 3 * RECENT // 2:
+        return False
+    usual = _late(window, KEPT, patience_s)
+    deviation = math.sqrt(max(usual, MISSES) * (1.0 - usual) / RECENT)
+    return _late(window, RECENT, patience_s) > usual + _CHANGED * deviation
+
+
 class Outage:
     """Whether the primary is out, so that the backup had better be tried first.
 
@@ -57,11 +94,11 @@ class Outage:
     def look(self, primary: LinkHistory, backup: LinkHistory) -> bool:
         """Decide anew, from the latest attempts: the primary is late often, and twice as often as its backup."""
         other = backup.as_primary if self.swapped and len(backup.as_primary) >= _FEW_BACKUPS else backup.as_backup
-        recent = _RECENT_PROBES if self.swapped else _RECENT
+        recent = _RECENT_PROBES if self.swapped else RECENT
         late = _late(primary.as_primary, recent, self._target_s)
         known = len(other) >= _FEW_BACKUPS
         self.swapped = (
-            known and late >= (_IN if self.swapped else _OUT) and late >= 2 * _late(other, _RECENT, self._target_s)
+            known and late >= (_IN if self.swapped else _OUT) and late >= 2 * _late(other, RECENT, self._target_s)
         )
         return self.swapped
 
