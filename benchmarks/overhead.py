@@ -227,7 +227,7 @@ async def compare(rounds: int) -> None:
         aim = "" if row.aim is None else f" (aim {row.aim:g})"
         print(
             f"{row.name:38} {statistics.median(times[row.name]):8.2f} µs"
-            f"   {statistics.median(ratios):5.2f} × {row.against}{aim}"
+            f"   {statistics.median(ratios):5.2f} times {row.against}{aim}"
         )
 
 

@@ -91,13 +91,14 @@ class Lane:
         link: the link.
         tariff: what it costs; ``None`` where nobody knows.
         cost: what a usage costs here now, in nano-dollars; ``None`` where that is unknown.
+        per_request: whether an answer costs the same whatever its size, so that its size need not be guessed.
         timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
         habits: what was learned of it.
         span_name: the name of its attempts' spans.
         span_attributes: what these spans start with.
     """
 
-    __slots__ = ("cost", "habits", "link", "span_attributes", "span_name", "tariff", "timeout_ms")
+    __slots__ = ("cost", "habits", "link", "per_request", "span_attributes", "span_name", "tariff", "timeout_ms")
 
     def __init__(
         self,
@@ -110,6 +111,9 @@ class Lane:
         self.link = link
         self.tariff = tariff
         self.cost = _meter(tariff)
+        self.per_request = isinstance(tariff, Price) and not (
+            tariff.input_usd_per_mtok or tariff.output_usd_per_mtok or tariff.cached_input_usd_per_mtok
+        )
         self.timeout_ms = timeout_ms
         self.habits = habits
         self.span_name, self.span_attributes = span

@@ -131,7 +131,7 @@ def _built_in(run: Run) -> int | None:
 
 def _guessed_output(run: Run) -> int:
     habits = run.lane.habits
-    if run.scope.capped and not habits.said_guessing:
+    if run.scope.capped and not habits.said_guessing and not run.lane.per_request:
         habits.said_guessing = True
         logger.warning(
             "%s is capped, and nothing says how much it may answer: projecting with the largest answer so far, at least"
