@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Token
 from inspect import isawaitable
 from typing import Any
 
@@ -10,7 +11,7 @@ from routeware.attempt.handle import CURRENT
 from routeware.attempt.run import Run
 from routeware.errors import ResultRejectedError
 from routeware.records import AttemptStatus
-from routeware.telemetry import detach
+from routeware.telemetry import Context, detach
 
 __all__ = ["perform"]
 
@@ -25,7 +26,8 @@ async def perform(run: Run) -> None:
     """
     scope = run.scope
     token = CURRENT.set(run)
-    attached = scope.trace.attach(run.span) if scope.trace is not None else None
+    told = scope.trace is not None or scope.meters is not None
+    attached = _enter(run) if told else None
     try:
         hooks = scope.hooks
         function = hooks.by_provider.get(run.link.provider, hooks.fn)
@@ -54,9 +56,24 @@ async def perform(run: Run) -> None:
         run.left = scope.loop.time()
         if run.ended is None:
             run.ended = run.left
-        if attached is not None:
-            detach(attached)
+        if told:
+            _leave(run, attached)
         CURRENT.reset(token)
+
+
+def _enter(run: Run) -> Token[Context] | None:
+    """What is done from here on is done in the attempt, as far as spans and metrics tell."""
+    scope = run.scope
+    if scope.meters is not None:
+        scope.meters.attempt_started(run.link)
+    return scope.trace.attach(run.span) if scope.trace is not None else None
+
+
+def _leave(run: Run, attached: Token[Context] | None) -> None:
+    if attached is not None:
+        detach(attached)
+    if run.scope.meters is not None:
+        run.scope.meters.attempt_left(run.link)
 
 
 async def _accepted(verdict: Any) -> Any:

@@ -11,7 +11,7 @@ from routeware.attempt.lane import Hooks, Lane
 from routeware.budget import Book, Reservation
 from routeware.classify import ErrorSnapshot
 from routeware.records import AttemptStatus, AttemptTrigger, CostSource
-from routeware.telemetry import CallTrace
+from routeware.telemetry import CallTrace, Meters
 
 __all__ = ["Run", "Scope", "live_run"]
 
@@ -32,6 +32,7 @@ class Scope:
     kwargs: Mapping[str, Any]
     book: Book | None = None
     trace: CallTrace | None = None
+    meters: Meters | None = None
     committed: int = 0
     capped: bool = False
     # Worked out when first needed, once per call.

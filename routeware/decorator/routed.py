@@ -22,7 +22,7 @@ from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged
 from routeware.pricing import PriceBook, output_argument, price_book
 from routeware.records import CallRecord, Outcome
 from routeware.router import Call, answer
-from routeware.telemetry import TracerProvider, Tracing
+from routeware.telemetry import MeterProvider, TracerProvider, Tracing
 
 __all__ = ["Decorate", "Provider", "Routed", "routed"]
 
@@ -230,7 +230,7 @@ def routed(
     wrap_errors: bool = False,
     on_call: Callable[[CallRecord], object] | None = None,
     tracer_provider: TracerProvider | None = None,
-    meter_provider: object | None = None,  # noqa: ARG001 - part of the contract; metrics come later
+    meter_provider: MeterProvider | None = None,
 ) -> Decorate:
     """Decorate an async provider function so that it follows a routing policy.
 
@@ -243,7 +243,7 @@ def routed(
         wrap_errors: raise :class:`ExhaustedError`, from the last provider error, when no link succeeded.
         on_call: called with the record of every call, whatever became of it; not async. If it raises, that is logged.
         tracer_provider: where spans go; OpenTelemetry's global one by default.
-        meter_provider: reserved for metrics; nothing is measured yet.
+        meter_provider: where metrics go; OpenTelemetry's global one by default.
 
     Returns:
         A decorator for async functions that take an :class:`Attempt` first, or an instance and then an attempt.
@@ -271,7 +271,7 @@ def routed(
         limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
         hooks = Hooks(ProviderFunction(fn), limit, classify, on_call, wrap_errors)
         shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
-        plans = Plans(policy, {}, hooks, Tracing(shown, operation, tracer_provider), book)
+        plans = Plans(policy, {}, hooks, Tracing(shown, operation, tracer_provider, meter_provider), book)
         return Routed(fn, signature, hooks, plans)
 
     if inspect.iscoroutinefunction(policy):

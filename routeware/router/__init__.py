@@ -77,6 +77,9 @@ def _begin(call: Call) -> None:
     call.trace = plan.tracing.start_call(attributes)
     if call.trace is not None:
         call.heard = call.counted = True
+    call.meters = plan.tracing.metrics.live(call.began)
+    if call.meters is not None:
+        call.counted = True
     if debugging():
         call.heard = True
         plan.events.log("decision", **plan.fields())

@@ -18,6 +18,7 @@ from routeware.errors import ResultRejectedError
 from routeware.race import CLEANUP_GRACE_S, adopt, reap
 from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
 from routeware.router.judging import let_go, settle_and_end
+from routeware.router.measuring import measure
 from routeware.router.recording import annotate, call_record, end_attempt, end_call
 from routeware.router.state import Call
 
@@ -101,6 +102,8 @@ def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted
     if call.heard:
         _tell_race(call)
         end_call(call, verdict)
+    if call.meters is not None:
+        measure(call, call.meters)
     on_call = call.hooks.on_call
     if not wanted and verdict is None and on_call is None:
         return None

@@ -1,88 +1,65 @@
-"""Spans, events and log lines: all that a call leaves behind for people to look at.
+"""Spans: one for a call, and one below it for every attempt that was started.
 
 Names are those of OpenTelemetry's semantic conventions for generative AI where it has one (they are in development, so
 the dozen strings stand here), and ours under ``routeware.``. No span is ever made current with
 ``start_as_current_span``: a call's spans outlive single blocks, and are ended once, by hand, in the order that a trace
 viewer needs.
-
-What leaves here is made of settings, categories, counts and times. Never of prompts, answers, headers, keys or a
-provider's own words.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import Token
 from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.trace import Link as SpanLink
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from routeware.classify import ErrorSnapshot
 from routeware.money import Usage
 from routeware.records import AttemptStatus, CallOutcome
+from routeware.telemetry.metrics import MeterProvider, Metrics
+from routeware.telemetry.names import otel_provider_name
 
 __all__ = [
     "NO_SPAN",
     "AttemptTelling",
     "CallTrace",
-    "Events",
+    "Context",
     "Span",
     "TracerProvider",
     "Tracing",
-    "debugging",
     "detach",
-    "otel_provider_name",
     "usage_attributes",
 ]
-
-logger = logging.getLogger("routeware")
 
 NO_SPAN: Span = trace.INVALID_SPAN
 
 # Jaeger keeps microseconds, and rounds a start and a duration apart: nearer than this, an order could be lost.
 _APART_NS = 5_000
 
-_OTEL_PROVIDERS = {
-    "amazon": "aws.bedrock",
-    "aws": "aws.bedrock",
-    "azure": "azure.ai.openai",
-    "azure_ai": "azure.ai.inference",
-    "azure_openai": "azure.ai.openai",
-    "bedrock": "aws.bedrock",
-    "gemini": "gcp.gemini",
-    "google": "gcp.gemini",
-    "google_genai": "gcp.gemini",
-    "grok": "x_ai",
-    "mistral": "mistral_ai",
-    "mistralai": "mistral_ai",
-    "vertex": "gcp.vertex_ai",
-    "vertex_ai": "gcp.vertex_ai",
-    "vertexai": "gcp.vertex_ai",
-    "watsonx": "ibm.watsonx.ai",
-    "xai": "x_ai",
-}
-
-
-def otel_provider_name(provider: str) -> str:
-    """A provider's name as OpenTelemetry spells it; unknown ones as they are."""
-    return _OTEL_PROVIDERS.get(provider.lower().replace("-", "_").replace(" ", "_"), provider)
-
 
 class Tracing:
-    """What one decorated function knows about tracing; prepared once."""
+    """What one decorated function knows about tracing and metrics; prepared once."""
 
-    __slots__ = ("_tracer", "call_span_name", "name", "operation")
+    __slots__ = ("_tracer", "call_span_name", "metrics", "name", "operation")
 
-    def __init__(self, name: str, operation: str | None, provider: TracerProvider | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        operation: str | None,
+        tracer_provider: TracerProvider | None,
+        meter_provider: MeterProvider | None,
+    ) -> None:
         self.name = name
         self.operation = operation
         self.call_span_name = f"routeware.call {name}"
-        self._tracer: Tracer = trace.get_tracer("routeware", tracer_provider=provider)
+        self._tracer: Tracer = trace.get_tracer("routeware", tracer_provider=tracer_provider)
+        self.metrics = Metrics(name, operation, meter_provider)
 
     def start_call(self, attributes: Mapping[str, Any]) -> CallTrace | None:
         """Start a call's span; ``None`` where nothing listens, so that the rest of the call need not ask again."""
@@ -112,12 +89,13 @@ def _echoes_parent(span: Span) -> bool:
 class CallTrace:
     """The spans of one call that somebody listens to."""
 
-    __slots__ = ("_context", "_last_ns", "_tracer", "recording", "span")
+    __slots__ = ("_before", "_context", "_last_ns", "_tracer", "recording", "span")
 
     def __init__(self, tracer: Tracer, span: Span) -> None:
         self._tracer = tracer
         self._context = trace.set_span_in_context(span)
         self._last_ns = 0
+        self._before: Span | None = None
         self.span = span
         self.recording = span.is_recording()
 
@@ -127,8 +105,13 @@ class CallTrace:
         return trace.format_trace_id(self.span.get_span_context().trace_id) if self.recording else None
 
     def start_attempt(self, name: str, attributes: Mapping[str, Any]) -> Span:
-        """Start the span of one attempt, a child of the call's."""
-        return self._tracer.start_span(name, self._context, kind=SpanKind.CLIENT, attributes=attributes)
+        """Start the span of one attempt, a child of the call's; linked to the one that it replaces, or races."""
+        before = self._before
+        links = None if before is None else [SpanLink(before.get_span_context())]
+        self._before = span = self._tracer.start_span(
+            name, self._context, kind=SpanKind.CLIENT, attributes=attributes, links=links
+        )
+        return span
 
     def attach(self, span: Span) -> Token[Context]:
         """Make an attempt's span the current one in this task."""
@@ -206,40 +189,6 @@ def usage_attributes(operation: str | None, usage: Usage | None, response_model:
     }
 
 
-class Events:
-    """The named moments of a call: on its span and, where enabled, in the ``routeware`` logger."""
-
-    __slots__ = ("_prefix",)
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-
-    def say(self, calltrace: CallTrace | None, event: str, level: int = logging.DEBUG, **fields: Any) -> None:
-        """Leave an event on the call's span and in the log."""
-        if calltrace is not None and calltrace.recording:
-            told = {key: value for key, value in fields.items() if value is not None}
-            calltrace.span.add_event(f"{self._prefix}.{event}", told)
-        self.log(event, level, **fields)
-
-    def log(self, event: str, level: int = logging.DEBUG, **fields: Any) -> None:
-        """Leave an event in the log only."""
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s.%s %s", self._prefix, event, _shown(fields), extra=fields)
-
-
-def _shown(fields: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={_text(value)}" for key, value in fields.items() if value is not None)
-
-
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
-
-
 def detach(token: Token[Context]) -> None:
     """Undo :meth:`CallTrace.attach`."""
     context_api.detach(token)
-
-
-def debugging() -> bool:
-    """Whether anybody reads events of the lowest level."""
-    return logger.isEnabledFor(logging.DEBUG)
