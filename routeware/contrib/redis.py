@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +31,7 @@ _BIGGEST = 2**53 - 1
 _FITS = 2**62
 _RETRIES = 3
 _NO_LIMIT = "none"
+_LISTING_S = 60.0
 
 
 class RedisLedger:
@@ -136,23 +138,22 @@ class RedisLedger:
             await self._ask("settle", self._reservation(id), tallies, [_amount(settled), _amount(uncertain)])
         )
 
-    async def kept(self) -> AsyncIterator[Kept]:
-        """All tallies under the prefix, in no order.
+    async def kept(self) -> list[Kept]:
+        """All tallies under the prefix, by name. The keys of the whole database are looked through for them.
 
         Raises:
-            LedgerUnavailableError: the server cannot be asked.
+            LedgerUnavailableError: the server cannot be asked, or does not come to an end.
         """
-        from redis.exceptions import RedisError
+        async with self._bounded(_LISTING_S):
+            return sorted([one async for one in self._all_kept()], key=lambda one: one.name)
 
+    async def _all_kept(self) -> AsyncIterator[Kept]:
         redis, start = self._client().redis, self._key("tally", "")
-        try:
-            async for key in redis.scan_iter(match=f"{_escaped(start)}*", count=1000):
-                limit, *amounts = await redis.hmget(key, ["limit", "settled", "uncertain", "reserved"])
-                balance = Balance(*(int(amount or 0) for amount in amounts))
-                limit_nanos = None if limit in {None, _NO_LIMIT} else int(limit)
-                yield Kept(key.removeprefix(start), balance, limited=limit is not None, limit_nanos=limit_nanos)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise LedgerUnavailableError(f"the Redis ledger could not be asked: {error}") from error
+        async for key in redis.scan_iter(match=f"{_escaped(start)}*", count=1000):
+            limit, *amounts = await redis.hmget(key, ["limit", "settled", "uncertain", "reserved"])
+            limit_nanos = None if limit in {None, _NO_LIMIT} else int(limit)
+            balance = Balance(*(int(amount or 0) for amount in amounts))
+            yield Kept(key.removeprefix(start), balance, limited=limit is not None, limit_nanos=limit_nanos)
 
     async def _renew(self, ids: list[str]) -> None:
         keys = [self._key("leases"), self._key("leases"), *map(self._reservation, ids)]
@@ -163,22 +164,27 @@ class RedisLedger:
         return await self._call(keys, [question, self._lease_ms, self._life_ms, *arguments])
 
     async def _call(self, keys: list[str], arguments: list[str]) -> list[str]:
+        async with self._bounded(self._timeout_s):
+            told: list[str] = await self._client().script(keys, arguments)
+            return told
+
+    @asynccontextmanager
+    async def _bounded(self, timeout_s: float) -> AsyncIterator[None]:
         from redis.exceptions import RedisError
 
         try:
-            async with asyncio.timeout(self._timeout_s):
-                told: list[str] = await self._client().script(keys, arguments)
+            async with asyncio.timeout(timeout_s):
+                yield
         except TimeoutError as error:
-            raise LedgerUnavailableError(f"the Redis ledger did not answer within {self._timeout_s:g} s") from error
+            raise LedgerUnavailableError(f"the Redis ledger did not answer within {timeout_s:g} s") from error
         except (RedisError, OSError) as error:
             raise LedgerUnavailableError(f"the Redis ledger could not be asked: {error}") from error
-        return told
 
     def _client(self) -> _Client:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = self._clients[loop] = _Client(self._url, self._timeout_s, self._connections, self._cluster)
+            client = self._clients[loop] = _Client(self._url, self._connections, self._cluster)
         return client
 
     def _reservation(self, id: str) -> str:
@@ -191,15 +197,16 @@ class RedisLedger:
 class _Client:
     """The connections of one event loop, and the script."""
 
-    def __init__(self, url: str, timeout_s: float, connections: int, cluster: bool) -> None:
+    def __init__(self, url: str, connections: int, cluster: bool) -> None:
         from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
         from redis.asyncio.retry import Retry
         from redis.backoff import ExponentialBackoff
 
         settings: dict[str, Any] = {
             "decode_responses": True,
-            "socket_timeout": timeout_s,
-            "socket_connect_timeout": timeout_s,
+            # No time-outs of its own: beside ours, they can eat the cancellation that ours is made of.
+            "socket_timeout": None,
+            "socket_connect_timeout": None,
             # Every request may be sent again: the server knows it by its id.
             "retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), _RETRIES),
             "max_connections": connections,

@@ -11,14 +11,15 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
 from routeware.budget import Balance, Tally
+from routeware.contrib.kept import Kept
 from routeware.contrib.leases import Leases
-from routeware.contrib.sqlite_file import Kept, LedgerFile
+from routeware.contrib.sqlite_file import LedgerFile
 from routeware.errors import LedgerUnavailableError
 
 __all__ = ["SqliteLedger"]
@@ -98,14 +99,13 @@ class SqliteLedger:
         self._leases.discard(id)
         return await self._ask(lambda file: file.settle(id, tallies, settled, uncertain))
 
-    async def kept(self) -> AsyncIterator[Kept]:
+    async def kept(self) -> list[Kept]:
         """All tallies of the file, by name.
 
         Raises:
             LedgerUnavailableError: the file cannot be read or written, or not in time.
         """
-        for one in await self._ask(lambda file: file.kept()):
-            yield one
+        return await self._ask(lambda file: file.kept())
 
     async def _renew(self, ids: list[str]) -> None:
         await self._ask(lambda file: file.renew(ids, self._lease_s))

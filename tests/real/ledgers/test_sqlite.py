@@ -170,7 +170,7 @@ async def test_all_tallies_can_be_listed(tmp_path: Path) -> None:
         await ledger.settle(an_id(), [Tally("c")], 7, 0)
         await ledger.tally(Tally("a"))
 
-        kept = [one async for one in ledger.kept()]
+        kept = await ledger.kept()
 
     assert [(one.name, one.limited, one.limit_nanos, one.balance.settled) for one in kept] == [
         ("a", True, None, 0),

@@ -1,0 +1,161 @@
+"""One budget for many processes: real ones, some of them killed in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from routeware.budget import Balance, Tally
+from routeware.contrib.redis import RedisLedger
+from routeware.contrib.sqlite import SqliteLedger
+from tests.real.ledgers.servers import RedisServer
+from tests.real.ledgers.worker import COST_USD, ledger_of
+
+COST = round(COST_USD * 1e9)
+ROOM = 500
+LIMIT_USD = ROOM * COST / 1e9
+TALLY = Tally("team", ROOM * COST)
+LEASE_S = 1.5
+
+
+class Worker:
+    """A process that spends, and the lines that it writes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[bytes] = []
+
+    async def line(self) -> bytes:
+        """Its next line; empty at its end."""
+        assert self.process.stdout is not None
+        self.lines.append(await self.process.stdout.readline())
+        return self.lines[-1]
+
+    async def ended(self) -> dict[str, int]:
+        """What became of its calls."""
+        while await self.line():
+            pass
+        assert await self.process.wait() == 0
+        told: dict[str, int] = json.loads([line for line in self.lines if line][-1])
+        return told
+
+    async def kill(self) -> None:
+        """End it at once, where it has not ended."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+
+class Workers:
+    """Several processes that spend from one ledger."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.told = told
+        self.all: list[Worker] = []
+
+    async def start(self, count: int) -> None:
+        """Start so many."""
+        for _ in range(count):
+            command = (sys.executable, "-m", "tests.real.ledgers.worker", json.dumps(self.told))
+            root = Path(__file__).parents[3]
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=root)
+            self.all.append(Worker(process))
+
+    async def kill_the_first(self, count: int) -> None:
+        """Kill so many of them, each as soon as its first attempt runs."""
+        reading = {asyncio.create_task(worker.line()): worker for worker in self.all}
+        while count:
+            done, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                worker = reading.pop(task)
+                if count and task.result() == b"started\n":
+                    await worker.kill()
+                    self.all.remove(worker)
+                    count -= 1
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+
+    async def ended(self) -> Counter[str]:
+        """What became of the calls of all that were left alone."""
+        sums: Counter[str] = Counter()
+        for worker in self.all:
+            sums.update(await worker.ended())
+        return sums
+
+
+@asynccontextmanager
+async def working(told: dict[str, Any]) -> AsyncIterator[tuple[Workers, RedisLedger | SqliteLedger]]:
+    """Processes, and a ledger of one's own to look at what they do."""
+    workers = Workers(told)
+    async with ledger_of(told) as ledger:
+        try:
+            yield workers, ledger
+        finally:
+            for worker in workers.all:
+                await worker.kill()
+
+
+def told_of(kind: str, where: str, calls: int, takes_s: float, **settings: Any) -> dict[str, Any]:
+    """What a worker is told."""
+    work = {"calls": calls, "takes_s": takes_s, "limit_usd": LIMIT_USD}
+    return {"kind": kind, "where": where, "settings": settings, **work}
+
+
+@pytest.fixture(params=["redis", "sqlite"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str, dict[str, Any], int]:
+    """A ledger for several processes: its kind, its place, its settings, and how many processes there are."""
+    if request.param == "sqlite":
+        return "sqlite", str(tmp_path / "team.db"), {"timeout_s": 20.0}, 4
+    redis: RedisServer = request.getfixturevalue("redis")
+    return "redis", redis.url, {"prefix": f"test-{uuid4().hex}", "timeout_s": 20.0}, 8
+
+
+async def test_as_many_run_as_there_is_room_for(shared: tuple[str, str, dict[str, Any], int]) -> None:
+    """200 calls at once in each process, room for exactly 500: 500 run, and the sum is exact."""
+    kind, where, settings, count = shared
+    async with working(told_of(kind, where, 200, 0.05, **settings)) as (workers, ledger):
+        await workers.start(count)
+        ended = await workers.ended()
+
+        assert dict(ended) == {"started": ROOM, "ran": ROOM, "refused": count * 200 - ROOM}
+        assert await ledger.tally(TALLY) == Balance(settled=ROOM * COST)
+
+
+async def test_the_cap_holds_when_processes_are_killed(shared: tuple[str, str, dict[str, Any], int]) -> None:
+    """What they held stays reserved until their leases end, and is uncertain then: nothing is reserved any more."""
+    kind, where, settings, count = shared
+    killed = 3 if count == 8 else 2
+    async with working(told_of(kind, where, 250, 1.0, lease_s=LEASE_S, **settings)) as (workers, ledger):
+        seen: list[int] = []
+        watching = asyncio.create_task(_watch(ledger, seen))
+        await workers.start(count)
+        await workers.kill_the_first(killed)
+        ended = await workers.ended()
+        await asyncio.sleep(LEASE_S + 0.2)
+        balance = await ledger.tally(TALLY)
+        watching.cancel()
+        await asyncio.wait([watching])
+
+        assert ended["ran"] + ended["refused"] == (count - killed) * 250
+        assert max(seen) <= ROOM * COST
+        assert balance.reserved == 0
+        assert balance.settled == ended["ran"] * COST
+        assert balance.uncertain % COST == 0
+        assert balance.uncertain > 0, "the killed ones had begun"
+        assert balance.committed == ROOM * COST, "and there was room for no more"
+
+
+async def _watch(ledger: RedisLedger | SqliteLedger, seen: list[int]) -> None:
+    while True:
+        seen.append((await ledger.tally(TALLY)).committed)
+        await asyncio.sleep(0.02)

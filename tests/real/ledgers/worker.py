@@ -1,0 +1,73 @@
+"""One process of several that spend from one budget: it makes its calls at once, and says what became of them.
+
+Run as ``python -m tests.real.ledgers.worker '{"kind": "redis", ...}'``. It writes ``started`` when its first attempt
+runs, and at the end one line of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections import Counter
+from typing import Any
+
+import routeware
+from routeware import Attempt, BudgetExceededError, Ledger, RoutingPolicy, routed
+from routeware.contrib.redis import RedisLedger
+from routeware.contrib.sqlite import SqliteLedger
+
+COST_USD = 0.001234567
+"""An amount that no double has: sums of it drift where they are not whole numbers."""
+
+
+def ledger_of(told: dict[str, Any]) -> RedisLedger | SqliteLedger:
+    """The ledger that all processes share."""
+    kinds = {"redis": RedisLedger, "sqlite": SqliteLedger}
+    ledger: RedisLedger | SqliteLedger = kinds[told["kind"]](told["where"], **told["settings"])
+    return ledger
+
+
+async def spend(told: dict[str, Any], ledger: Ledger) -> Counter[str]:
+    """Make the calls, all at once; how they ended."""
+    ended: Counter[str] = Counter()
+
+    @routed(RoutingPolicy.from_dict({"chain": [{"provider": "a", "model": "m"}], "budget": {"allow_unpriced": True}}))
+    async def ask(attempt: Attempt) -> str:
+        if not ended["started"]:
+            sys.stdout.write("started\n")
+            sys.stdout.flush()
+        ended["started"] += 1
+        await asyncio.sleep(told["takes_s"])
+        attempt.report_cost(COST_USD)
+        return "done"
+
+    ask.estimate(lambda _link: COST_USD)
+
+    async def call() -> None:
+        try:
+            await ask()
+        except BudgetExceededError:
+            ended["refused"] += 1
+        except Exception as error:  # noqa: BLE001 - the test says what it expected
+            ended[type(error).__name__] += 1
+        else:
+            ended["ran"] += 1
+
+    async with routeware.session("team", limit_usd=told["limit_usd"], ledger=ledger):
+        await asyncio.gather(*(call() for _ in range(told["calls"])))
+    return ended
+
+
+async def main() -> None:
+    """What the command line says."""
+    logging.getLogger("routeware").setLevel(logging.ERROR)
+    told = json.loads(sys.argv[1])
+    async with ledger_of(told) as ledger:
+        ended = await spend(told, ledger)
+    sys.stdout.write(json.dumps(ended) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
