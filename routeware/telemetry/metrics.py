@@ -92,6 +92,7 @@ class Meters:
         self._operation = operation
         self._of_link = _Known(self._tell_link)
         self._of_attempt = _Known(self._tell_attempt)
+        self._of_duration = _Known(self._tell_duration)
         self._of_cost = _Known(self._tell_cost)
         self._call_duration = _durations(
             meter, "routeware.call.duration", "From entering a routed function to leaving it."
@@ -126,9 +127,9 @@ class Meters:
         duration_s: float,
     ) -> None:
         """Measure an attempt that took ``duration_s`` seconds. A skipped link took none, and is counted only."""
-        attributes = self._of_attempt[link.label, link.provider, link.model, status, trigger, category]
-        self._attempts.add(1, attributes)
+        self._attempts.add(1, self._of_attempt[link.label, link.provider, link.model, status, trigger, category])
         if status is not AttemptStatus.SKIPPED:
+            attributes = self._of_duration[link.label, link.provider, link.model, status]
             self._attempt_duration.record(duration_s, attributes)
 
     def attempt_cost(
@@ -159,6 +160,10 @@ class Meters:
             told["gen_ai.request.model"] = model
         return told
 
+    def _tell_duration(self, label: str, provider: str, model: str, status: AttemptStatus) -> Attributes:
+        # A histogram has a series for each bucket, so it tells less than the counter beside it.
+        return {**self._tell_link(label, provider, model), "routeware.attempt.status": status.value}
+
     def _tell_attempt(
         self,
         label: str,
@@ -168,19 +173,11 @@ class Meters:
         trigger: AttemptTrigger,
         category: ErrorCategory | None,
     ) -> Attributes:
-        told = {
-            **self._tell_link(label, provider, model),
-            "routeware.attempt.status": status.value,
-            "routeware.attempt.trigger": trigger.value,
-        }
+        told = {**self._tell_duration(label, provider, model, status), "routeware.attempt.trigger": trigger.value}
         return told if category is None else {**told, "routeware.error.category": category.value}
 
     def _tell_cost(self, label: str, provider: str, model: str, status: AttemptStatus, wasted: bool) -> Attributes:
-        return {
-            **self._tell_link(label, provider, model),
-            "routeware.attempt.status": status.value,
-            "routeware.cost.wasted": wasted,
-        }
+        return {**self._tell_duration(label, provider, model, status), "routeware.cost.wasted": wasted}
 
 
 def _durations(meter: Meter, name: str, description: str) -> Histogram:

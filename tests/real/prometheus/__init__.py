@@ -1,0 +1,1 @@
+"""Tests of metrics as Prometheus reads them: a real scrape, and the queries of docs/metrics.md."""
