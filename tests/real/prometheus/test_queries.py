@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -92,16 +93,23 @@ def there_is_a_prometheus() -> None:
 
 @pytest.fixture
 async def prometheus(there_is_a_prometheus: None, exposed: Exposed, tmp_path: Path) -> AsyncIterator[Prometheus]:
-    """A Prometheus that has scraped this traffic a few times, while it went on."""
+    """A Prometheus that has scraped before some traffic and after it."""
     await traffic(exposed)
     with running_prometheus(tmp_path, exposed.port) as running:
-        until = time.monotonic() + 20
-        while not (running.ask("increase(routeware_cost_total[1h])") and all(map(running.ask, QUERIES))):
-            assert time.monotonic() < until, [query for query in QUERIES if not running.ask(query)]
-            await traffic(exposed)
-            await asyncio.sleep(0.2)
+        # The first scrape sees all of the traffic so far, and so does the last: what is between them adds up.
+        await answered(running, ["routeware_cost_total"])
+        await traffic(exposed)
+        await answered(running, QUERIES)
         await asyncio.sleep(0.5)  # the last scrape has seen all of it
         yield running
+
+
+async def answered(prometheus: Prometheus, queries: list[str]) -> None:
+    """Wait until each of these queries has an answer."""
+    until = time.monotonic() + 20
+    while missing := [query for query in queries if not prometheus.ask(query)]:
+        assert time.monotonic() < until, missing
+        await asyncio.sleep(0.1)
 
 
 async def test_every_query_of_the_page_has_an_answer(prometheus: Prometheus) -> None:
