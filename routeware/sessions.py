@@ -190,7 +190,7 @@ class Session:
             self._account = self._ledger.account(tally)
             return
         try:
-            self._account.see(await self._ledger.tally(tally))
+            self._account.see(await self._ledger.tally(tally), 0)
         except LedgerUnavailableError:
             if self._stopgap is None:
                 raise

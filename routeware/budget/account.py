@@ -22,10 +22,11 @@ class Account:
     For a tally of a remote ledger it is what was last seen there.
     """
 
-    __slots__ = ("name", "reserved", "settled", "uncertain")
+    __slots__ = ("_seen", "name", "reserved", "settled", "uncertain")
 
     def __init__(self, name: str | None) -> None:
         self.name = name
+        self._seen = 0
         self.settled = 0
         self.uncertain = 0
         self.reserved = 0
@@ -39,9 +40,11 @@ class Account:
         """The sums of this moment."""
         return Balance(self.settled, self.uncertain, self.reserved)
 
-    def see(self, balance: Balance) -> None:
-        """Take over what a remote ledger said."""
-        self.settled, self.uncertain, self.reserved = balance.settled, balance.uncertain, balance.reserved
+    def see(self, balance: Balance, question: int) -> None:
+        """Take over what a remote ledger said, unless it answered a question with a higher number before."""
+        if question >= self._seen:
+            self._seen = question
+            self.settled, self.uncertain, self.reserved = balance.settled, balance.uncertain, balance.reserved
 
     def change(self, reserved: int, settled: int, uncertain: int) -> None:
         """Add to the sums; the caller holds the lock."""

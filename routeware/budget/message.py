@@ -37,13 +37,12 @@ class Message:
     async def send(self) -> bool:
         """Try once; whether there is nothing more to try."""
         try:
-            answer = await self._sheet.ledger.settle(self._id, self._sheet.tallies, self._settled, self._uncertain)
+            await self._sheet.settle(self._id, self._settled, self._uncertain)
         except LedgerUnavailableError:
             return False
         except Exception as error:  # noqa: BLE001 - the call has its answer; what was reserved stays so in the ledger
             self._lost(type(error).__qualname__)
             return True
-        self._sheet.see(answer)
         if self._untold:
             self._sheet.change_locally(0, -self._settled, -self._uncertain)
         return True

@@ -13,14 +13,11 @@ from uuid import uuid4
 
 from routeware.budget.account import LOCK, reserve
 from routeware.budget.book import Book
-from routeware.budget.ledger import Balance
 from routeware.budget.message import Message
 from routeware.budget.sheet import Sheet
 from routeware.errors import BudgetExceededError, LedgerUnavailableError
 
 __all__ = ["Reservation"]
-
-Asked = asyncio.Task[Sequence[Balance]]
 
 
 class Reservation:
@@ -73,7 +70,7 @@ class Reservation:
             LedgerUnavailableError: a ledger could not be asked.
         """
         self._id = id = uuid4().hex
-        asked: list[tuple[Sheet, Asked]] = []
+        asked: list[tuple[Sheet, asyncio.Task[None]]] = []
         try:
             for sheet in self._book.sheets:
                 tallies = sheet.capped(self._book.account, cap)
@@ -81,7 +78,7 @@ class Reservation:
                 asked.append((sheet, task))
                 await asyncio.wait([task])
                 try:
-                    sheet.see(task.result())
+                    task.result()
                 except LedgerUnavailableError:
                     if not sheet.stopgaps:
                         raise
@@ -133,7 +130,7 @@ class Reservation:
         self._locally = ()
 
 
-async def _give_back(book: Book, asked: Asked, message: Message) -> None:
+async def _give_back(book: Book, asked: asyncio.Task[None], message: Message) -> None:
     # The hold may be granted after its caller has gone: only when its answer is in is there something to give back.
     await asyncio.wait([asked])
     if asked.cancelled() or isinstance(asked.exception(), BudgetExceededError):

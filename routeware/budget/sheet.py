@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 import attrs
@@ -12,6 +13,9 @@ from routeware.budget.ledger import Balance, Ledger, Tally
 from routeware.errors import LedgerUnavailableError
 
 __all__ = ["Sheet", "Stopgap"]
+
+# Answers may overtake one another; the figures to show are those of the question that was asked last.
+_questions = itertools.count(1)
 
 _AWAY_S = 1.0
 """How long a ledger that could not be reached is not asked again, where a stopgap serves meanwhile."""
@@ -61,12 +65,16 @@ class Sheet:
             for tally, own in zip(self.tallies, self.accounts, strict=True)
         )
 
-    def see(self, balances: Sequence[Balance]) -> None:
-        """Take over what the ledger answered."""
-        for account, balance in zip(self.accounts, balances, strict=True):
-            account.see(balance)
+    async def settle(self, id: str, settled: int, uncertain: int) -> None:
+        """Tell the ledger what an attempt cost.
 
-    async def hold(self, id: str, tallies: Sequence[Tally], nanos: int) -> Sequence[Balance]:
+        Raises:
+            LedgerUnavailableError: it could not be told.
+        """
+        question = next(_questions)
+        self._see(await self.ledger.settle(id, self.tallies, settled, uncertain), question)
+
+    async def hold(self, id: str, tallies: Sequence[Tally], nanos: int) -> None:
         """Ask the ledger, which is told first what it was not there to hear when the session was entered.
 
         Raises:
@@ -74,8 +82,10 @@ class Sheet:
             LedgerUnavailableError: it could not be asked, or was not reached a moment ago.
             PolicyError: it knows the session by another limit.
         """
+        question = next(_questions)
         if not self.stopgaps:
-            return await self.ledger.hold(id, tallies, nanos)
+            self._see(await self.ledger.hold(id, tallies, nanos), question)
+            return
         loop = asyncio.get_running_loop()
         if any(loop.time() < gap.away_until for gap in self.stopgaps):
             raise LedgerUnavailableError("the ledger could not be reached a moment ago")
@@ -84,7 +94,7 @@ class Sheet:
                 if gap.unopened is not None:
                     await self.ledger.tally(gap.unopened)
                     gap.unopened = None
-            return await self.ledger.hold(id, tallies, nanos)
+            self._see(await self.ledger.hold(id, tallies, nanos), question)
         except LedgerUnavailableError:
             for gap in self.stopgaps:
                 gap.away_until = loop.time() + _AWAY_S
@@ -111,6 +121,10 @@ class Sheet:
         with LOCK:
             for gap in self.stopgaps:
                 gap.account.change(reserved, settled, uncertain)
+
+    def _see(self, balances: Sequence[Balance], question: int) -> None:
+        for account, balance in zip(self.accounts, balances, strict=True):
+            account.see(balance, question)
 
 
 def lesser(limit: int | None, cap: int) -> int:
