@@ -37,6 +37,11 @@ class Stored:
         return found[0] if found else None
 
     @property
+    def replaces(self) -> list[str]:
+        """The spans that it leads to by links."""
+        return [one["spanID"] for one in self.raw["references"] if one["refType"] == "FOLLOWS_FROM"]
+
+    @property
     def end_us(self) -> int:
         return int(self.raw["startTime"] + self.raw["duration"])
 
@@ -109,6 +114,7 @@ async def test_a_failed_a_lost_and_a_won_attempt(sender: Sender, read_back: Any)
     assert failed.end_us < lost.end_us < won.end_us < arrived.call.end_us
     assert {span.parent for span in (failed, lost, won)} == {arrived.call.raw["spanID"]}
     assert arrived.call.parent is None
+    assert [span.replaces for span in (failed, lost, won)] == [[], [failed.raw["spanID"]], [lost.raw["spanID"]]]
 
 
 async def test_what_the_spans_say(sender: Sender, read_back: Any) -> None:
