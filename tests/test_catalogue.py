@@ -195,7 +195,6 @@ def test_a_catalogue_that_is_updated_is_used_at_once(small: Catalogue) -> None:
         (("deepseek", "DeepSeek"), "deepseek"),
         (("groq",), "groq"),
         (("perplexity",), "perplexity"),
-        (("fireworks_ai", "fireworks"), "fireworks"),
         (("moonshot_ai", "moonshotai"), "moonshotai"),
         (("together_ai", "together"), "together"),
         (("openrouter",), "openrouter"),
@@ -231,6 +230,18 @@ def test_models_of_every_day_have_a_price(provider: str, model: str) -> None:
     assert amount is not None
     assert 0 < amount < 1
     assert found.price(datetime.now(UTC)).input_usd_per_mtok > 0
+
+
+def test_a_provider_may_have_names_of_its_own_for_models() -> None:
+    """Fireworks names models by their path."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    models = get_snapshot().find_provider(None, "fireworks", None).models
+    path = next(one.match.equals for one in models if isinstance(one.match, ClauseEquals))
+    for provider in ("fireworks", "fireworks_ai"):
+        found = catalogue().find(provider, path)
+        assert found is not None
+        assert found.matched.startswith("fireworks:")
 
 
 async def test_a_call_is_priced_by_it(small: Catalogue) -> None:

@@ -113,7 +113,7 @@ class CatalogueTariff:
         return f"{self._found.id}:{self._current().id}"
 
     def cost_usd(self, usage: Usage, at: datetime, /) -> float | None:
-        """What ``usage`` costs at ``at``; ``None`` where a count that costs something is unknown, or they contradict."""
+        """What ``usage`` costs at ``at``; ``None`` where a count that costs is unknown, or where counts contradict."""
         info = self._current()
         price = self._price(info, at)
         if (usage.input_tokens is None and price.input_mtok) or (usage.output_tokens is None and price.output_mtok):
