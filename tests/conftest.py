@@ -18,7 +18,7 @@ SCHEDULES = Path(__file__).parent / "schedules"
 settings.register_profile("routeware", deadline=None)
 settings.load_profile("routeware")
 # For mutation testing: the same few examples for every mutant, so that a verdict can be repeated.
-settings.register_profile("mutants", deadline=None, max_examples=25, derandomize=True, database=None)
+settings.register_profile("mutants", deadline=None, max_examples=10, derandomize=True, database=None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
