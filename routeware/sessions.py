@@ -13,7 +13,18 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from routeware.budget import Account, Book, Ledger, MemoryLedger, Sheet, Stopgap, Tally
+from routeware.budget import (
+    Account,
+    Book,
+    Counts,
+    Ledger,
+    MemoryLedger,
+    SessionReport,
+    Sheet,
+    Stopgap,
+    Tally,
+    attempt_sums,
+)
 from routeware.errors import LedgerUnavailableError, PolicyError, SessionClosedError
 from routeware.money import amount_usd, nanos, usd
 
@@ -176,6 +187,23 @@ class Session:
         """What is left, the least of this session and those around it; ``None`` where none has a limit."""
         left = [one._limit - one._committed for one in self._chain or (self,) if one._limit is not None]
         return usd(max(0, min(left))) if left else None
+
+    def report(self) -> SessionReport:
+        """What this session came to so far: ``to_dict()`` is plain JSON, ``print()`` shows a table."""
+        counts = Counts() if self._book is None else self._book.counts
+        return SessionReport(
+            name=self.name,
+            limit_usd=self.limit_usd,
+            spent_usd=self.spent_usd,
+            uncertain_usd=self.uncertain_usd,
+            reserved_usd=self.reserved_usd,
+            remaining_usd=self.remaining_usd,
+            calls=dict(counts.calls),
+            attempts=attempt_sums(counts),
+            races=counts.races,
+            races_won=counts.races_won,
+            race_usd=usd(counts.race_nanos),
+        )
 
     @property
     def _committed(self) -> int:

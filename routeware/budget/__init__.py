@@ -14,12 +14,14 @@ from routeware.budget.book import NOWHERE, Book
 from routeware.budget.counts import Counts, Ended
 from routeware.budget.ledger import Balance, Ledger, Tally, different_limit
 from routeware.budget.memory import MemoryLedger
+from routeware.budget.report import AttemptSums, SessionReport, attempt_sums
 from routeware.budget.reservation import Reservation
 from routeware.budget.sheet import Sheet, Stopgap
 
 __all__ = [
     "NOWHERE",
     "Account",
+    "AttemptSums",
     "Balance",
     "Book",
     "Counts",
@@ -27,9 +29,11 @@ __all__ = [
     "Ledger",
     "MemoryLedger",
     "Reservation",
+    "SessionReport",
     "Sheet",
     "Stopgap",
     "Tally",
+    "attempt_sums",
     "different_limit",
     "refusal",
 ]

@@ -40,7 +40,7 @@ class Counts:
 
     Attributes:
         calls: how many calls ended so.
-        attempts: what the attempts at this link that ended so come to.
+        attempts: what attempts come to, by the link's label and, after a space, the status.
         races: how many calls started a backup beside a running attempt.
         races_won: in how many of these the backup's answer was the first.
         race_nanos: what attempts cost, or may have cost, that lost a race.
@@ -50,7 +50,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.calls: dict[str, int] = {}
-        self.attempts: dict[tuple[str, AttemptStatus | None], Sums] = {}
+        self.attempts: dict[str, Sums] = {}
         self.races = 0
         self.races_won = 0
         self.race_nanos = 0
@@ -60,16 +60,18 @@ class Counts:
         self.calls[outcome] = self.calls.get(outcome, 0) + 1
         raced = False
         for attempt in attempts:
-            key = (attempt.label, attempt.status)
+            status, settled, uncertain = attempt.status, attempt.settled or 0, attempt.uncertain or 0
+            # As one text: hashing a member of an enumeration costs as much as all the rest here.
+            key = f"{attempt.label} unknown" if status is None else attempt.label + " " + status
             sums = self.attempts.get(key)
             if sums is None:
                 sums = self.attempts[key] = Sums()
             sums.attempts += 1
-            sums.settled += attempt.settled or 0
-            sums.uncertain += attempt.uncertain or 0
+            sums.settled += settled
+            sums.uncertain += uncertain
             if attempt.trigger is AttemptTrigger.RACE:
                 raced = True
-                self.races_won += attempt.status is AttemptStatus.SUCCEEDED
-            if attempt.status is AttemptStatus.RACE_LOST:
-                self.race_nanos += (attempt.settled or 0) + (attempt.uncertain or 0)
+                self.races_won += status is AttemptStatus.SUCCEEDED
+            if status is AttemptStatus.RACE_LOST:
+                self.race_nanos += settled + uncertain
         self.races += raced

@@ -1,0 +1,128 @@
+"""What a session came to: plain facts, as JSON or as a table to print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from routeware.budget.counts import Counts
+from routeware.money import usd
+
+__all__ = ["AttemptSums", "SessionReport", "attempt_sums"]
+
+
+@attrs.frozen(kw_only=True)
+class AttemptSums:
+    """All attempts at one link that ended in one way.
+
+    Attributes:
+        label: the link's label.
+        status: what became of them.
+        attempts: how many they were.
+        spent_usd: what is settled of them; 0 for what has no price.
+        uncertain_usd: what they may have cost besides.
+    """
+
+    label: str
+    status: str
+    attempts: int
+    spent_usd: float
+    uncertain_usd: float
+
+
+@attrs.frozen(kw_only=True)
+class SessionReport:
+    """What a session came to so far.
+
+    The sums are the session's: with a ledger, those of all that count under its name, as last seen. Calls, attempts and
+    races are those of this session object and of the sessions inside it, as they stood when each call ended.
+
+    Attributes:
+        name: of the session.
+        limit_usd: its cap.
+        spent_usd: settled.
+        uncertain_usd: what may have been spent besides.
+        reserved_usd: what running attempts have set aside.
+        remaining_usd: the least that is left here and in the sessions around; ``None`` without a limit.
+        calls: how many calls ended in each way.
+        attempts: by link and status, the dearest first.
+        races: how many calls started a backup beside a running attempt.
+        races_won: in how many of them the backup's answer was taken.
+        race_usd: what attempts cost, or may have cost, that lost a race.
+    """
+
+    name: str | None
+    limit_usd: float | None
+    spent_usd: float
+    uncertain_usd: float
+    reserved_usd: float
+    remaining_usd: float | None
+    calls: dict[str, int]
+    attempts: tuple[AttemptSums, ...]
+    races: int
+    races_won: int
+    race_usd: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        return {**attrs.asdict(self), "attempts": [attrs.asdict(row) for row in self.attempts]}
+
+    def __str__(self) -> str:
+        """The report as a table, in plain text."""
+        sums = {"spent": self.spent_usd, "uncertain": self.uncertain_usd, "reserved": self.reserved_usd}
+        calls = ", ".join(f"{count} {outcome}" for outcome, count in self.calls.items())
+        lines = [
+            f"session {self.name or '(no name)'}: "
+            + ", ".join(f"{_dollars(amount)} {what}" for what, amount in sums.items()),
+            self._left(),
+            f"{sum(self.calls.values())} calls" + (f": {calls}" if calls else ""),
+        ]
+        if self.races:
+            lines.append(
+                f"{self.races} races, {self.races_won} won by the backup; losers cost {_dollars(self.race_usd)}"
+            )
+        return "\n".join([*lines, *_table(self.attempts)])
+
+    def _left(self) -> str:
+        if self.remaining_usd is None:
+            return "no limit"
+        return f"{_dollars(self.remaining_usd)} left" + (f" of {_dollars(self.limit_usd)}" if self.limit_usd else "")
+
+
+def attempt_sums(counts: Counts) -> tuple[AttemptSums, ...]:
+    """What has been counted, by link and status, the dearest first."""
+    rows = [
+        AttemptSums(
+            label=key.rpartition(" ")[0],
+            status=key.rpartition(" ")[2],
+            attempts=sums.attempts,
+            spent_usd=usd(sums.settled),
+            uncertain_usd=usd(sums.uncertain),
+        )
+        for key, sums in counts.attempts.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: -(row.spent_usd + row.uncertain_usd)))
+
+
+def _table(rows: Sequence[AttemptSums]) -> list[str]:
+    if not rows:
+        return []
+    cells = [("link", "status", "attempts", "spent", "uncertain")]
+    cells += [
+        (row.label, row.status, str(row.attempts), _dollars(row.spent_usd), _dollars(row.uncertain_usd)) for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["", *("  ".join(_aligned(row, widths)).rstrip() for row in cells)]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    names, numbers = list(zip(row, widths, strict=True))[:2], list(zip(row, widths, strict=True))[2:]
+    return [text.ljust(width) for text, width in names] + [text.rjust(width) for text, width in numbers]
+
+
+def _dollars(amount: float) -> str:
+    whole, _, fraction = f"{amount:,.9f}".partition(".")
+    digits = fraction.rstrip("0")
+    return f"${whole}.{digits.ljust(2, '0')}"
