@@ -9,26 +9,17 @@ its own, and a series for each is what makes metrics dear.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from opentelemetry import metrics
-from opentelemetry.metrics import Histogram, Meter, MeterProvider, NoOpMeter
+from opentelemetry.metrics import MeterProvider
 
 from routeware.errors import ErrorCategory
-from routeware.money import usd
 from routeware.policy import Link
 from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome
-from routeware.telemetry.names import otel_provider_name
+from routeware.telemetry.instruments import Instruments, instruments_of
+from routeware.telemetry.series import AtLink, Called, Ended, Raced, Spent, Tried
 
 __all__ = ["MeterProvider", "Meters", "Metrics"]
 
-Attributes = Mapping[str, str | bool]
-
-_BOUNDARIES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-"""What the conventions for generative AI advise for the durations of their clients."""
-
-_MANY = 1_000
 _ASK_AGAIN_S = 1.0
 
 
@@ -65,58 +56,26 @@ class Metrics:
             self._decided = self._provider is not None
             return
         self._decided = True
-        meter = provider.get_meter("routeware")
-        if not isinstance(meter, NoOpMeter):
-            self._meters = Meters(meter, self._name, self._operation)
-
-
-class _Known(dict[tuple[Any, ...], Attributes]):
-    """Attributes by what they are made of: a measurement that was made before needs no new ones."""
-
-    def __init__(self, make: Callable[..., Attributes]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, key: tuple[Any, ...]) -> Attributes:
-        if len(self) >= _MANY:
-            self.clear()  # of policies that are made anew all the time, none may stay for ever
-        made = self[key] = self._make(*key)
-        return made
+        instruments = instruments_of(provider)
+        if instruments is not None:
+            self._meters = Meters(instruments, self._name, self._operation)
 
 
 class Meters:
-    """The instruments of one decorated function, where somebody reads them."""
+    """What calls of one decorated function are measured with, where somebody reads it."""
 
-    def __init__(self, meter: Meter, name: str, operation: str | None) -> None:
+    def __init__(self, instruments: Instruments, name: str, operation: str | None) -> None:
+        self._instruments = instruments
         self._name = name
         self._operation = operation
-        self._of_link = _Known(self._tell_link)
-        self._of_attempt = _Known(self._tell_attempt)
-        self._of_duration = _Known(self._tell_duration)
-        self._of_cost = _Known(self._tell_cost)
-        self._call_duration = _durations(
-            meter, "routeware.call.duration", "From entering a routed function to leaving it."
-        )
-        self._attempt_duration = _durations(
-            meter, "routeware.attempt.duration", "From an attempt's start to its end, or until it was cut off."
-        )
-        self._attempts = meter.create_counter("routeware.attempts", "{attempt}", "Attempts, skipped links included.")
-        self._cost = meter.create_counter("routeware.cost", "{USD}", "What attempts are known to have cost.")
-        self._uncertain_cost = meter.create_counter(
-            "routeware.uncertain_cost", "{USD}", "What attempts may have cost besides, at their projections."
-        )
-        self._inflight = meter.create_up_down_counter("routeware.inflight", "{attempt}", "Attempts in flight.")
-        self._race_threshold = meter.create_gauge(
-            "routeware.race.threshold", "s", "How long after an attempt's start the next link is tried beside it."
-        )
 
     def attempt_started(self, link: Link) -> None:
         """Count an attempt at ``link`` as in flight."""
-        self._inflight.add(1, self._of_link[link.label, link.provider, link.model])
+        self._instruments.inflight.add(self._at(link), 1)
 
     def attempt_left(self, link: Link) -> None:
         """Count it no more: its function has ended, maybe long after its call."""
-        self._inflight.add(-1, self._of_link[link.label, link.provider, link.model])
+        self._instruments.inflight.add(self._at(link), -1)
 
     def attempt_ended(
         self,
@@ -127,58 +86,28 @@ class Meters:
         duration_s: float,
     ) -> None:
         """Measure an attempt that took ``duration_s`` seconds. A skipped link took none, and is counted only."""
-        self._attempts.add(1, self._of_attempt[link.label, link.provider, link.model, status, trigger, category])
+        ended = Ended(self._at(link), status)
+        self._instruments.attempts.add(Tried(ended, trigger, category), 1)
         if status is not AttemptStatus.SKIPPED:
-            attributes = self._of_duration[link.label, link.provider, link.model, status]
-            self._attempt_duration.record(duration_s, attributes)
+            self._instruments.attempt_duration.record(ended, duration_s)
 
     def attempt_cost(
         self, link: Link, status: AttemptStatus, wasted: bool, settled: int | None, uncertain: int | None
     ) -> None:
         """Add up what an attempt cost, in nano-dollars; what is unknown cannot be added."""
+        spent = Spent(Ended(self._at(link), status), wasted)
         if settled:
-            self._cost.add(usd(settled), self._of_cost[link.label, link.provider, link.model, status, wasted])
+            self._instruments.cost.add(spent, settled)
         if uncertain:
-            attributes = self._of_cost[link.label, link.provider, link.model, status, wasted]
-            self._uncertain_cost.add(usd(uncertain), attributes)
+            self._instruments.uncertain_cost.add(spent, uncertain)
 
     def call_ended(self, outcome: CallOutcome, duration_s: float) -> None:
         """Measure a call that took ``duration_s`` seconds."""
-        told = {"routeware.call.name": self._name, "routeware.call.outcome": outcome}
-        self._call_duration.record(duration_s, told)
+        self._instruments.call_duration.record(Called(self._name, outcome), duration_s)
 
     def call_raced(self, after_s: float, source: str) -> None:
         """Set the threshold of the latest call that could race."""
-        told = {"routeware.call.name": self._name, "routeware.race.source": source}
-        self._race_threshold.set(after_s, told)
+        self._instruments.race_threshold.put(Raced(self._name, source), after_s)
 
-    def _tell_link(self, label: str, provider: str, model: str) -> Attributes:
-        told = {"routeware.call.name": self._name, "routeware.link.label": label}
-        if self._operation is not None:
-            told["gen_ai.operation.name"] = self._operation
-            told["gen_ai.provider.name"] = otel_provider_name(provider)
-            told["gen_ai.request.model"] = model
-        return told
-
-    def _tell_duration(self, label: str, provider: str, model: str, status: AttemptStatus) -> Attributes:
-        # A histogram has a series for each bucket, so it tells less than the counter beside it.
-        return {**self._tell_link(label, provider, model), "routeware.attempt.status": status.value}
-
-    def _tell_attempt(
-        self,
-        label: str,
-        provider: str,
-        model: str,
-        status: AttemptStatus,
-        trigger: AttemptTrigger,
-        category: ErrorCategory | None,
-    ) -> Attributes:
-        told = {**self._tell_duration(label, provider, model, status), "routeware.attempt.trigger": trigger.value}
-        return told if category is None else {**told, "routeware.error.category": category.value}
-
-    def _tell_cost(self, label: str, provider: str, model: str, status: AttemptStatus, wasted: bool) -> Attributes:
-        return {**self._tell_duration(label, provider, model, status), "routeware.cost.wasted": wasted}
-
-
-def _durations(meter: Meter, name: str, description: str) -> Histogram:
-    return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=_BOUNDARIES_S)
+    def _at(self, link: Link) -> AtLink:
+        return AtLink(self._name, self._operation, link.label, link.provider, link.model)

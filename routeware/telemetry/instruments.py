@@ -1,0 +1,129 @@
+"""The instruments, made once for each meter provider.
+
+Adding to an instrument of the SDK takes about as long as routing a call. So sums are kept here, and the SDK asks for
+them when it exports; only durations, which it has to see one by one, go through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from threading import RLock
+from weakref import WeakKeyDictionary
+
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, NoOpMeter, Observation
+
+from routeware.money import usd
+from routeware.telemetry.series import Attributes, Series
+
+__all__ = ["Durations", "Instruments", "Sums", "instruments_of"]
+
+_BOUNDARIES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""What the conventions for generative AI advise for the durations of their clients."""
+
+# So many series the SDK tells apart by default; what comes after is added up under the attribute that it uses, too.
+_MOST_SERIES = 2_000
+_OVERFLOW: Attributes = {"otel.metric.overflow": True}
+
+
+class Sums:
+    """Values by series, changed from any thread, and read when somebody exports them."""
+
+    def __init__(self, shown: Callable[[float], float] = float) -> None:
+        self._shown = shown
+        self._values: dict[Series | None, float] = {}
+        # One that a thread may take twice: a collector of garbage may end a call wherever memory is asked for.
+        self._lock = RLock()
+
+    def add(self, series: Series, amount: int) -> None:
+        """Add to a series."""
+        with self._lock:
+            known = self._known(series)
+            self._values[known] = self._values.get(known, 0) + amount
+
+    def put(self, series: Series, value: float) -> None:
+        """Replace the value of a series."""
+        with self._lock:
+            self._values[self._known(series)] = value
+
+    def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """All series, for the SDK."""
+        with self._lock:
+            values = dict(self._values)
+        return [
+            Observation(self._shown(value), _OVERFLOW if series is None else series.attributes())
+            for series, value in values.items()
+        ]
+
+    def _known(self, series: Series) -> Series | None:
+        return series if series in self._values or len(self._values) < _MOST_SERIES else None
+
+
+class Durations:
+    """A histogram of seconds."""
+
+    def __init__(self, meter: Meter, name: str, description: str) -> None:
+        self._histogram: Histogram = meter.create_histogram(
+            name, "s", description, explicit_bucket_boundaries_advisory=_BOUNDARIES_S
+        )
+        self._known: dict[Series, Attributes] = {}
+
+    def record(self, series: Series, duration_s: float) -> None:
+        """Add a duration to a series."""
+        attributes = self._known.get(series)
+        if attributes is None:
+            if len(self._known) >= _MOST_SERIES:
+                self._known.clear()
+            attributes = self._known[series] = series.attributes()
+        self._histogram.record(duration_s, attributes)
+
+
+class Instruments:
+    """All that is measured, by every decorated function that measures with one provider."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.call_duration = Durations(
+            meter, "routeware.call.duration", "From entering a routed function to leaving it."
+        )
+        self.attempt_duration = Durations(
+            meter, "routeware.attempt.duration", "From an attempt's start to its end, or until it was cut off."
+        )
+        self.attempts, self.inflight, self.race_threshold = Sums(), Sums(), Sums()
+        self.cost, self.uncertain_cost = Sums(_usd), Sums(_usd)
+        meter.create_observable_counter(
+            "routeware.attempts", [self.attempts.observe], "{attempt}", "Attempts, skipped links included."
+        )
+        meter.create_observable_counter(
+            "routeware.cost", [self.cost.observe], "{USD}", "What attempts are known to have cost."
+        )
+        meter.create_observable_counter(
+            "routeware.uncertain_cost",
+            [self.uncertain_cost.observe],
+            "{USD}",
+            "What attempts may have cost besides, at their projections.",
+        )
+        meter.create_observable_up_down_counter(
+            "routeware.inflight", [self.inflight.observe], "{attempt}", "Attempts in flight."
+        )
+        meter.create_observable_gauge(
+            "routeware.race.threshold",
+            [self.race_threshold.observe],
+            "s",
+            "How long after an attempt's start the next link is tried beside it.",
+        )
+
+
+_made: WeakKeyDictionary[MeterProvider, Instruments | None] = WeakKeyDictionary()
+_making = RLock()
+
+
+def instruments_of(provider: MeterProvider) -> Instruments | None:
+    """The instruments to measure with; ``None`` where the provider does nothing."""
+    with _making:
+        if provider not in _made:
+            meter = provider.get_meter("routeware")
+            _made[provider] = None if isinstance(meter, NoOpMeter) else Instruments(meter)
+        return _made[provider]
+
+
+def _usd(amount_nanos: float) -> float:
+    return usd(int(amount_nanos))
