@@ -1,9 +1,9 @@
 """What traces and metrics cost: microseconds per call, beside the same spans and measurements written by hand.
 
-Run it with ``python benchmarks/tracing.py [--rounds N] [--spans N]``; it needs the extra ``dev``. The subjects take turns
-within one run, each is timed in processor time, and the ratio is the median over the rounds: a busy machine slows all of
-them alike. After the table a million spans go through an exporter that never comes back: how much memory that takes, and
-how much longer calls take than with tracing off. Nothing is asserted.
+Run it with ``python benchmarks/tracing.py [--rounds N] [--spans N]``; it needs the extra ``dev``. The subjects take
+turns within one run, each is timed in processor time, and the ratio is the median over the rounds: a busy machine slows
+all of them alike. After the table a million spans go through an exporter that never comes back: how much memory that
+takes, and how much longer calls take than with tracing off. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from opentelemetry.trace import SpanKind
+from opentelemetry.util.types import AnyValue
 
 from routeware import Attempt, RoutingPolicy, routed
 
@@ -41,13 +42,13 @@ CHAIN: list[Any] = [LINK, {**LINK, "provider": "backup"}]
 REPLY = {"model": "small", "usage": {"prompt_tokens": 12, "completion_tokens": 34}}
 
 NAME = {"routeware.call.name": "ask"}
-CALL_START = {
+CALL_START: dict[str, AnyValue] = {
     **NAME,
     "routeware.policy.label": "routing_policy(chain=2)",
     "routeware.policy.chain": ["primary:small", "backup:small"],
     "routeware.policy.max_attempts": 2,
 }
-CALL_END = {
+CALL_END: dict[str, AnyValue] = {
     "routeware.call.outcome": "succeeded",
     "routeware.call.attempts": 1,
     "routeware.call.selected": "primary:small",
@@ -55,19 +56,19 @@ CALL_END = {
     "routeware.call.uncertain_usd": 0.0,
     "routeware.call.wasted_usd": 0.0,
 }
-ATTEMPT_LINK = {
+ATTEMPT_LINK: dict[str, AnyValue] = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "primary",
     "gen_ai.request.model": "small",
     "routeware.link.label": "primary:small",
 }
-ATTEMPT_START = {
+ATTEMPT_START: dict[str, AnyValue] = {
     **ATTEMPT_LINK,
     "routeware.attempt.number": 1,
     "routeware.attempt.trigger": "initial",
     "routeware.attempt.timeout_s": 120.0,
 }
-ATTEMPT_END = {
+ATTEMPT_END: dict[str, AnyValue] = {
     "routeware.attempt.status": "succeeded",
     "routeware.cost.usd": 0.00037,
     "routeware.cost.source": "priced",
@@ -119,7 +120,7 @@ def measured_by_hand(call: Subject, meter: Meter) -> Subject:
     link = {**NAME, **ATTEMPT_LINK}
     ended = {**link, "routeware.attempt.status": "succeeded"}
     counted = {**ended, "routeware.attempt.trigger": "initial"}
-    spent = {**ended, "routeware.cost.wasted": False}
+    spent: dict[str, AnyValue] = {**ended, "routeware.cost.wasted": False}
     answered = {**NAME, "routeware.call.outcome": "succeeded"}
 
     async def measured() -> object:
@@ -225,8 +226,8 @@ async def stopped(spans: int) -> None:
     exporter.released.set()
     print(
         f"\n{2 * calls * steps:,} spans through an exporter that never comes back, in {time.monotonic() - began:.0f} s:"
-        f"\nmemory grew by {grown:.1f} MiB to {before + grown:.0f} MiB; {with_spans:.1f} µs per call, {without:.1f} µs with"
-        f" tracing off; the first tenth took {took[0][0]:.1f} µs, the last {took[-1][0]:.1f} µs"
+        f"\nmemory grew by {grown:.1f} MiB to {before + grown:.0f} MiB; {with_spans:.1f} µs per call, {without:.1f} µs"
+        f" with tracing off; the first tenth took {took[0][0]:.1f} µs, the last {took[-1][0]:.1f} µs"
     )
     tracers.shutdown()
 
