@@ -35,7 +35,7 @@ def test_calls_are_counted_by_outcome_and_attempts_by_link_and_status() -> None:
 
     assert one.counts.calls == {"succeeded": 1, "failed": 1, "budget_exceeded": 1}
     sums = {key: (each.attempts, each.settled, each.uncertain) for key, each in one.counts.attempts.items()}
-    assert sums == {"a failed": (2, 5, 3), "b succeeded": (1, 7, 0)}
+    assert sums == {("a", "failed"): (2, 5, 3), ("b", "succeeded"): (1, 7, 0)}
 
 
 def test_a_race_is_won_by_its_backup_and_costs_what_its_losers_cost() -> None:

@@ -10,6 +10,10 @@ from routeware.records import AttemptStatus, AttemptTrigger
 __all__ = ["Counts", "Ended", "Sums"]
 
 
+# Looked up once: finding a member of an enumeration costs as much as counting an attempt.
+_RACE, _SUCCEEDED, _RACE_LOST = AttemptTrigger.RACE, AttemptStatus.SUCCEEDED, AttemptStatus.RACE_LOST
+
+
 class Ended(Protocol):
     """An attempt that has ended, with what it was settled at, in nano-dollars; ``None`` where that is unknown."""
 
@@ -40,7 +44,7 @@ class Counts:
 
     Attributes:
         calls: how many calls ended so.
-        attempts: what attempts come to, by the link's label and, after a space, the status.
+        attempts: what the attempts at this link that ended so come to.
         races: how many calls started a backup beside a running attempt.
         races_won: in how many of these the backup's answer was the first.
         race_nanos: what attempts cost, or may have cost, that lost a race.
@@ -50,7 +54,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.calls: dict[str, int] = {}
-        self.attempts: dict[str, Sums] = {}
+        self.attempts: dict[tuple[str, AttemptStatus | None], Sums] = {}
         self.races = 0
         self.races_won = 0
         self.race_nanos = 0
@@ -61,17 +65,16 @@ class Counts:
         raced = False
         for attempt in attempts:
             status, settled, uncertain = attempt.status, attempt.settled or 0, attempt.uncertain or 0
-            # As one text: hashing a member of an enumeration costs as much as all the rest here.
-            key = f"{attempt.label} unknown" if status is None else attempt.label + " " + status
+            key = (attempt.label, status)
             sums = self.attempts.get(key)
             if sums is None:
                 sums = self.attempts[key] = Sums()
             sums.attempts += 1
             sums.settled += settled
             sums.uncertain += uncertain
-            if attempt.trigger is AttemptTrigger.RACE:
+            if attempt.trigger is _RACE:
                 raced = True
-                self.races_won += status is AttemptStatus.SUCCEEDED
-            if status is AttemptStatus.RACE_LOST:
+                self.races_won += status is _SUCCEEDED
+            if status is _RACE_LOST:
                 self.race_nanos += settled + uncertain
         self.races += raced

@@ -95,13 +95,13 @@ def attempt_sums(counts: Counts) -> tuple[AttemptSums, ...]:
     """What has been counted, by link and status, the dearest first."""
     rows = [
         AttemptSums(
-            label=key.rpartition(" ")[0],
-            status=key.rpartition(" ")[2],
+            label=label,
+            status=status.value if status is not None else "unknown",
             attempts=sums.attempts,
             spent_usd=usd(sums.settled),
             uncertain_usd=usd(sums.uncertain),
         )
-        for key, sums in counts.attempts.items()
+        for (label, status), sums in counts.attempts.items()
     ]
     return tuple(sorted(rows, key=lambda row: -(row.spent_usd + row.uncertain_usd)))
 
