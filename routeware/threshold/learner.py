@@ -14,7 +14,7 @@ from routeware.policy import LatencyRules
 from routeware.threshold.facts import Decision, LatencyReport, RaceSource
 from routeware.threshold.report import link_report
 from routeware.threshold.rule import MISSES, Fit, fit
-from routeware.threshold.watch import RECENT, Alarm, Outage, Steady, has_slowed
+from routeware.threshold.watch import KEPT_AFTER_CHANGE, Alarm, Outage, Steady, has_slowed
 from routeware.threshold.window import LinkHistory, Window
 
 __all__ = ["BACKUP_AGE_S", "Learner"]
@@ -25,7 +25,7 @@ BACKUP_AGE_S = 3600.0
 _FEW = 30
 _FEW_BACKUPS = 20
 _REFIT_EVERY = 64
-_EARLY_REFITS = (30, 60)
+_EARLY_REFITS = (30, 60, 90)
 # Steady enough not to follow chance, quick enough to repair a dependence within some thousand calls.
 _STEP = 0.001
 _CORRECTED = frozenset((RaceSource.FITTED, RaceSource.CAPPED))
@@ -138,7 +138,7 @@ class Learner:
         left_s = self._target_s - (self._fit.race_after_s or 0.0)
         for window, patience_s in ((primary, self._target_s), (backup, left_s)):
             if has_slowed(window, patience_s):
-                window.keep_latest(RECENT)
+                window.keep_latest(KEPT_AFTER_CHANGE)
                 self._steady.forget()
 
     def _refit(self, now: float) -> bool:

@@ -7,23 +7,25 @@ import math
 from routeware.threshold.rule import MISSES
 from routeware.threshold.window import KEPT, LinkHistory, Window
 
-__all__ = ["RECENT", "Alarm", "Outage", "Steady", "has_slowed"]
+__all__ = ["KEPT_AFTER_CHANGE", "Alarm", "Outage", "Steady", "has_slowed"]
 
 _WATCHED = 40
 _ALL = (1 << _WATCHED) - 1
-# Three standard deviations and one: about one false alarm in tens of thousands of calls.
-_DEVIATIONS = 3.0
+# And one: a false alarm in some hundreds of calls, which costs no more than a fit.
+_DEVIATIONS = 2.5
 
-RECENT = 40
-"""Attempts that are looked at apart from those before."""
+KEPT_AFTER_CHANGE = 30
+"""Attempts that are kept when what came before is another world."""
 
 # A change, not chance: what was learned is given up for it.
 _CHANGED = 4.0
+_LATEST = 20
+_ENOUGH = 60
 
 _FOLLOW = 0.25
 
 _OUT, _IN = 0.4, 0.2
-_RECENT_PROBES = 20
+_RECENT, _RECENT_PROBES = 40, 20
 _FEW_BACKUPS = 20
 
 
@@ -73,11 +75,11 @@ class Steady:
 
 def has_slowed(window: Window, patience_s: float) -> bool:
     """Whether the latest attempts take longer than ``patience_s`` far more often than all that are remembered."""
-    if len(window) <= 3 * RECENT // 2:
+    if len(window) < _ENOUGH:
         return False
     usual = _late(window, KEPT, patience_s)
-    deviation = math.sqrt(max(usual, MISSES) * (1.0 - usual) / RECENT)
-    return _late(window, RECENT, patience_s) > usual + _CHANGED * deviation
+    deviation = math.sqrt(max(usual, MISSES) * (1.0 - usual) / _LATEST)
+    return _late(window, _LATEST, patience_s) > usual + _CHANGED * deviation
 
 
 class Outage:
@@ -94,11 +96,11 @@ class Outage:
     def look(self, primary: LinkHistory, backup: LinkHistory) -> bool:
         """Decide anew, from the latest attempts: the primary is late often, and twice as often as its backup."""
         other = backup.as_primary if self.swapped and len(backup.as_primary) >= _FEW_BACKUPS else backup.as_backup
-        recent = _RECENT_PROBES if self.swapped else RECENT
+        recent = _RECENT_PROBES if self.swapped else _RECENT
         late = _late(primary.as_primary, recent, self._target_s)
         known = len(other) >= _FEW_BACKUPS
         self.swapped = (
-            known and late >= (_IN if self.swapped else _OUT) and late >= 2 * _late(other, RECENT, self._target_s)
+            known and late >= (_IN if self.swapped else _OUT) and late >= 2 * _late(other, _RECENT, self._target_s)
         )
         return self.swapped
 

@@ -1,0 +1,218 @@
+"""Worlds in which thresholds are compared: latencies drawn for a primary and a backup, and calls played against them.
+
+A call is played as the engine plays it: the backup starts at the threshold, the first answer wins, and the other
+attempt is cut off at that moment, so that a learner sees of it only how long it had lasted.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from routeware.policy import LatencyRules
+from routeware.threshold import Curve, Decision, Ended, Learner, LinkHistory, RaceSource, Window
+
+Array = np.ndarray
+
+SHAPES = ("lognormal", "two-humped")
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """One run: what each call would wait for each link, in seconds, and whether each backup fails."""
+
+    primary: Array
+    backup: Array
+    target_s: float
+    failing: Array | None = None
+    gives_up_s: float = math.inf
+
+
+@attrs.frozen
+class Played:
+    """What became of each call."""
+
+    missed: Array
+    extra: Array
+    sources: list[RaceSource]
+    swapped: Array
+
+    @property
+    def misses(self) -> float:
+        return float(self.missed.mean())
+
+    @property
+    def spent(self) -> float:
+        return float(self.extra.mean())
+
+
+def latency_s(shape: str, uniform: Array, median_s: float = 1.0) -> Array:
+    """Latencies at ``uniform`` places: as hosted models have them, or a tenth of them at six times the median."""
+    if shape == "lognormal":
+        return median_s * np.exp(0.65 * normal_quantile(uniform))
+    fast, slow = 0.9, 0.1
+    hump = np.exp(0.35 * normal_quantile(np.clip(uniform / fast, 1e-12, 1 - 1e-12)))
+    late = 6.0 * np.exp(0.3 * normal_quantile(np.clip((uniform - fast) / slow, 1e-12, 1 - 1e-12)))
+    return median_s * np.where(uniform < fast, hump, late)
+
+
+_Z = np.linspace(-7.5, 7.5, 30_001)
+_SHARE = np.array([0.5 * math.erfc(-z / math.sqrt(2)) for z in _Z])
+"""The normal distribution, finely enough to interpolate in."""
+
+
+def normal_quantile(uniform: Array) -> Array:
+    return np.interp(uniform, _SHARE, _Z)
+
+
+def normal_share(z: Array) -> Array:
+    return np.interp(z, _Z, _SHARE)
+
+
+def ranks(generator: np.random.Generator, calls: int, spearman: float) -> tuple[Array, Array]:
+    """Two columns of uniform draws with a rank correlation (Gaussian copula)."""
+    rho = 2.0 * math.sin(math.pi * spearman / 6.0)
+    first = generator.standard_normal(calls)
+    second = rho * first + math.sqrt(1.0 - rho * rho) * generator.standard_normal(calls)
+    return normal_share(first), normal_share(second)
+
+
+def world(seed: int, shape: str, spearman: float, late: float, *, calls: int = 6000, slower: float = 1.1) -> World:
+    """A world whose primary is late for a share ``late`` of the calls, and whose backup is a tenth slower."""
+    generator = np.random.default_rng(seed)
+    first, second = ranks(generator, calls, spearman)
+    target = float(latency_s(shape, np.array([1.0 - late]))[0])
+    return World(primary=latency_s(shape, first), backup=latency_s(shape, second, slower), target_s=target)
+
+
+def best_miss_share(shape: str, spearman: float, late: float, slower: float = 1.1) -> float:
+    """The share of misses that racing at once would leave, in the long run."""
+    drawn = world(0, shape, spearman, late, calls=200_000, slower=slower)
+    return float(np.mean((drawn.primary > drawn.target_s) & (drawn.backup > drawn.target_s)))
+
+
+def fixed(drawn: World, after_s: float) -> tuple[float, float]:
+    """The shares of misses and of extra calls, where every call races at ``after_s``."""
+    backup = np.where(drawn.failing, math.inf, drawn.backup) if drawn.failing is not None else drawn.backup
+    missed = (drawn.primary > drawn.target_s) & (after_s + backup > drawn.target_s)
+    return float(missed.mean()), float((drawn.primary > after_s).mean())
+
+
+def best_fixed(drawn: World) -> tuple[float, float, float]:
+    """In hindsight: the latest start at which no more than 5 % miss; start, misses and extra calls there."""
+    for after_s in np.linspace(drawn.target_s, 0.0, 401):
+        misses, extra = fixed(drawn, float(after_s))
+        if misses <= 0.05:
+            return float(after_s), misses, extra
+    return 0.0, *fixed(drawn, 0.0)
+
+
+def best_capped(drawn: World, cap: float) -> float:
+    """In hindsight: the fewest misses of a fixed start, for a random share of the calls, that keeps to a cap."""
+    late, best = drawn.primary > drawn.target_s, 1.0
+    for after_s in np.linspace(0.0, drawn.target_s, 201):
+        spent = float((drawn.primary > after_s).mean())
+        share = min(1.0, cap / spent) if spent else 1.0
+        saved = float((late & (after_s + drawn.backup <= drawn.target_s)).mean())
+        best = min(best, float(late.mean()) - share * saved)
+    return best
+
+
+class Counting(Window):
+    """A window whose failures stand in its curve as attempts that never answer: the way not taken."""
+
+    __slots__ = ()
+
+    def curve(self, latest: int = 300) -> Curve:
+        return Never(super().curve(latest), self.failed_share)
+
+
+class Never(Curve):
+    """A curve with a further share that never answers."""
+
+    __slots__ = ("_failed",)
+
+    def __init__(self, curve: Curve, failed: float) -> None:
+        super().__init__(curve._answered, curve._cut, curve._ended, 0.0)
+        self._failed = failed
+
+    def beyond(self, time_s: float) -> float:
+        return self._failed + (1.0 - self._failed) * super().beyond(time_s)
+
+    def quantile(self, share: float) -> float | None:
+        return super().quantile(share / (1.0 - self._failed)) if share < 1.0 - self._failed else math.inf
+
+
+def play(drawn: World, seed: int, *, every_s: float = 1.0, counted: bool = False, **settings: float | bool) -> Played:
+    """Play all calls of a world, one after another, with what a learner decides; ``settings`` are the policy's."""
+    backup_window = Counting() if counted else Window()
+    rules = LatencyRules(**{"target_p95_ms": drawn.target_s * 1000, "max_extra": 1, **settings})
+    histories = [LinkHistory("primary"), LinkHistory("backup", as_backup=backup_window)]
+    learner = Learner(rules, histories, random.Random(seed).random, 0.0)
+    calls = len(drawn.primary)
+    missed, extra, swapped = np.zeros(calls, bool), np.zeros(calls, bool), np.zeros(calls, bool)
+    sources: list[RaceSource] = []
+    failing = drawn.failing if drawn.failing is not None else np.zeros(calls, bool)
+    lasting = zip(drawn.primary.tolist(), drawn.backup.tolist(), failing.tolist(), strict=True)
+    for call, (primary_s, backup_s, fails) in enumerate(lasting):
+        now = call * every_s
+        decision = learner.decide()
+        took = _Call(drawn, histories, decision, now, fails).play(primary_s, backup_s)
+        answered = took.elapsed_s <= drawn.gives_up_s
+        learner.call_ended(decision, min(took.elapsed_s, drawn.gives_up_s), answered=answered, now=now)
+        missed[call], extra[call], swapped[call] = took.elapsed_s > drawn.target_s, took.extra, decision.swap
+        sources.append(decision.source)
+    return Played(missed, extra, sources, swapped)
+
+
+@attrs.frozen
+class Took:
+    elapsed_s: float
+    extra: bool
+
+
+@attrs.frozen
+class _Call:
+    drawn: World
+    histories: list[LinkHistory]
+    decision: Decision
+    now: float
+    fails: bool
+
+    def play(self, primary_s: float, backup_s: float) -> Took:
+        first, second = self.histories
+        first_fails, second_fails = False, self.fails
+        if self.decision.swap:
+            first, second, primary_s, backup_s = second, first, backup_s, primary_s
+            first_fails, second_fails = second_fails, first_fails
+        return self._raced(first, second, primary_s, backup_s, first_fails, second_fails)
+
+    def _raced(self, first: LinkHistory, second: LinkHistory, x: float, y: float, x_fails: bool, y_fails: bool) -> Took:
+        after, gives_up = self.decision.race_after_s, self.drawn.gives_up_s
+        if x_fails:
+            # An error takes a tenth of what an answer would; the other link follows it at once.
+            x *= 0.1
+            first.as_primary.add(x, Ended.FAILED, self.now)
+            second.as_backup.add(y, Ended.ANSWERED, self.now)
+            return Took(x + y, False)
+        if after is None or x <= after or after >= gives_up:
+            ended = Ended.ANSWERED if x <= gives_up else Ended.CENSORED
+            first.as_primary.add(min(x, gives_up), ended, self.now)
+            return Took(x, False)
+        end = min(x, math.inf if y_fails else after + y)
+        cut = min(end, gives_up)
+        first.as_primary.add(cut, Ended.ANSWERED if x <= cut else Ended.CENSORED, self.now)
+        if y_fails and after + 0.1 * y <= cut:
+            second.as_backup.add(0.1 * y, Ended.FAILED, self.now)
+        else:
+            # By comparing ends, not durations: a difference of sums is not exactly what was added.
+            ended = Ended.ANSWERED if after + y <= cut else Ended.CENSORED
+            second.as_backup.add(min(y, cut - after), ended, self.now)
+        return Took(end, True)
