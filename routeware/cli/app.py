@@ -12,6 +12,8 @@ from routeware.cli.check import check
 from routeware.cli.demo import CODES as DEMO_CODES
 from routeware.cli.demo import demo
 from routeware.cli.trace import trace
+from routeware.cli.tune import CODES as TUNE_CODES
+from routeware.cli.tune import tune
 
 __all__ = ["app"]
 
@@ -48,3 +50,4 @@ def routeware(
 app.command(epilog=DEMO_CODES)(demo)
 app.command(epilog=CHECK_CODES)(check)
 app.command()(trace)
+app.command(epilog=TUNE_CODES)(tune)

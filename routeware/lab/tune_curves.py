@@ -1,0 +1,129 @@
+"""Survival curves of many resamples at once: latencies in bins, resampled by their counts.
+
+A resample of a million latencies is a draw of how many fall into each of some hundred bins, so hundreds of them cost
+no more than one pass over the data. Row 0 of everything is the sample itself.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample
+
+__all__ = ["Curves", "curves", "grid_of", "resampled_counts"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_EXACT = 1_200
+"""Distinct latencies up to which each has a bin of its own."""
+_EVEN = 400
+_TAIL = np.concatenate([np.linspace(0.0, 0.9, 500), 1.0 - np.geomspace(0.1, 1e-6, 400)])
+_MOST_BLOCKS = 2_000
+_FAILURE_TIMES = 12
+
+
+def grid_of(samples: tuple[Sample, ...], target_ms: float | None) -> Floats:
+    """Upper edges of bins in milliseconds, ascending: dense where quantiles are read off, exact for small samples."""
+    parts = [np.array([] if target_ms is None else [target_ms])]
+    for sample in samples:
+        seen = np.unique(sample.elapsed_ms[sample.kinds != FAILED])
+        parts.append(seen if len(seen) <= _EXACT else np.quantile(seen, _TAIL, method="higher"))
+    edges = np.unique(np.concatenate(parts))
+    positive = edges[edges > 0]
+    if len(positive) > 1:
+        edges = np.unique(np.concatenate([edges, np.geomspace(positive[0], positive[-1], _EVEN)]))
+    return edges
+
+
+def resampled_counts(bins: Ints, size: int, repeats: int, ordered: bool, random: np.random.Generator) -> Floats:
+    """How many observations fall into each of ``size`` bins: as they are, and in ``repeats`` resamples.
+
+    Args:
+        bins: the bin of each observation.
+        size: how many bins there are.
+        repeats: how many resamples to draw.
+        ordered: whether ``bins`` is in the order of time: then blocks are drawn, so that slow spells stay together.
+        random: where chance comes from.
+    """
+    counts = np.bincount(bins, minlength=size).astype(np.float64)
+    if not len(bins):
+        return np.zeros((repeats + 1, size))
+    if not ordered:
+        drawn = random.multinomial(len(bins), counts / len(bins), size=repeats)
+        return np.vstack([counts, drawn])
+    blocks = min(max(len(bins) // max(round(len(bins) ** (1 / 3)), 1), 1), _MOST_BLOCKS)
+    block_of = np.arange(len(bins)) * blocks // len(bins)
+    table = np.zeros((blocks, size), dtype=np.float32)
+    np.add.at(table, (block_of, bins), 1.0)
+    weights = random.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=repeats).astype(np.float32)
+    return np.vstack([counts, weights @ table])
+
+
+@attrs.frozen(eq=False)
+class Curves:
+    """One link's curves over a grid, one row per resample.
+
+    Attributes:
+        lasting: the share of attempts that do not fail and last longer than each edge.
+        failing: the share that fails, one column per time in ``failure_ms``.
+        failure_ms: when failures come, in a few steps.
+        attempts: on how many attempts they rest.
+        reach_ms: up to where ``lasting`` is known; infinite where the longest observation is an answer.
+    """
+
+    lasting: Floats
+    failing: Floats
+    failure_ms: Floats
+    attempts: int
+    reach_ms: float
+
+    @property
+    def failed(self) -> Floats:
+        """The share that fails, per resample."""
+        return np.asarray(self.failing.sum(axis=1))
+
+    @property
+    def unanswered(self) -> Floats:
+        """The share that has not answered by each edge, failures included."""
+        return self.lasting + self.failed[:, None]
+
+
+def curves(sample: Sample, grid: Floats, repeats: int, random: np.random.Generator) -> Curves:
+    """Kaplan and Meier's estimate for ``sample`` and its resamples; failures are a share of their own."""
+    size = len(grid)
+    failure_ms, failure_bins = _failure_times(sample)
+    place = np.minimum(np.searchsorted(grid, sample.elapsed_ms), size - 1)
+    bins = np.where(sample.kinds == ANSWERED, place, size + place)
+    bins[sample.kinds == FAILED] = 2 * size + failure_bins
+    columns = 2 * size + len(failure_ms)
+    counts = resampled_counts(bins.astype(np.int64), columns, repeats, sample.ordered, random)
+    answered, cut, failed = counts[:, :size], counts[:, size : 2 * size], counts[:, 2 * size :]
+    leaving = answered + cut
+    at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
+    hazard = np.divide(answered, at_risk, out=np.zeros_like(answered), where=at_risk > 0)
+    total = counts.sum(axis=1)[:, None]
+    failing = np.divide(failed, total, out=np.zeros_like(failed), where=total > 0)
+    lasting = np.cumprod(1.0 - hazard, axis=1) * (1.0 - failing.sum(axis=1)[:, None])
+    return Curves(lasting, failing, failure_ms, len(sample), _reach_ms(sample))
+
+
+def _failure_times(sample: Sample) -> tuple[Floats, Ints]:
+    """A few times at which failures come, and which of them each failure comes at."""
+    at = sample.elapsed_ms[sample.kinds == FAILED]
+    if not len(at):
+        return np.zeros(0), np.zeros(0, dtype=np.int64)
+    times = np.unique(np.quantile(at, np.linspace(0.0, 1.0, _FAILURE_TIMES), method="higher"))
+    return times, np.searchsorted(times, at).astype(np.int64)
+
+
+def _reach_ms(sample: Sample) -> float:
+    """Beyond the longest observation nothing is known, if that was cut off."""
+    seen = sample.kinds != FAILED
+    if not seen.any():
+        return 0.0
+    longest = sample.elapsed_ms[seen].max()
+    cut_there = (sample.elapsed_ms == longest) & (sample.kinds == CENSORED)
+    return float(longest) if cut_there.any() else float("inf")
