@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from routeware.cli.budget import budget
 from routeware.cli.check import CODES as CHECK_CODES
 from routeware.cli.check import check
 from routeware.cli.demo import CODES as DEMO_CODES
@@ -50,4 +51,5 @@ def routeware(
 app.command(epilog=DEMO_CODES)(demo)
 app.command(epilog=CHECK_CODES)(check)
 app.command()(trace)
+app.add_typer(budget, name="budget")
 app.command(epilog=TUNE_CODES)(tune)
