@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection, Coroutine
 from typing import Any
 
-__all__ = ["CLEANUP_GRACE_S", "Alarm", "adopt", "reap", "watch"]
+__all__ = ["CLEANUP_GRACE_S", "Alarm", "adopt", "is_due", "reap", "watch"]
 
 CLEANUP_GRACE_S = 0.25
 """How long, together, tasks that were cut off may take to clean up before the call goes on without them."""
@@ -45,7 +45,7 @@ async def reap(tasks: Collection[asyncio.Future[Any]], until: float) -> asyncio.
 
     Returns:
         A cancellation of the caller that came meanwhile. It is not raised here, because those tasks have to be
-        waited for all the same; who calls has to raise it.
+        waited for all the same; who calls has to raise it. It is a new one: the one that came keeps this frame alive.
     """
     loop = asyncio.get_running_loop()
     cancellation = None
@@ -53,7 +53,7 @@ async def reap(tasks: Collection[asyncio.Future[Any]], until: float) -> asyncio.
         try:
             await asyncio.wait(running, timeout=until - loop.time())
         except asyncio.CancelledError as error:
-            cancellation = error
+            cancellation = asyncio.CancelledError(*error.args)
     return cancellation
 
 
@@ -71,7 +71,7 @@ class Alarm:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         self._loop = loop
-        self._task = task
+        self._task: asyncio.Task[Any] | None = task
 
     def move(self, due: float | None) -> None:
         """Ring at ``due`` on the loop's clock instead; ``None``: not at all."""
@@ -86,7 +86,8 @@ class Alarm:
             self._arm(due)
 
     def off(self) -> None:
-        """Leave nothing armed."""
+        """Leave nothing armed, and let go of the task: it may keep an error alive that keeps this alive."""
+        self._task = None
         handle = self._handle
         if handle is not None:
             self.due = self._handle = None
@@ -98,7 +99,8 @@ class Alarm:
         if not self.rang:
             return False
         self.rang = False
-        self._task.uncancel()
+        if self._task is not None:
+            self._task.uncancel()
         return True
 
     def _arm(self, due: float) -> None:
@@ -116,7 +118,7 @@ class Alarm:
 
     def _cut(self) -> None:
         self._handle = None
-        if is_due(self.due, self._loop.time()):
+        if self._task is not None and is_due(self.due, self._loop.time()):
             self.rang = True
             self.due = None
             self._task.cancel()

@@ -25,6 +25,7 @@ __all__ = [
     "Outcome",
     "RoutingDecision",
     "attach_record",
+    "own_attributes",
     "record_of",
 ]
 
@@ -187,7 +188,7 @@ def record_of(error: BaseException) -> CallRecord | None:
 
     Where routed calls nest it is the outermost one's; where several calls raise one object, the latest one's.
     """
-    found = vars(error).get(_RECORD_KEY)
+    found = own_attributes(error).get(_RECORD_KEY)
     return found if isinstance(found, CallRecord) else None
 
 
@@ -196,7 +197,15 @@ def attach_record(error: BaseException, record: CallRecord) -> None:
 
     Written past ``__setattr__``, which frozen exceptions refuse.
     """
-    vars(error)[_RECORD_KEY] = record
+    own_attributes(error)[_RECORD_KEY] = record
+
+
+def own_attributes(error: BaseException) -> dict[str, Any]:
+    """The ``__dict__`` of ``error``, written past ``__setattr__``; an empty one where its class hides it."""
+    try:
+        return error.__dict__
+    except Exception:  # noqa: BLE001 - a foreign property; the error is raised without what would be written there
+        return {}
 
 
 def _plain(_owner: object, _field: object, value: Any) -> Any:

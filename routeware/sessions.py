@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -108,13 +108,14 @@ class Session:
         if not isinstance(on_unavailable, str):
             self._stopgap = Stopgap(name or "", nanos(amount_usd(on_unavailable, "on_unavailable")))
         self._book: Book | None = None
-        self._token: Token[Session | None] | None = None
+        self._outside: tuple[Session, ...] = ()
         self._left = False
 
     async def __aenter__(self) -> Self:
         if self._book is not None:
             raise SessionClosedError(f"{self} was entered before; make another with session(...)")
-        around = None if self._root else _current.get()
+        outside = _current.get()
+        around = None if self._root else outside
         if around is not None:
             around.book()
             self.attributes = {**around.attributes, **self.attributes}
@@ -124,19 +125,17 @@ class Session:
         await self._open()
         self._chain = (*(around._chain if around is not None else ()), self)
         self._book = _book(self._chain, around)
-        self._token = _current.set(self)
+        self._outside = () if outside is None else outside._lineage()
+        _current.set(self)
         return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._left = True
-        if self._token is not None:
-            try:
-                _current.reset(self._token)
-            except ValueError:
-                # Left in another context than it was entered in (a fixture, a generator): there it is not set.
-                logger.debug("%s was left in another context", self)
+        if _current.get() is self:
+            # Not by a token: sessions that overlap without nesting (in generators) would bring back one that was left.
+            _current.set(next((one for one in reversed(self._outside) if not one._left), None))
         book = self._book
         if book is not None:
             given_up = await book.drain(PATIENCE_S)
@@ -148,6 +147,9 @@ class Session:
                     self.reserved_usd,
                     given_up,
                 )
+
+    def _lineage(self) -> tuple[Session, ...]:
+        return (*self._outside, self)
 
     def __str__(self) -> str:
         return f"session {self.name!r}" if self.name is not None else "a session"

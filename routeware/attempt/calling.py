@@ -7,7 +7,7 @@ from contextvars import Token
 from inspect import isawaitable
 from typing import Any
 
-from routeware.attempt.handle import CURRENT
+from routeware.attempt.handle import CURRENT, Attempt
 from routeware.attempt.run import Run
 from routeware.errors import ResultRejectedError
 from routeware.records import AttemptStatus
@@ -29,36 +29,39 @@ async def perform(run: Run) -> None:
     told = scope.trace is not None or scope.meters is not None
     attached = _enter(run) if told else None
     try:
-        hooks = scope.hooks
-        function = hooks.by_provider.get(run.link.provider, hooks.fn)
-        try:
-            awaitable = function(scope.owner, run, scope.args, scope.kwargs)
-        except Exception:
-            # Nothing ran: the function cannot be called like this, which is between it and the caller.
-            run.misused = True
-            raise
-        run.called = True
-        result = await awaitable
-        if hooks.accept is not None and not await _accepted(hooks.accept(result)):
-            if run.status is None:
-                run.status = AttemptStatus.REJECTED
-            run.error = ResultRejectedError(run.link.label, result)
-        else:
-            run.result = result
-            run.answered = True
+        await _call(run)
     except Exception as error:  # noqa: BLE001 - the engine decides what it means
         run.error = error
     except asyncio.CancelledError as error:
-        if run.task is None:
+        if not run.apart:
             raise
         run.error = error
     finally:
-        run.left = scope.loop.time()
+        run.returned = scope.loop.time()
         if run.ended is None:
-            run.ended = run.left
-        if told:
-            _leave(run, attached)
-        CURRENT.reset(token)
+            run.ended = run.returned
+        _come_back(run, token, attached, told)
+
+
+async def _call(run: Run) -> None:
+    scope = run.scope
+    hooks = scope.hooks
+    function = hooks.by_provider.get(run.link.provider, hooks.fn)
+    try:
+        awaitable = function(scope.owner, run, scope.args, scope.kwargs)
+    except Exception:
+        # Nothing ran: the function cannot be called like this, which is between it and the caller.
+        run.misused = True
+        raise
+    run.called = True
+    run.result = result = await awaitable
+    run.replied = True
+    if hooks.accept is None or await _accepted(hooks.accept(result)):
+        run.answered = True
+        return
+    if run.status is None:
+        run.status = AttemptStatus.REJECTED
+    run.error = ResultRejectedError(run.link.label, result)
 
 
 def _enter(run: Run) -> Token[Context] | None:
@@ -69,10 +72,15 @@ def _enter(run: Run) -> Token[Context] | None:
     return scope.trace.attach(run.span) if scope.trace is not None else None
 
 
-def _leave(run: Run, attached: Token[Context] | None) -> None:
+def _come_back(run: Run, token: Token[Attempt | None], attached: Token[Context] | None, told: bool) -> None:
+    try:
+        CURRENT.reset(token)
+    except ValueError:
+        # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
+        attached = None
     if attached is not None:
         detach(attached)
-    if run.scope.meters is not None:
+    if told and run.scope.meters is not None:
         run.scope.meters.attempt_left(run.link)
 
 

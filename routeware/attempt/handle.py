@@ -43,6 +43,9 @@ class Attempt:
         self.link = link
         self.number = number
 
+    def __repr__(self) -> str:
+        return f"<attempt {self.number} at {self.link.label}>"
+
     @property
     def provider(self) -> str:
         """The link's provider."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from routeware.attempt.handle import Attempt
 from routeware.classify import ClassifyHook
-from routeware.money import Price, Tariff, Usage, meter, nanos
+from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos
 from routeware.policy import Link
 from routeware.pricing import MINIMUM_OUTPUT_TOKENS, OutputArgument
 from routeware.records import CallRecord
@@ -136,10 +136,10 @@ def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
     def cost(usage: Usage) -> int | None:
         try:
             amount = tariff.cost_usd(usage, datetime.now(UTC))
+            return None if amount is None else nanos(amount_usd(amount, "tariff"))
         except Exception as error:  # noqa: BLE001 - as above; what it cost is unknown then
             _say_broken(error)
             return None
-        return None if amount is None else nanos(amount)
 
     return cost
 

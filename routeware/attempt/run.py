@@ -53,10 +53,14 @@ class Run(Attempt):
         ended: when the function ended, or the attempt was cut off or timed out; ``None`` while it runs.
         due: when its own time is up; ``None`` without a time-out.
         task: the task it runs in, where that is not the caller's.
+        raced: whether another attempt was in flight beside it.
         cut: whether it was cut off: from then on its cancellation is ours.
-        left: when its task ended, where it was cut off.
+        returned: when the function had returned or raised, whatever had been decided about the attempt before.
         called: whether the provider function was called at all.
-        result: what the function gave, where ``answered``.
+        apart: whether it runs in a task of its own.
+        replied: whether the function gave a result.
+        answered: whether that was accepted, too: the attempt succeeded.
+        result: what the function gave, where it ``replied``.
         error: what the function raised.
         concluded: whether it has been settled and told, as far as anybody will ask.
         free: whether it failed in a way that the provider does not bill.
@@ -67,11 +71,14 @@ class Run(Attempt):
     ended: float | None = None
     due: float | None = None
     task: asyncio.Task[None] | None = None
+    apart: bool = False
     status: AttemptStatus | None = None
     cut: bool = False
     called: bool = False
+    replied: bool = False
     answered: bool = False
     misused: bool = False
+    raced: bool = False
     result: Any = None
     error: BaseException | None = None
     failure: BaseException | None = None
@@ -89,9 +96,9 @@ class Run(Attempt):
     uncertain: int | None = 0
     cost_source: CostSource | None = None
     over_projection: bool = False
-    # Where it was cut off: the moment in ns, and how long it took to end after that.
-    cut_ns: int | None = None
-    left: float | None = None
+    # The moment in ns at which its span ends, where that was stamped; how long it took to end after it was cut off.
+    end_ns: int | None = None
+    returned: float | None = None
     cleanup_s: float | None = None
 
     def __init__(self, lane: Lane, scope: Scope, number: int, trigger: AttemptTrigger) -> None:
@@ -131,4 +138,7 @@ class Run(Attempt):
 def live_run() -> Run | None:
     """The attempt that this code runs in, if it is still running: what calls from here are part of."""
     attempt = CURRENT.get()
-    return attempt if isinstance(attempt, Run) and attempt.ended is None else None
+    if not isinstance(attempt, Run) or attempt.ended is not None or attempt.replied:
+        # One that has its reply (and is asking somebody whether to accept it) has been paid for.
+        return None
+    return attempt

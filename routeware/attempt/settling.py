@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 
+import attrs
+
 from routeware.attempt.run import Run
-from routeware.errors import ResultRejectedError
 from routeware.money import Usage, amount_usd, nanos, usd
 from routeware.pricing import MINIMUM_OUTPUT_TOKENS, Reading, read_error, read_reply, text_tokens
 
@@ -29,9 +30,16 @@ def project(run: Run) -> int | None:
     if estimate is None:
         return _built_in(run)
     answer = estimate(run.link, *run.scope.args, **run.scope.kwargs)
-    if isinstance(answer, Usage):
-        return run.lane.cost(answer)
-    return nanos(amount_usd(answer, "estimate"))
+    if not isinstance(answer, Usage):
+        return nanos(amount_usd(answer, "estimate"))
+    if answer.input_tokens is None or answer.output_tokens is None:
+        sent, output = _built_in_tokens(run)
+        answer = attrs.evolve(
+            answer,
+            input_tokens=sent if answer.input_tokens is None else answer.input_tokens,
+            output_tokens=output if answer.output_tokens is None else answer.output_tokens,
+        )
+    return run.lane.cost(answer)
 
 
 def settle(run: Run, *, straggling: bool = False) -> None:
@@ -92,13 +100,10 @@ def _work_out(run: Run) -> None:
 
 
 def _read(run: Run) -> None:
-    error = run.error
-    if run.answered:
+    if run.replied:
         reading = read_reply(run.result)
-    elif isinstance(error, ResultRejectedError):
-        reading = read_reply(error.result)
-    elif error is not None:
-        reading = read_error(error)
+    elif run.error is not None:
+        reading = read_error(run.error)
     else:
         reading = Reading(None, None)
     run.response_model = run.response_model or reading.response_model
@@ -121,12 +126,16 @@ def _for_booking(run: Run) -> int | None:
 def _built_in(run: Run) -> int | None:
     if run.lane.tariff is None:
         return None
+    sent, output = _built_in_tokens(run)
+    return run.lane.cost(Usage(input_tokens=sent, output_tokens=output))
+
+
+def _built_in_tokens(run: Run) -> tuple[int, int]:
     scope = run.scope
     if scope.input_tokens is None:
         scope.input_tokens = text_tokens(scope.args, scope.kwargs)
         scope.output_limit = scope.hooks.output_argument(scope.args, scope.kwargs)
-    output = scope.output_limit or run.link.max_output_tokens or _guessed_output(run)
-    return run.lane.cost(Usage(input_tokens=scope.input_tokens, output_tokens=output))
+    return scope.input_tokens, scope.output_limit or run.link.max_output_tokens or _guessed_output(run)
 
 
 def _guessed_output(run: Run) -> int:

@@ -7,6 +7,7 @@ a hold that nobody waits for any more is given back when its answer is in.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,8 @@ from routeware.budget.sheet import Sheet
 from routeware.errors import BudgetExceededError, LedgerUnavailableError
 
 __all__ = ["Reservation"]
+
+logger = logging.getLogger("routeware")
 
 
 class Reservation:
@@ -71,6 +74,7 @@ class Reservation:
         """
         self._id = id = uuid4().hex
         asked: list[tuple[Sheet, asyncio.Task[None]]] = []
+        task: asyncio.Task[None]
         try:
             for sheet in self._book.sheets:
                 tallies = sheet.capped(self._book.account, cap)
@@ -89,6 +93,9 @@ class Reservation:
             for sheet, task in asked:
                 self._post_one(_give_back(self._book, task, Message(sheet, id, 0, 0)))
             raise
+        finally:
+            # A task keeps the error that it raised, whose traceback keeps this frame: nobody would free either.
+            del asked, task
 
     def settle(self, settled: int, uncertain: int) -> None:
         """Replace what is held by what it cost. Where it has been settled before, correct that to this."""
@@ -114,8 +121,15 @@ class Reservation:
         messages = [Message(sheet, id, settled, uncertain, untold=sheet in locally) for sheet in self._book.sheets]
         self._posted = self._post_one(_deliver(self._book, messages, before))
 
-    def _post_one(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine)
+    def _post_one(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # The call is torn down by the garbage collector, its loop is gone: the ledger's lease has to end it.
+            coroutine.close()
+            logger.warning("a ledger could not be told what an attempt cost (the loop is closed)")
+            return None
+        task = loop.create_task(coroutine)
         self._book.keep(task)
         return task
 

@@ -21,7 +21,10 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
     """
     if isinstance(error, BaseExceptionGroup):
         return False  # what it means is for its leaves to say
-    own = error.__dict__
+    try:
+        own = error.__dict__
+    except Exception:  # noqa: BLE001 - a foreign property
+        return False
     status = own.get("status_code", _NOT_THERE)
     if status is _NOT_THERE and not hasattr(type(error), "status_code"):
         status = own.get("status")

@@ -54,7 +54,7 @@ class Plans:
         if not isinstance(policy, RoutingPolicy):
             raise TypeError(f"the policy function gave {type(policy).__qualname__}, not a RoutingPolicy")
         while len(self._known) >= _KEPT:
-            del self._known[next(iter(self._known))]
+            self._known.pop(next(iter(tuple(self._known)), 0), None)  # another thread may have been here
         plan = self._prepare(policy)
         self._known[id(policy)] = (policy, plan)
         return plan

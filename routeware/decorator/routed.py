@@ -12,8 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from routeware.attempt import Attempt, Hooks, ProviderFunction
-from routeware.attempt.lane import UNBOUND
+from routeware.attempt import UNBOUND, Attempt, Hooks, ProviderFunction
 from routeware.classify import ClassifyHook
 from routeware.decorator.plans import Plans, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
@@ -116,6 +115,16 @@ class Routed(Generic[P, T_co]):
         bound._owner = obj
         return bound
 
+    def __eq__(self, other: object) -> bool:
+        """As bound methods: the same function, for the same instance, in the same view."""
+        return isinstance(other, Routed) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[int, ...]:
+        return id(self._hooks), id(self._plans), id(self._owner), id(self._attributes)
+
     def __repr__(self) -> str:
         bound = "" if self._owner is UNBOUND else f" of {type(self._owner).__qualname__}"
         return f"<routed function {self.__qualname__}{bound}>"
@@ -140,7 +149,10 @@ class Routed(Generic[P, T_co]):
 
         def register(fn: Callable[..., Awaitable[T_co]], /) -> Callable[..., Awaitable[T_co]]:
             require_async(fn)
-            attempt_place(fn, inspect.signature(fn))
+            place = attempt_place(fn, inspect.signature(fn))
+            if place != self._place and inspect.isfunction(fn):
+                wanted = "after its instance, as" if self._place else "first, as"
+                raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {self.__qualname__} does")
             for name in names:
                 self._hooks.by_provider[name] = ProviderFunction(fn)
             return fn
@@ -153,6 +165,8 @@ class Routed(Generic[P, T_co]):
         Args:
             check: ``(result) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
         """
+        if not callable(check):
+            raise TypeError(f"accept takes a function of the result, not {check!r}")
         self._hooks.accept = check
         return check
 
@@ -163,6 +177,8 @@ class Routed(Generic[P, T_co]):
             projection: ``(link, *args, **kwargs)``, the caller's arguments without an instance; gives tokens
                 (:class:`Usage`) or US dollars.
         """
+        if not callable(projection) or inspect.iscoroutinefunction(projection):
+            raise TypeError(f"estimate takes a function that is not async, not {projection!r}")
         self._hooks.estimate = projection
         return projection
 
@@ -202,7 +218,9 @@ class Routed(Generic[P, T_co]):
             deadline_ms=deadline_ms, race_after_ms=race_after_ms, max_attempts=max_attempts, per_call_usd=per_call_usd
         )
         if attributes is not UNCHANGED:
-            view._attributes = dict(attributes) if attributes is not None else None
+            if attributes is not None and not isinstance(attributes, Mapping):
+                raise TypeError(f"attributes are a mapping, or None, not {attributes!r}")
+            view._attributes = None if attributes is None else dict(attributes)
         return view
 
     def _view(self) -> Self:
@@ -288,7 +306,8 @@ def _stand_in(view: Routed[..., Any], fn: Any, signature: inspect.Signature, pla
     """Give ``view`` what others look for on a function: names, annotations, and the marks of a coroutine function."""
     plain = plain_function(fn)
     told = vars(view)
-    told.update({key: value for key, value in getattr(fn, "__dict__", {}).items() if not key.startswith("_")})
+    own = getattr(fn, "__dict__", {})
+    told.update({key: value for key, value in own.items() if not key.startswith("_") and not hasattr(Routed, key)})
     named = getattr(plain, "__name__", type(plain).__name__)
     told["__name__"] = named
     told["__qualname__"] = getattr(plain, "__qualname__", named)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from routeware.attempt import Run, live_run
-from routeware.attempt.handle import CURRENT
-from routeware.attempt.settling import open_container
+from routeware.attempt import CURRENT, Run, live_run, open_container
 from routeware.records import CallRecord
 from routeware.router.admission import check_in
 from routeware.router.ending import abandon, clear_away, finish
@@ -42,10 +40,11 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
             verdict = error
         finally:
             call.alarm.off()
-        if call.untidy or call.flying or call.leaving or call.asking is not None:
+        if call.untidy or call.flying or call.leaving or call.asking is not None or _unwanted(call, winner):
             cancellation = await clear_away(call, winner, verdict)
             if cancellation is not None and call.outcome != "cancelled":
                 call.outcome, verdict, winner = "cancelled", cancellation, None
+            del cancellation
         record = finish(call, winner, verdict, wanted)
     except BaseException as error:
         # Torn down: by an interpreter that exits, or because the coroutine was closed. Nothing can be awaited here.
@@ -66,14 +65,18 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
     return result, record
 
 
+def _unwanted(call: Call, winner: Run | None) -> bool:
+    """Whether there may be results that nobody gets."""
+    return call.hooks.accept is not None and any(run.replied and run is not winner for run in call.runs)
+
+
 def _begin(call: Call) -> None:
     plan = call.plan
     call.session = session = current_session()
     attributes = plan.span_attributes
-    if session is not None:
-        attributes = {**attributes, **session.span_attributes}
-    if call.attributes is not None:
-        attributes = {**attributes, **call.attributes}
+    if session is not None or call.attributes is not None:
+        theirs = session.span_attributes if session is not None else {}
+        attributes = {**theirs, **(call.attributes or {}), **attributes}
     call.trace = plan.tracing.start_call(attributes)
     if call.trace is not None:
         call.heard = call.counted = True

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from routeware.attempt import Run
-from routeware.attempt.settling import project
+from routeware.attempt import Run, project
 from routeware.budget import NOWHERE, Reservation
-from routeware.errors import BudgetExceededError, NoSessionError
+from routeware.errors import BudgetExceededError, NoSessionError, PolicyError
 from routeware.money import usd
 from routeware.policy import OnExceed
 from routeware.router.state import Call
@@ -47,6 +46,7 @@ def reserve(call: Call, run: Run) -> None:
 
     Raises:
         BudgetExceededError: a cap would be passed, and the policy does not only warn of it.
+        PolicyError: nobody can say what it may cost, and a cap is in force.
         Exception: what the ``estimate`` hook raised.
     """
     book = call.book
@@ -54,6 +54,8 @@ def reserve(call: Call, run: Run) -> None:
         run.reservation = Reservation(book)
         return
     run.projection, run.projected = project(run), True
+    if run.projection is None:
+        _require_allowance(call, run)
     amount = run.projection or 0
     _check_call(call, run, amount)
     run.reservation = Reservation(book or NOWHERE)
@@ -85,6 +87,16 @@ async def reserve_remotely(call: Call, run: Run) -> None:
         raise
 
 
+def _require_allowance(call: Call, run: Run) -> None:
+    # Its link has a price, or the call would not have begun; but it says nothing for this attempt, or broke.
+    if call.capped and not call.plan.allow_unpriced:
+        raise PolicyError(
+            f"nobody can say what {run.label} may cost now, and spending is capped: its price gives no projection."
+            " Give the link a price or the function an @estimate, or set budget.allow_unpriced",
+            key=f"chain[{call.cursor}].price",
+        )
+
+
 def _check_call(call: Call, run: Run, amount: int) -> None:
     cap = call.plan.per_call_cap
     if cap is None or call.committed + amount <= cap:
@@ -96,7 +108,12 @@ def _check_call(call: Call, run: Run, amount: int) -> None:
         committed_usd=usd(call.committed),
         label=run.label,
     )
-    _warn_or_raise(call, refusal)
+    try:
+        if call.plan.on_exceed is not OnExceed.WARN:
+            raise refusal
+        tell_refusal(call, refusal)
+    finally:
+        del refusal  # an error that its own frame holds is not freed with the last who wants it
 
 
 def _session_cap(call: Call, run: Run, amount: int) -> int | None:
@@ -107,12 +124,6 @@ def _session_cap(call: Call, run: Run, amount: int) -> int | None:
     if book.account.committed + amount > cap:
         tell_refusal(call, book.account.refusal(cap, amount).about(run.label))
     return None
-
-
-def _warn_or_raise(call: Call, refusal: BudgetExceededError) -> None:
-    if call.plan.on_exceed is not OnExceed.WARN:
-        raise refusal
-    tell_refusal(call, refusal)
 
 
 def tell_refusal(call: Call, refusal: BudgetExceededError) -> None:

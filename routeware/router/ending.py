@@ -9,25 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
-from routeware.attempt import Run
-from routeware.attempt.settling import settle, settle_late
+from routeware.attempt import Run, settle
 from routeware.errors import ResultRejectedError
-from routeware.race import CLEANUP_GRACE_S, adopt, reap
+from routeware.race import CLEANUP_GRACE_S, reap
 from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
-from routeware.router.judging import let_go, settle_and_end
+from routeware.router.concluding import close_all, conclude, part_with
+from routeware.router.judging import fail
 from routeware.router.measuring import measure
-from routeware.router.recording import annotate, call_record, end_attempt, end_call
+from routeware.router.recording import annotate, call_record, end_call
 from routeware.router.state import Call
 
 __all__ = ["abandon", "clear_away", "finish"]
 
 logger = logging.getLogger("routeware")
-
-LEDGER_GRACE_S = 1.0
-"""How long a call waits for ledgers to hear what it cost, before it leaves that to its session."""
 
 
 async def clear_away(call: Call, winner: Run | None, verdict: BaseException | None) -> asyncio.CancelledError | None:
@@ -37,20 +33,35 @@ async def clear_away(call: Call, winner: Run | None, verdict: BaseException | No
         A cancellation of the caller that came meanwhile: to be raised when all is done.
     """
     until = call.loop.time() + CLEANUP_GRACE_S
+    if winner is not None:
+        winner.end_ns = time.time_ns()
     cut_off(call, AttemptStatus.CANCELLED if winner is None else AttemptStatus.RACE_LOST)
     cancellation = await reap([run.task for run in call.leaving if run.task is not None], until)
     leaving, call.leaving = call.leaving, []
+    kept = _kept(winner, cancellation, verdict)
     for run in leaving:
-        _part_with(call, run)
-    kept = None if cancellation is not None else winner
-    cancellation = await reap(_close_unwanted(call, kept, cancellation or verdict), until) or cancellation
-    cancellation = await _post(call) or cancellation
-    if cancellation is not None and kept is not None:
-        # Its caller went away while others were waited for: now nobody gets this result either.
-        await reap(_closers([kept.result]), until)
+        part_with(call, run, kept)
+    cancellation = await reap(close_all(_given(call), kept), until) or cancellation
+    cancellation = await _post(call, until) or cancellation
     if cancellation is not None and winner is not None:
+        # Its caller went away while others were waited for: now nobody gets this result either.
         winner.status = AttemptStatus.CANCELLED
+        if kept:
+            await reap(close_all([winner.result], []), until)
     return cancellation
+
+
+def _kept(winner: Run | None, cancellation: BaseException | None, verdict: BaseException | None) -> list[object]:
+    """The results that the caller gets, or finds on the error that it gets."""
+    if cancellation is not None:
+        return []
+    raised = (verdict, verdict.__cause__ if verdict is not None else None)
+    rejected = [error.result for error in raised if isinstance(error, ResultRejectedError)]
+    return rejected if winner is None else [winner.result]
+
+
+def _given(call: Call) -> list[object]:
+    return [run.result for run in call.runs if run.replied and (run.task is None or run.task.done())]
 
 
 def cut_off(call: Call, status: AttemptStatus) -> None:
@@ -59,11 +70,15 @@ def cut_off(call: Call, status: AttemptStatus) -> None:
     if call.asking is not None:
         call.drop(call.asking)
         call.asking = None
+    for run in call.flying:
+        if run.task is not None and run.task.done() and not run.answered and run.error is not None:
+            fail(call, run)  # what is there counts, though nobody had looked yet
     for run in (*call.flying, *call.leaving):
-        if run.status is None:
-            run.status = status
+        if run.concluded:
+            continue
+        run.status = run.status or status
         if not run.cut:
-            run.cut, run.cut_ns = True, now_ns
+            run.cut, run.end_ns = True, now_ns
             if run.task is not None and not run.task.done():
                 run.ended = now
                 run.task.cancel()
@@ -73,10 +88,16 @@ def cut_off(call: Call, status: AttemptStatus) -> None:
 
 def abandon(call: Call) -> None:
     """Leave at once, without waiting for anything: the program or the coroutine is being torn down."""
-    cut_off(call, AttemptStatus.CANCELLED)
+    try:
+        cut_off(call, AttemptStatus.CANCELLED)
+    except RuntimeError:
+        # The loop is closed: its tasks will never end, and cannot be told.
+        call.leaving += call.flying
+        call.flying = []
     leaving, call.leaving = call.leaving, []
     for run in leaving:
-        _part_with(call, run)
+        run.status = run.status or AttemptStatus.CANCELLED
+        part_with(call, run, [])
 
 
 def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted: bool) -> CallRecord | None:
@@ -121,91 +142,20 @@ def _conclude(call: Call, run: Run) -> None:
     # The attempt that won, or that ran in the caller's task when the call was cut off.
     if run.status is None:
         run.status = AttemptStatus.CANCELLED
-    settle_and_end(call, run, max(time.time_ns(), call.trace.after_losers()) if call.trace is not None else None)
+    after = call.trace.after_losers() if call.trace is not None else 0
+    conclude(call, run, max(run.end_ns or time.time_ns(), after))
 
 
-def _part_with(call: Call, run: Run) -> None:
-    """Conclude an attempt that was cut off; one that still runs goes on as a straggler."""
-    if run.task is None or run.task.done():
-        let_go(call, run)
-        return
-    settle(run, straggling=True)
-    run.concluded = True
-    if call.heard:
-        end_attempt(call, run)
-    _strand(call, run, run.task)
-
-
-def _strand(call: Call, run: Run, task: asyncio.Task[None]) -> None:
-    run.straggling = True
-    adopt(task)
-    reservation = run.reservation
-    if call.book is not None and reservation is not None:
-        settled, uncertain = run.settled or 0, run.uncertain or 0
-        call.book.keep(task, lambda: reservation.settle(settled, uncertain))
-
-    def ended(_task: asyncio.Future[Any]) -> None:
-        if not task.cancelled():
-            task.exception()
-        settle_late(run)
-        for closing in _closers([_unwanted(run)] if _has_result(run) else []):
-            adopt(closing)
-        run.error = run.result = None
-
-    task.add_done_callback(ended)
-
-
-def _has_result(run: Run) -> bool:
-    return run.answered or isinstance(run.error, ResultRejectedError)
-
-
-def _unwanted(run: Run) -> Any:
-    return run.error.result if isinstance(run.error, ResultRejectedError) else run.result
-
-
-def _close_unwanted(call: Call, winner: Run | None, verdict: BaseException | None) -> list[asyncio.Future[Any]]:
-    kept = [] if winner is None else [winner.result]
-    raised = (verdict, verdict.__cause__ if verdict is not None else None)
-    kept += [error.result for error in raised if isinstance(error, ResultRejectedError)]
-    gone = [
-        run for run in call.runs if run is not winner and _has_result(run) and (run.task is None or run.task.done())
-    ]
-    results = [_unwanted(run) for run in gone]
-    return _closers([result for result in results if not any(result is one for one in kept)])
-
-
-def _closers(results: list[Any]) -> list[asyncio.Future[Any]]:
-    return [closing for result in results if (closing := _close(result)) is not None]
-
-
-def _close(result: Any) -> asyncio.Future[Any] | None:
-    """Close a result that nobody gets, if it can be closed; what is left to wait for."""
-    close = getattr(result, "aclose", None) or getattr(result, "close", None)
-    if not callable(close):
-        return None
-    try:
-        closing = close()
-    except Exception as error:  # noqa: BLE001 - nobody waits for this result
-        logger.warning("a result that nobody gets could not be closed (%s)", type(error).__qualname__)
-        return None
-    return asyncio.ensure_future(_closed(closing)) if isinstance(closing, Awaitable) else None
-
-
-async def _closed(closing: Awaitable[Any]) -> None:
-    try:
-        await closing
-    except Exception as error:  # noqa: BLE001 - nobody waits for this result
-        logger.warning("a result that nobody gets could not be closed (%s)", type(error).__qualname__)
-
-
-async def _post(call: Call) -> asyncio.CancelledError | None:
-    """Wait until ledgers outside of this process have heard what this call cost."""
+async def _post(call: Call, until: float) -> asyncio.CancelledError | None:
+    """Wait until ledgers outside of this process have heard what this call cost; its session waits longer."""
     if not call.remote:
         return None
     for run in call.runs:
         settle(run)
     posted = [run.reservation.posted for run in call.runs if run.reservation is not None]
-    return await reap([one for one in posted if one is not None], call.loop.time() + LEDGER_GRACE_S)
+    if call.deadline is not None:
+        until = min(until, call.deadline)
+    return await reap([one for one in posted if one is not None], until)
 
 
 def _tell_race(call: Call) -> None:
@@ -215,7 +165,7 @@ def _tell_race(call: Call) -> None:
     for run in call.runs:
         if run.status is AttemptStatus.RACE_LOST:
             say(call.trace, "race_lost", link=run.label)
-    if call.winner is not None:
+    if call.winner is not None and call.winner.raced:
         say(call.trace, "race_won", link=call.winner.label)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 
 from routeware.attempt import Run
-from routeware.attempt.settling import settle
 from routeware.errors import (
     AttemptTimeoutError,
     DeadlineExceededError,
@@ -14,11 +14,12 @@ from routeware.errors import (
     ProviderCancelledError,
 )
 from routeware.records import AttemptStatus
-from routeware.router import verdicts
-from routeware.router.recording import end_attempt
+from routeware.router.concluding import conclude
+from routeware.router.meaning import goes_on
+from routeware.router.recording import failed_run
 from routeware.router.state import Call
 
-__all__ = ["deadline_error", "fail", "final_error", "let_go", "settle_and_end", "stopped_by_caller", "time_out"]
+__all__ = ["deadline_error", "fail", "final_error", "stopped_by_caller", "time_out"]
 
 
 def fail(call: Call, run: Run) -> None:
@@ -26,36 +27,12 @@ def fail(call: Call, run: Run) -> None:
     error = run.error if run.failure is None else run.failure
     assert error is not None
     run.status = run.status or AttemptStatus.FAILED
-    goes_on = verdicts.goes_on(call, run, error)
+    eligible = goes_on(call, run, error) and not run.misused
     call.failure = run.failure = error if isinstance(error, Exception) else _own_cancellation(run, error)
-    if not goes_on and call.fatal is None:
+    if not eligible and call.fatal is None:
         call.fatal = run.failure
-    if run.status is AttemptStatus.REJECTED:
-        call.untidy = True
     if run.task is None or run.task.done():
-        settle_and_end(call, run)
-
-
-def settle_and_end(call: Call, run: Run, end_ns: int | None = None) -> None:
-    """Book what an attempt that has ended cost, where somebody will ask; end its span, at ``end_ns`` or by itself."""
-    run.concluded = True
-    if call.counted:
-        settle(run)
-    if call.heard:
-        end_attempt(call, run, end_ns)
-
-
-def let_go(call: Call, run: Run) -> None:
-    """Conclude an attempt that was cut off, now that its task has ended."""
-    if run.task is not None and not run.task.cancelled():
-        run.task.exception()  # read, so that nobody reports it as lost
-    if run.concluded:
-        return
-    if run.cut and run.ended is not None:
-        run.cleanup_s = max(0.0, (run.left or run.ended) - run.ended)
-    if run.failure is not None and run.failure.__cause__ is None and run.failure is not run.error:
-        run.failure.__cause__ = run.error
-    settle_and_end(call, run)
+        conclude(call, run)
 
 
 def time_out(run: Run) -> None:
@@ -82,7 +59,9 @@ def final_error(call: Call) -> BaseException:
         call.outcome = "budget_exceeded"
         assert call.refusal is not None
         return call.refusal
-    call.plan.events.say(call.trace, "exhausted", logging.WARNING, attempts=call.started, link=call.runs[-1].label)
+    failed = failed_run(call, last)
+    label = None if failed is None else failed.label
+    call.plan.events.say(call.trace, "exhausted", logging.WARNING, attempts=call.started, link=label)
     if not call.hooks.wrap_errors:
         return last
     exhausted = ExhaustedError(tuple(run.label for run in call.runs if run.status is not AttemptStatus.SKIPPED))
@@ -92,9 +71,8 @@ def final_error(call: Call) -> BaseException:
 
 def stopped_by_caller(call: Call) -> bool:
     """Whether the caller's task was cancelled since the call began, and a provider function has swallowed that."""
-    risen = call.task.cancelling() - call.entry
-    if risen == 1 and sys.version_info < (3, 13) and _has_group(call.failure):
-        # A TaskGroup that aborts cancels its own task, and before CPython 3.13 could leave that counted.
+    risen = call.cancelling() - call.entry
+    if risen == 1 and sys.version_info < (3, 13) and _left_by_group(call.failure):
         call.entry += 1
         return False
     return risen > 0
@@ -107,14 +85,19 @@ def _own_cancellation(run: Run, error: BaseException) -> BaseException:
     return failure
 
 
-def _has_group(error: BaseException | None) -> bool:
+def _left_by_group(error: BaseException | None) -> bool:
+    """Whether a TaskGroup that aborted has left its own cancellation counted, as it could before CPython 3.13.
+
+    Where it was the caller who cancelled, that cancellation is the context of the group's error.
+    """
     seen: set[int] = set()
     waiting = [error]
     while waiting:
         one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
         if isinstance(one, BaseExceptionGroup):
-            return True
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            waiting += [one.__cause__, one.__context__]
+            return not isinstance(one.__context__, asyncio.CancelledError)
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__]
     return False

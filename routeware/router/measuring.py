@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from routeware.attempt import Run
+from routeware.router.meaning import snapshot_of
 from routeware.router.state import Call
-from routeware.router.verdicts import snapshot_of
 from routeware.telemetry import Meters, detach
 
 __all__ = ["measure"]
@@ -17,8 +17,8 @@ def measure(call: Call, meters: Meters) -> None:
     for run in call.runs:
         _measure_attempt(call, run, meters)
     meters.call_ended(call.outcome, call.ended - call.began)
-    if call.plan.race_after_s is not None:
-        meters.call_raced(call.plan.race_after_s, "fixed")
+    if call.race_after_s is not None and call.race_source is not None:
+        meters.call_raced(call.race_after_s, call.race_source)
     if attached is not None:
         detach(attached)
 

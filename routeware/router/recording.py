@@ -9,12 +9,12 @@ from routeware.attempt import Run
 from routeware.attempt.settling import settle
 from routeware.classify import error_type
 from routeware.money import Price, usd
-from routeware.records import AttemptRecord, AttemptStatus, CallRecord
+from routeware.records import AttemptRecord, CallRecord, own_attributes
+from routeware.router.meaning import snapshot_of
 from routeware.router.state import Call
-from routeware.router.verdicts import snapshot_of
 from routeware.telemetry import AttemptTelling, debugging, usage_attributes
 
-__all__ = ["annotate", "call_record", "end_attempt", "end_call"]
+__all__ = ["annotate", "call_record", "end_attempt", "end_call", "failed_run"]
 
 _NOTE = "routeware:"
 
@@ -27,7 +27,7 @@ def end_attempt(call: Call, run: Run, end_ns: int | None = None) -> None:
         failure = run.failure
         kind = None if failure is None else error_type(failure)
         telling = AttemptTelling(run.status, snapshot_of(call, run), kind, extra)
-        call.trace.end_attempt(run.span, telling, end_ns or run.cut_ns or time.time_ns())
+        call.trace.end_attempt(run.span, telling, end_ns or run.end_ns or time.time_ns())
     if debugging():
         snapshot = snapshot_of(call, run)
         call.plan.events.log(
@@ -49,9 +49,15 @@ def end_call(call: Call, failure: BaseException | None) -> None:
     told = _call_attributes(call) if trace.recording else {}
     shown = None
     if failure is not None and call.outcome != "cancelled":
-        last = snapshot_of(call, call.runs[-1]) if call.runs else None
-        shown = f"{call.outcome}: {last.message}" if last is not None else f"{call.outcome}: {type(failure).__name__}"
+        failed = failed_run(call, failure)
+        snapshot = None if failed is None else snapshot_of(call, failed)
+        shown = f"{call.outcome}: {type(failure).__name__ if snapshot is None else snapshot.message}"
     trace.end_call(call.outcome, told, shown)
+
+
+def failed_run(call: Call, error: BaseException) -> Run | None:
+    """The attempt that ``error`` is about, or was raised from; ``None`` where it is about none."""
+    return next((run for run in call.runs if run.failure is error or run.failure is error.__cause__ is not None), None)
 
 
 def call_record(call: Call) -> CallRecord:
@@ -70,8 +76,8 @@ def call_record(call: Call) -> CallRecord:
         cost_usd=cost_usd,
         uncertain_usd=uncertain_usd,
         wasted_usd=wasted_usd,
-        race_after_ms=plan.policy.latency.race_after_ms if plan.race_after_s is not None else None,
-        race_source="fixed" if plan.race_after_s is not None else None,
+        race_after_ms=None if call.race_after_s is None else _ms(call.race_after_s),
+        race_source=call.race_source,
         session_name=session.name if session is not None else None,
         session_spent_usd=session.spent_usd if session is not None else None,
         trace_id=call.trace.trace_id if call.trace is not None else None,
@@ -83,9 +89,10 @@ def annotate(error: BaseException, call: Call, record: CallRecord) -> None:
 
     Written past ``add_note``, which fails on exceptions that refuse new attributes.
     """
-    notes = vars(error).get("__notes__")
+    own = own_attributes(error)
+    notes = own.get("__notes__")
     kept = [note for note in notes if not str(note).startswith(_NOTE)] if isinstance(notes, list) else []
-    vars(error)["__notes__"] = [*kept, *map(_note, call.runs, record.attempts)]
+    own["__notes__"] = [*kept, *map(_note, call.runs, record.attempts)]
 
 
 def _note(run: Run, attempt: AttemptRecord) -> str:
@@ -112,7 +119,7 @@ def _sums_usd(call: Call) -> tuple[float | None, float | None, float | None]:
         if run.settled is None or run.uncertain is None:
             unknown = True
             waste_unknown |= not selected
-            answered_unknown |= run.answered or run.status is AttemptStatus.REJECTED
+            answered_unknown |= run.replied
             continue
         settled += run.settled
         uncertain += run.uncertain
@@ -169,7 +176,7 @@ def _told(call: Call, run: Run) -> dict[str, Any]:
 
 
 def _call_attributes(call: Call) -> dict[str, Any]:
-    session, plan = call.session, call.plan
+    session = call.session
     cost_usd, uncertain_usd, wasted_usd = _sums_usd(call)
     told: dict[str, Any] = {
         "routeware.call.attempts": len(call.runs),
@@ -177,8 +184,8 @@ def _call_attributes(call: Call) -> dict[str, Any]:
         "routeware.call.cost_usd": cost_usd,
         "routeware.call.uncertain_usd": uncertain_usd,
         "routeware.call.wasted_usd": wasted_usd,
-        "routeware.race.after_s": plan.race_after_s,
-        "routeware.race.source": "fixed" if plan.race_after_s is not None else None,
+        "routeware.race.after_s": call.race_after_s,
+        "routeware.race.source": call.race_source,
         "routeware.session.spent_usd": session.spent_usd if session is not None else None,
     }
     return {key: value for key, value in told.items() if value is not None}

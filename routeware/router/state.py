@@ -36,8 +36,10 @@ class Call(Scope):
         runs: all attempts, skipped links included, in the order of their starts.
         flying: attempts in flight, in tasks of their own, in the order of their starts.
         leaving: attempts that were cut off or timed out, and whose tasks have not been seen to end.
+        race_after_s: the threshold in force for this call; ``None`` without racing.
+        race_source: where it came from.
         latest_start: when the newest attempt was started, on the loop's clock.
-        left: how many attempts may still be started: neither links nor attempts have run out.
+        attempts_left: how many attempts may still be started: neither links nor attempts have run out.
         racing: whether a race may still be started before the next ordinary start.
         failure: the failure that ended last, as callers see it.
         fatal: the first failure that is not failed over.
@@ -53,6 +55,8 @@ class Call(Scope):
     cursor: int = 0
     started: int = 0
     latest_start: float = 0.0
+    race_after_s: float | None = None
+    race_source: str | None = None
     racing: bool = False
     asking: Asking | None = None
     failure: BaseException | None = None
@@ -85,16 +89,25 @@ class Call(Scope):
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a routed function has to be awaited in an asyncio task")
-        self.task = task
         self.entry = task.cancelling()
         self.alarm = Alarm(loop, task)
         self.began = loop.time()
         if plan.deadline_s is not None:
             self.deadline = self.began + plan.deadline_s
-        self.left = plan.max_attempts
+        if plan.race_after_s is not None:
+            self.race_after_s, self.race_source = plan.race_after_s, "fixed"
+        self.attempts_left = plan.max_attempts
         self.runs: list[Run] = []
         self.flying: list[Run] = []
         self.leaving: list[Run] = []
+
+    def cancelling(self) -> int:
+        """How many cancellations of the caller's task are pending.
+
+        The task is not kept: it may keep the error that this call raises, and that its traceback, and so this call.
+        """
+        task = asyncio.current_task(self.loop)
+        return 0 if task is None else task.cancelling()
 
     @property
     def remote(self) -> bool:
@@ -133,8 +146,8 @@ class Call(Scope):
     def pass_over(self) -> None:
         """Leave the next link behind without an attempt."""
         self.cursor += 1
-        self.left = min(self.left, len(self.lanes) - self.cursor)
+        self.attempts_left = min(self.attempts_left, len(self.lanes) - self.cursor)
 
     def may_race(self) -> bool:
         """Whether a running attempt may still be raced."""
-        return self.racing and self.left > 0 and self.fatal is None
+        return self.racing and self.attempts_left > 0 and self.fatal is None

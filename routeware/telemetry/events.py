@@ -31,7 +31,12 @@ class Events:
     def log(self, event: str, level: int = logging.DEBUG, **fields: Any) -> None:
         """Leave an event in the log only."""
         if logger.isEnabledFor(level):
-            logger.log(level, "%s.%s %s", self._prefix, event, _shown(fields), extra=fields)
+            told = (level, "%s.%s %s", self._prefix, event, _shown(fields))
+            try:
+                logger.log(*told, extra=fields)
+            except KeyError:
+                # The program's own record factory sets a field of this name: its value stays, ours is in the text.
+                logger.log(*told)
 
 
 def _shown(fields: Mapping[str, Any]) -> str:
