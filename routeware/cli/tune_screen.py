@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.table import Table
 
-from routeware.cli.screen import console, dollars
+from routeware.cli.screen import console
 from routeware.lab.tune_facts import Choice, Estimate, LinkSummary, Threshold, Tuning
 
 __all__ = ["show"]
 
-_ROWS = 14
+_ROWS = 10
 
 
 def show(tuning: Tuning) -> None:
@@ -19,7 +21,7 @@ def show(tuning: Tuning) -> None:
     out.print(f"backup   {_link(tuning.backup)}")
     out.print()
     out.print(_table(tuning))
-    out.print(f"Each figure with its {tuning.confidence:.0%} interval.")
+    out.print(f"Latencies in milliseconds; below each figure its {tuning.confidence:.0%} interval.")
     if tuning.choice is not None:
         out.print()
         for line in _choice(tuning.choice, tuning.confidence):
@@ -37,19 +39,19 @@ def _link(link: LinkSummary) -> str:
 
 
 def _table(tuning: Tuning) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     priced = any(point.extra_usd is not None for point in tuning.thresholds)
     aimed = tuning.target_ms is not None
-    names = ["race after", "p50", "p95", "p99", "mean", "extra", *(["extra $"] if priced else [])]
-    for name in [*names, *(["misses", "at most"] if aimed else [])]:
-        table.add_column(name, justify="right", no_wrap=True)
+    names = ["race after", "p50", "p95", "p99", "mean", "extra", *(["$ per 1,000"] if priced else [])]
+    for name in [*names, *(["misses"] if aimed else [])]:
+        table.add_column(name, justify="right")
     for point in _shown(tuning):
         cells = [_after(point), *(_ms(each) for each in (point.p50_ms, point.p95_ms, point.p99_ms, point.mean_ms))]
         cells.append(_share(point.extra))
         if point.extra_usd is not None:
-            cells.append(dollars(point.extra_usd.value or 0.0))
+            cells.append(_usd(point.extra_usd))
         if point.misses is not None:
-            cells += [_share(point.misses), f"{point.misses_at_most or 0.0:.1%}"]
+            cells.append(_share(point.misses))
         table.add_row(*cells, style="bold" if _is_chosen(point, tuning.choice) else None)
     return table
 
@@ -74,17 +76,23 @@ def _after(point: Threshold) -> str:
 
 
 def _ms(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "unknown"
-    low = "?" if estimate.low is None else f"{estimate.low:,.0f}"
-    high = "?" if estimate.high is None else f"{estimate.high:,.0f}"
-    return f"{estimate.value:,.0f} ({low}-{high})"
+    """A latency and, below it, its interval: side by side a row would not fit on a screen."""
+    return _figure(estimate, lambda amount: f"{amount:.0f}")
 
 
 def _share(estimate: Estimate) -> str:
+    return _figure(estimate, lambda amount: f"{100 * amount:.1f}", unit="%")
+
+
+def _usd(estimate: Estimate) -> str:
+    return _figure(estimate, lambda amount: f"{1000 * amount:.2f}")
+
+
+def _figure(estimate: Estimate, shown: Callable[[float], str], unit: str = "") -> str:
     if estimate.value is None:
         return "unknown"
-    return f"{estimate.value:.1%} ({estimate.low or 0.0:.1%}-{estimate.high or 0.0:.1%})"
+    low, high = ("?" if end is None else shown(end) for end in (estimate.low, estimate.high))
+    return f"{shown(estimate.value)}{unit}\n{low}-{high}"
 
 
 def _choice(choice: Choice, confidence: float) -> list[str]:
@@ -102,9 +110,7 @@ def _for_target(choice: Choice, confidence: float) -> list[str]:
         told.append(f"At {confidence:.0%} confidence at most {chosen.misses_at_most or 0.0:.1%} of the calls miss it.")
     elif best is not None:
         told.append(f"{asked}: no threshold meets it at {confidence:.0%} confidence.")
-        told.append(
-            f"The best possible is to race after {_after(best)}: p95 {_ms(best.p95_ms)}, misses {_misses(best)}."
-        )
+        told.append(f"The best possible is to race after {_after(best)}: p95 {_p95(best)}, misses {_misses(best)}.")
     if point is not None and point != chosen:
         told.append(f"By the estimate alone it would be {_after(point)}, for {_extra(point)} extra attempts:")
         told.append("such a choice meets its target on new data about half the time.")
@@ -115,7 +121,7 @@ def _for_spending(choice: Choice) -> list[str]:
     chosen, asked = choice.chosen, f"At most {choice.bound:.1%} extra attempts"
     if chosen is None:
         return [f"{asked}: no threshold whose p95 is known is that cheap."]
-    return [f"{asked}: race after {_after(chosen)}; p95 {_ms(chosen.p95_ms)} ms for {_extra(chosen)} extra attempts."]
+    return [f"{asked}: race after {_after(chosen)}; p95 {_p95(chosen)} for {_extra(chosen)} extra attempts."]
 
 
 def _extra(point: Threshold) -> str:
@@ -123,4 +129,9 @@ def _extra(point: Threshold) -> str:
 
 
 def _misses(point: Threshold) -> str:
-    return "unknown" if point.misses is None else _share(point.misses)
+    share = None if point.misses is None else point.misses.value
+    return "unknown" if share is None else f"{share:.1%}"
+
+
+def _p95(point: Threshold) -> str:
+    return "unknown" if point.p95_ms.value is None else f"{point.p95_ms.value:,.0f} ms"

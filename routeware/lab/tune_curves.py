@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 _EXACT = 1_200
 """Distinct latencies up to which each has a bin of its own."""
 _EVEN = 400
+_BEYOND = 100
 _TAIL = np.concatenate([np.linspace(0.0, 0.9, 500), 1.0 - np.geomspace(0.1, 1e-6, 400)])
 _MOST_BLOCKS = 2_000
 _FAILURE_TIMES = 12
@@ -33,8 +34,11 @@ def grid_of(samples: tuple[Sample, ...], target_ms: float | None) -> Floats:
         parts.append(seen if len(seen) <= _EXACT else np.quantile(seen, _TAIL, method="higher"))
     edges = np.unique(np.concatenate(parts))
     positive = edges[edges > 0]
-    if len(positive) > 1:
-        edges = np.unique(np.concatenate([edges, np.geomspace(positive[0], positive[-1], _EVEN)]))
+    if len(positive):
+        # A call can last as long as the one link and then the other.
+        longest = sum(float(sample.elapsed_ms.max()) for sample in samples)
+        beyond = np.geomspace(positive[-1], longest, _BEYOND)
+        edges = np.unique(np.concatenate([edges, np.geomspace(positive[0], positive[-1], _EVEN), beyond]))
     return edges
 
 

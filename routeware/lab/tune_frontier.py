@@ -36,14 +36,15 @@ class Frontier:
         """A call that races at ``threshold_ms``."""
         raced = self._race.at(threshold_ms)
         missed = None if self._target_ms is None else self._race.misses(threshold_ms, self._target_ms)
+        extra = self._share(raced.extra) if np.isfinite(threshold_ms) else Estimate(0.0, 0.0, 0.0)
         return Threshold(
             race_after_ms=float(threshold_ms) if np.isfinite(threshold_ms) else None,
             p50_ms=self._estimate(raced.quantile_ms(0.5)),
             p95_ms=self._estimate(raced.quantile_ms(0.95)),
             p99_ms=self._estimate(raced.quantile_ms(0.99)),
             mean_ms=self._estimate(raced.mean_ms()),
-            extra=self._share(raced.extra),
-            extra_usd=None if self._usd is None else _times(self._share(raced.extra), self._usd),
+            extra=extra,
+            extra_usd=None if self._usd is None else _times(extra, self._usd),
             failed=float(raced.failed[0]),
             misses=None if missed is None else self._share(missed),
             misses_at_most=None if missed is None else self.at_most(missed),
