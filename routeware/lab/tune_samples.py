@@ -163,20 +163,31 @@ def samples_from_calls(calls: Iterable[CallTree]) -> dict[str, Sample]:
     A lost race, a time-out and a cancellation were cut off; an answered error and a rejected answer are failures. They
     cannot be paired: of the two attempts of a race, one was always cut off.
     """
-    seen: dict[str, list[tuple[float, float, int]]] = {}
+    seen: dict[str, list[_Observed]] = {}
     for call in calls:
         for attempt in call.attempts:
             kind = _kind_of(attempt)
             if kind is not None:
-                began = (call.started_at_ms or 0.0) + attempt.started_ms
-                seen.setdefault(attempt.label, []).append((began, attempt.duration_ms, kind))
+                began_ms = None if call.started_at_ms is None else call.started_at_ms + attempt.started_ms
+                seen.setdefault(attempt.label, []).append(_Observed(began_ms, attempt.duration_ms, kind))
     return {label: _in_order(label, observed) for label, observed in seen.items()}
 
 
-def _in_order(label: str, observed: list[tuple[float, float, int]]) -> Sample:
-    observed.sort()
-    elapsed = np.array([duration for _, duration, _ in observed])
-    return Sample(label, elapsed, np.array([kind for *_, kind in observed], dtype=np.uint8), ordered=True)
+@attrs.frozen
+class _Observed:
+    """One attempt, and when it began, where that is known."""
+
+    began_ms: float | None
+    elapsed_ms: float
+    kind: int
+
+
+def _in_order(label: str, observed: list[_Observed]) -> Sample:
+    dated = all(each.began_ms is not None for each in observed)
+    if dated:
+        observed = sorted(observed, key=lambda each: each.began_ms or 0.0)
+    elapsed = np.array([each.elapsed_ms for each in observed])
+    return Sample(label, elapsed, np.array([each.kind for each in observed], dtype=np.uint8), ordered=dated)
 
 
 _KINDS: Mapping[AttemptStatus, int] = {
