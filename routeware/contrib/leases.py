@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from weakref import WeakKeyDictionary
 
+from routeware.contrib.loops import PerLoop
 from routeware.errors import LedgerUnavailableError
 
 __all__ = ["Leases"]
@@ -27,29 +27,23 @@ class Leases:
 
     def __init__(self, renew: Callable[[list[str]], Awaitable[None]], every_s: float) -> None:
         """Leases that ``renew`` is called for, with their ids, each time that ``every_s`` seconds are over."""
-        self._renew = renew
-        self._every_s = every_s
-        self._rounds: WeakKeyDictionary[asyncio.AbstractEventLoop, _Round] = WeakKeyDictionary()
+        self._rounds = PerLoop(lambda: _Round(renew, every_s))
 
     def add(self, id: str) -> None:
         """Renew ``id`` from now on."""
-        loop = asyncio.get_running_loop()
-        one = self._rounds.get(loop)
-        if one is None:
-            one = self._rounds[loop] = _Round(self._renew, self._every_s)
-        one.add(id, loop)
+        self._rounds.here().add(id, asyncio.get_running_loop())
 
     def discard(self, id: str) -> None:
         """Renew ``id`` no more; nothing happens where it is not renewed."""
-        one = self._rounds.get(asyncio.get_running_loop())
+        one = self._rounds.find()
         if one is not None:
             one.discard(id)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Renew nothing more on this loop: what is still held there becomes uncertain in its time."""
-        one = self._rounds.pop(asyncio.get_running_loop(), None)
+        one = self._rounds.pop()
         if one is not None:
-            one.stop()
+            await one.stop()
 
 
 class _Round:
@@ -72,9 +66,12 @@ class _Round:
         if not self._ids:
             self._disarm()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         self._ids.clear()
         self._disarm()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     def _disarm(self) -> None:
         if self._timer is not None:

@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakKeyDictionary
 
 from routeware.budget import Balance, Tally, different_limit, refusal
 from routeware.contrib.kept import Kept
 from routeware.contrib.leases import Leases
+from routeware.contrib.loops import PerLoop
 from routeware.errors import LedgerUnavailableError, PolicyError
 from routeware.money import usd
 
@@ -71,15 +71,12 @@ class RedisLedger:
         for key, value in {"timeout_s": timeout_s, "lease_s": lease_s, "expire_s": expire_s}.items():
             if value is not None and not value > 0:
                 raise PolicyError(f"{value!r} is not a time above 0", key=key)
-        self._url = url
         self._prefix = f"{{{prefix}}}"
         self._timeout_s = timeout_s
         self._lease_ms = str(max(1, round(lease_s * 1000)))
         self._life_ms = "" if expire_s is None else str(max(1, round(expire_s * 1000)))
-        self._connections = connections
-        self._cluster = cluster
         self._leases = Leases(self._renew, lease_s / 3)
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
+        self._clients = PerLoop(lambda: _Client(url, connections, cluster))
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,8 +88,8 @@ class RedisLedger:
 
     async def aclose(self) -> None:
         """Let the connections of this event loop go; asked again, the ledger connects again."""
-        self._leases.stop()
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        await self._leases.stop()
+        client = self._clients.pop()
         if client is not None:
             await client.redis.aclose()
 
@@ -148,7 +145,7 @@ class RedisLedger:
             return sorted([one async for one in self._all_kept()], key=lambda one: one.name)
 
     async def _all_kept(self) -> AsyncIterator[Kept]:
-        redis, start = self._client().redis, self._key("tally", "")
+        redis, start = self._clients.here().redis, self._key("tally", "")
         async for key in redis.scan_iter(match=f"{_escaped(start)}*", count=1000):
             limit, *amounts = await redis.hmget(key, ["limit", "settled", "uncertain", "reserved"])
             limit_nanos = None if limit in {None, _NO_LIMIT} else int(limit)
@@ -165,7 +162,7 @@ class RedisLedger:
 
     async def _call(self, keys: list[str], arguments: list[str]) -> list[str]:
         async with self._bounded(self._timeout_s):
-            told: list[str] = await self._client().script(keys, arguments)
+            told: list[str] = await self._clients.here().script(keys, arguments)
             return told
 
     @asynccontextmanager
@@ -179,13 +176,6 @@ class RedisLedger:
             raise LedgerUnavailableError(f"the Redis ledger did not answer within {timeout_s:g} s") from error
         except (RedisError, OSError) as error:
             raise LedgerUnavailableError(f"the Redis ledger could not be asked: {error}") from error
-
-    def _client(self) -> _Client:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = _Client(self._url, self._connections, self._cluster)
-        return client
 
     def _reservation(self, id: str) -> str:
         return self._key("reservation", id)

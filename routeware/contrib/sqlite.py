@@ -64,7 +64,7 @@ class SqliteLedger:
 
     async def aclose(self) -> None:
         """Let the file and the thread go; asked again, the ledger opens again."""
-        self._leases.stop()
+        await self._leases.stop()
         thread, file, self._thread, self._file = self._thread, self._file, None, None
         if thread is not None and file is not None and self._pid == os.getpid():
             await asyncio.wrap_future(thread.submit(file.close))

@@ -46,7 +46,7 @@ async def test_a_reservation_without_its_process_becomes_uncertain(redis: RedisS
         tally, id = fresh(100), an_id()
         await gone.hold(id, [tally], 60)
         assert await ledger.tally(tally) == Balance(reserved=60)
-        gone._leases.stop()
+        await gone._leases.stop()
         await asyncio.sleep(0.2)
 
         assert await ledger.tally(tally) == Balance(uncertain=60)
@@ -66,7 +66,7 @@ async def test_a_reservation_is_renewed_while_its_process_lives(redis: RedisServ
 
         assert await ledger.tally(tally) == Balance(reserved=60)
         await ledger.settle(id, [tally], 25, 0)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_tally_is_forgotten_when_its_time_is_over(redis: RedisServer) -> None:
@@ -92,7 +92,7 @@ async def test_a_settled_id_is_not_kept_for_ever(redis: RedisServer) -> None:
         id = an_id()
         await ledger.hold(id, [fresh()], 1)
         await ledger.settle(id, [fresh()], 1, 0)
-        client = ledger._client().redis
+        client = ledger._clients.here().redis
 
         assert 0 < await client.pttl(f"{{{name}}}:reservation:{id}") <= 60_000
         assert await client.zcard(f"{{{name}}}:leases") == 0
@@ -103,7 +103,7 @@ async def test_all_keys_of_a_ledger_lie_in_one_slot(own_redis: RedisServer) -> N
     async with RedisLedger(own_redis.url) as ledger:
         await ledger.hold(an_id(), [fresh(100), fresh()], 1)
         await ledger.settle(an_id(), [fresh()], 1, 0)
-        client = ledger._client().redis
+        client = ledger._clients.here().redis
         keys = [key async for key in client.scan_iter()]
 
     assert len(keys) == 6
@@ -112,7 +112,7 @@ async def test_all_keys_of_a_ledger_lie_in_one_slot(own_redis: RedisServer) -> N
 
 async def test_a_cluster_serves_it(tmp_path: Path) -> None:
     """A cluster of one node: it refuses scripts whose keys are not its own."""
-    server = RedisServer(tmp_path, "--cluster-enabled", "yes")
+    server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     server.start()
     try:
         server.tell("CLUSTER ADDSLOTSRANGE 0 16383")

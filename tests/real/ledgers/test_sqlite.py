@@ -52,7 +52,7 @@ async def test_a_reservation_without_its_process_becomes_uncertain(tmp_path: Pat
         tally, id = fresh(100), an_id()
         await gone.hold(id, [tally], 60)
         assert await ledger.tally(tally) == Balance(reserved=60)
-        gone._leases.stop()
+        await gone._leases.stop()
         await asyncio.sleep(0.1)
 
         assert await ledger.tally(tally) == Balance(uncertain=60)
@@ -70,7 +70,7 @@ async def test_a_reservation_is_renewed_while_its_process_lives(tmp_path: Path) 
 
         assert await ledger.tally(tally) == Balance(reserved=60)
         await ledger.settle(id, [tally], 25, 0)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_settled_id_is_forgotten_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
