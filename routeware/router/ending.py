@@ -159,7 +159,7 @@ async def _post(call: Call, until: float) -> asyncio.CancelledError | None:
 
 
 def _tell_race(call: Call) -> None:
-    if not any(run.trigger is AttemptTrigger.RACE for run in call.runs):
+    if len(call.runs) == 1 or not any(run.trigger is AttemptTrigger.RACE for run in call.runs):
         return
     say = call.plan.events.say
     for run in call.runs:

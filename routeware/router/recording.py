@@ -23,10 +23,7 @@ def end_attempt(call: Call, run: Run, end_ns: int | None = None) -> None:
     """End the span of ``run``, at ``end_ns``, or when it was cut off, or now; and leave its line in the log."""
     assert run.status is not None
     if call.trace is not None:
-        extra = _told(call, run) if run.span.is_recording() else {}
-        failure = run.failure
-        kind = None if failure is None else error_type(failure)
-        telling = AttemptTelling(run.status, snapshot_of(call, run), kind, extra)
+        telling = _telling(call, run, run.status) if run.span.is_recording() else None
         call.trace.end_attempt(run.span, telling, end_ns or run.end_ns or time.time_ns())
     if debugging():
         snapshot = snapshot_of(call, run)
@@ -46,13 +43,15 @@ def end_call(call: Call, failure: BaseException | None) -> None:
     trace = call.trace
     if trace is None:
         return
-    told = _call_attributes(call) if trace.recording else {}
+    if not trace.recording:
+        trace.end_call(None, None)
+        return
     shown = None
     if failure is not None and call.outcome != "cancelled":
         failed = failed_run(call, failure)
         snapshot = None if failed is None else snapshot_of(call, failed)
         shown = f"{call.outcome}: {type(failure).__name__ if snapshot is None else snapshot.message}"
-    trace.end_call(call.outcome, told, shown)
+    trace.end_call(_call_attributes(call), shown)
 
 
 def failed_run(call: Call, error: BaseException) -> Run | None:
@@ -164,31 +163,37 @@ def _cost_usd(run: Run) -> float | None:
     return None if amount is None else usd(amount)
 
 
-def _told(call: Call, run: Run) -> dict[str, Any]:
-    over = run.over_projection and run.projection is not None
-    return {
-        "routeware.cost.usd": _cost_usd(run),
-        "routeware.cost.source": run.cost_source,
-        "routeware.cost.projected_usd": usd(run.projection or 0) if over else None,
-        "routeware.attempt.cleanup_s": run.cleanup_s,
-        **usage_attributes(call.plan.tracing.operation, run.usage, run.response_model),
-    }
+def _telling(call: Call, run: Run, status: AttemptStatus) -> AttemptTelling:
+    told: dict[str, Any] = {"routeware.attempt.status": status.value}
+    cost_usd = _cost_usd(run)
+    if cost_usd is not None:
+        told["routeware.cost.usd"] = cost_usd
+    if run.cost_source is not None:
+        told["routeware.cost.source"] = run.cost_source
+    if run.over_projection and run.projection is not None:
+        told["routeware.cost.projected_usd"] = usd(run.projection)
+    if run.cleanup_s is not None:
+        told["routeware.attempt.cleanup_s"] = run.cleanup_s
+    if call.plan.tracing.operation is not None:
+        told.update(usage_attributes(run.usage, run.response_model))
+    kind = None if run.failure is None else error_type(run.failure)
+    return AttemptTelling(status, snapshot_of(call, run), kind, told)
 
 
 def _call_attributes(call: Call) -> dict[str, Any]:
-    session = call.session
-    cost_usd, uncertain_usd, wasted_usd = _sums_usd(call)
-    told: dict[str, Any] = {
-        "routeware.call.attempts": len(call.runs),
-        "routeware.call.selected": call.winner.label if call.winner is not None else None,
-        "routeware.call.cost_usd": cost_usd,
-        "routeware.call.uncertain_usd": uncertain_usd,
-        "routeware.call.wasted_usd": wasted_usd,
-        "routeware.race.after_s": call.race_after_s,
-        "routeware.race.source": call.race_source,
-        "routeware.session.spent_usd": session.spent_usd if session is not None else None,
-    }
-    return {key: value for key, value in told.items() if value is not None}
+    told: dict[str, Any] = {"routeware.call.outcome": call.outcome, "routeware.call.attempts": len(call.runs)}
+    if call.winner is not None:
+        told["routeware.call.selected"] = call.winner.label
+    for part, amount_usd in zip(("cost", "uncertain", "wasted"), _sums_usd(call), strict=True):
+        if amount_usd is not None:
+            told[f"routeware.call.{part}_usd"] = amount_usd
+    if call.race_after_s is not None:
+        told["routeware.race.after_s"] = call.race_after_s
+    if call.race_source is not None:
+        told["routeware.race.source"] = call.race_source
+    if call.session is not None:
+        told["routeware.session.spent_usd"] = call.session.spent_usd
+    return told
 
 
 def _ms(seconds: float) -> float:

@@ -21,7 +21,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, Trac
 
 from routeware.classify import ErrorSnapshot
 from routeware.money import Usage
-from routeware.records import AttemptStatus, CallOutcome
+from routeware.records import AttemptStatus
 from routeware.telemetry.metrics import MeterProvider, Metrics
 from routeware.telemetry.names import otel_provider_name
 
@@ -117,17 +117,19 @@ class CallTrace:
         """Make an attempt's span the current one in this task."""
         return context_api.attach(trace.set_span_in_context(span, self._context))
 
-    def end_attempt(self, span: Span, telling: AttemptTelling, end_ns: int) -> None:
-        """End an attempt's span: at ``end_ns``, or as soon after as keeps it after those that ended before."""
-        if telling.snapshot is not None and telling.status in _RED:
-            self._mark_failed(span, telling.snapshot, telling.error_type)
-        span.set_attributes(telling.attributes())
+    def end_attempt(self, span: Span, telling: AttemptTelling | None, end_ns: int) -> None:
+        """End an attempt's span, at ``end_ns``; ``telling`` is what it says, where it is recorded."""
+        if telling is not None:
+            if telling.snapshot is not None and telling.status in _RED:
+                self._mark_failed(span, telling.snapshot, telling.error_type)
+            span.set_attributes(telling.attributes)
         self._last_ns = max(self._last_ns, end_ns)
         span.end(end_ns)
 
-    def end_call(self, outcome: CallOutcome, attributes: Mapping[str, Any], failure: str | None) -> None:
+    def end_call(self, attributes: Mapping[str, Any] | None, failure: str | None) -> None:
         """End the call's span, last of all. ``failure`` says what to show for a call that failed."""
-        self.span.set_attributes({"routeware.call.outcome": outcome, **attributes})
+        if attributes is not None:
+            self.span.set_attributes(attributes)
         if failure is not None:
             self.span.set_status(Status(StatusCode.ERROR, failure))
         self.span.end(max(time.time_ns(), self._last_ns + _APART_NS))
@@ -146,25 +148,19 @@ _RED = (AttemptStatus.FAILED, AttemptStatus.REJECTED)
 
 
 class AttemptTelling:
-    """What an attempt's span says at its end."""
+    """What an attempt's span says at its end; what is unknown has no attribute."""
 
-    __slots__ = ("_extra", "error_type", "snapshot", "status")
+    __slots__ = ("attributes", "error_type", "snapshot", "status")
 
     def __init__(
-        self, status: AttemptStatus, snapshot: ErrorSnapshot | None, error_type: str | None, extra: dict[str, Any]
+        self, status: AttemptStatus, snapshot: ErrorSnapshot | None, error_type: str | None, attributes: dict[str, Any]
     ) -> None:
         self.status = status
         self.snapshot = snapshot
         self.error_type = error_type
-        self._extra = extra
-
-    def attributes(self) -> dict[str, Any]:
-        """The span attributes; what is unknown has none."""
-        told: dict[str, Any] = {"routeware.attempt.status": self.status.value}
-        told.update((key, value) for key, value in self._extra.items() if value is not None)
-        if self.snapshot is not None:
-            told.update(_error_attributes(self.snapshot, self.error_type))
-        return told
+        self.attributes = attributes
+        if snapshot is not None:
+            attributes.update(_error_attributes(snapshot, error_type))
 
 
 def _error_attributes(snapshot: ErrorSnapshot, error_type: str | None) -> dict[str, Any]:
@@ -178,15 +174,16 @@ def _error_attributes(snapshot: ErrorSnapshot, error_type: str | None) -> dict[s
     return told
 
 
-def usage_attributes(operation: str | None, usage: Usage | None, response_model: str | None) -> dict[str, Any]:
-    """Tokens and the model that answered, by the conventions; nothing for what is not an LLM."""
-    if operation is None:
-        return {}
-    return {
-        "gen_ai.usage.input_tokens": usage.input_tokens if usage else None,
-        "gen_ai.usage.output_tokens": usage.output_tokens if usage else None,
-        "gen_ai.response.model": response_model,
-    }
+def usage_attributes(usage: Usage | None, response_model: str | None) -> dict[str, Any]:
+    """Tokens and the model that answered, by the conventions for generative AI."""
+    told: dict[str, Any] = {}
+    if usage is not None and usage.input_tokens is not None:
+        told["gen_ai.usage.input_tokens"] = usage.input_tokens
+    if usage is not None and usage.output_tokens is not None:
+        told["gen_ai.usage.output_tokens"] = usage.output_tokens
+    if response_model is not None:
+        told["gen_ai.response.model"] = response_model
+    return told
 
 
 def detach(token: Token[Context]) -> None:
