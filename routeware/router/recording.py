@@ -9,7 +9,7 @@ from routeware.attempt import Run
 from routeware.attempt.settling import settle
 from routeware.classify import error_type
 from routeware.money import Price, usd
-from routeware.records import AttemptRecord, CallRecord, own_attributes
+from routeware.records import AttemptRecord, AttemptStatus, CallRecord, own_attributes
 from routeware.router.meaning import snapshot_of
 from routeware.router.state import Call
 from routeware.telemetry import AttemptTelling, debugging, usage_attributes
