@@ -246,7 +246,7 @@ def _idle() -> tuple[object, ...]:
     first, second = LinkHistory("primary"), LinkHistory("backup")
     for at in range(300):
         first.as_primary.add(1.0 + at % 7, Ended.ANSWERED, 0.0)
-    return LatencyRules(target_p95_ms=5000), [first, second], np.random.default_rng(1).random, 0.0
+    return LatencyRules(target_p95_ms=5000), [first, second], np.random.default_rng(1).random
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -155,7 +155,7 @@ def play(drawn: World, seed: int, *, every_s: float = 1.0, counted: bool = False
     backup_window = Counting() if counted else Window()
     rules = LatencyRules(**{"target_p95_ms": drawn.target_s * 1000, "max_extra": 1, **settings})
     histories = [LinkHistory("primary"), LinkHistory("backup", as_backup=backup_window)]
-    learner = Learner(rules, histories, random.Random(seed).random, 0.0)
+    learner = Learner(rules, histories, random.Random(seed).random)
     calls = len(drawn.primary)
     missed, extra, swapped = np.zeros(calls, bool), np.zeros(calls, bool), np.zeros(calls, bool)
     sources: list[RaceSource] = []

@@ -22,7 +22,7 @@ class Scene:
         self.rules = LatencyRules(**{"target_p95_ms": 1000, "race_after_ms": 1000, **settings})
         self.first, self.second = LinkHistory("a:1"), LinkHistory("b:1")
         self.now = 0.0
-        self.learner = Learner(self.rules, [self.first, self.second], draw, self.now)
+        self.learner = Learner(self.rules, [self.first, self.second], draw)
         self.told: list[object] = []
 
     def call(self, primary_s: float | None, backup_s: float = 0.3) -> Decision:
@@ -126,7 +126,7 @@ def test_fewer_than_20_backups_are_not_believed(backups: int, after_s: float) ->
     for _ in range(backups):
         second.as_backup.add(0.3, Ended.ANSWERED, now=0.0)
 
-    learner = Learner(LatencyRules(target_p95_ms=1000, race_after_ms=1000), [first, second], lambda: USUAL, 0.0)
+    learner = Learner(LatencyRules(target_p95_ms=1000, race_after_ms=1000), [first, second], lambda: USUAL)
 
     assert learner.decide() == Decision(pytest.approx(after_s), RaceSource.FITTED)
 
@@ -319,9 +319,7 @@ def test_what_was_remembered_before_serves_a_new_learner() -> None:
     scene = Scene()
     scene.calls(200, one_in(5, 5.0))
 
-    heir = Learner(
-        LatencyRules(target_p95_ms=900, race_after_ms=900), [scene.first, scene.second], lambda: USUAL, 200.0
-    )
+    heir = Learner(LatencyRules(target_p95_ms=900, race_after_ms=900), [scene.first, scene.second], lambda: USUAL)
 
     assert heir.decide() == Decision(pytest.approx(0.6), RaceSource.FITTED)
 
@@ -329,6 +327,6 @@ def test_what_was_remembered_before_serves_a_new_learner() -> None:
 def test_a_learner_needs_a_target_and_a_backup() -> None:
     """There is nothing to learn otherwise."""
     with pytest.raises(ValueError, match="target"):
-        Learner(LatencyRules(race_after_ms=5), [LinkHistory("a"), LinkHistory("b")], lambda: USUAL, 0.0)
+        Learner(LatencyRules(race_after_ms=5), [LinkHistory("a"), LinkHistory("b")], lambda: USUAL)
     with pytest.raises(ValueError, match="backup"):
-        Learner(LatencyRules(race_after_ms=5, target_p95_ms=5), [LinkHistory("a")], lambda: USUAL, 0.0)
+        Learner(LatencyRules(race_after_ms=5, target_p95_ms=5), [LinkHistory("a")], lambda: USUAL)

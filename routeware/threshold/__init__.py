@@ -10,6 +10,7 @@ Scale. Kaler, He & Elnikety 2017, Optimal Reissue Policies for Reducing Tail Lat
 from routeware.threshold.curve import Curve, kaplan_meier
 from routeware.threshold.facts import Decision, LatencyReport, LinkReport, RaceSource, RoleReport
 from routeware.threshold.learner import Learner
+from routeware.threshold.memory import Memory
 from routeware.threshold.window import Ended, LinkHistory, Window
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Learner",
     "LinkHistory",
     "LinkReport",
+    "Memory",
     "RaceSource",
     "RoleReport",
     "Window",

@@ -6,6 +6,7 @@ outlive it. Time and chance come from outside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -41,18 +42,18 @@ class Learner:
         rules: a policy's, with a target.
         histories: what is remembered of the chain's links, in its order; two at least.
         random: draws from 0 to 1, 1 excluded.
-        now: seconds, on the clock of all other times here.
+
+    Attributes:
+        histories: where ended attempts are to be added, before :meth:`call_ended`.
 
     Raises:
         ValueError: there is no target, or nobody to race with.
     """
 
-    def __init__(
-        self, rules: LatencyRules, histories: Sequence[LinkHistory], random: Callable[[], float], now: float
-    ) -> None:
+    def __init__(self, rules: LatencyRules, histories: Sequence[LinkHistory], random: Callable[[], float]) -> None:
         if rules.target_p95_ms is None or len(histories) < 2:
             raise ValueError("a threshold can be learned for a target, and with a backup")
-        self._histories = tuple(histories)
+        self.histories = tuple(histories)
         self._target_s = rules.target_p95_ms / 1000
         self._bound_s = self._target_s if rules.race_after_ms is None else rules.race_after_ms / 1000
         prior_s = self._target_s / 2 if rules.race_after_ms is None else self._bound_s
@@ -71,7 +72,7 @@ class Learner:
         self._others: tuple[tuple[float, Decision], ...] = ()
         self._others_below = 0.0
         self._usual = Decision(None, RaceSource.NONE)
-        self._refit(now)
+        self._refit(-math.inf)
 
     def decide(self) -> Decision:
         """What the next call is to do."""
@@ -87,7 +88,7 @@ class Learner:
             decision: what :meth:`decide` said for it.
             elapsed_s: how long it took.
             answered: whether it has a result. One that ended before the target without any says nothing about misses.
-            now: when it ended.
+            now: when it ended, in seconds, on the clock of the attempts.
 
         Returns:
             What is believed now, if the target has just turned out to be out of reach.
@@ -116,7 +117,7 @@ class Learner:
             swapped=self._outage is not None and self._outage.swapped,
             allowed_share=self._allowed,
             best_miss_share=self._fit.best if known else None,
-            links=tuple(link_report(history, self._target_s) for history in self._histories),
+            links=tuple(link_report(history, self._target_s) for history in self.histories),
         )
 
     def _correct(self, decision: Decision, missed: bool) -> None:
@@ -134,7 +135,7 @@ class Learner:
 
     def _forget_the_past(self) -> None:
         """Forget what came before a change, where the windows show one: an alarm alone may be chance."""
-        primary, backup = self._histories[0].as_primary, self._histories[1].as_backup
+        primary, backup = self.histories[0].as_primary, self.histories[1].as_backup
         left_s = self._target_s - (self._fit.race_after_s or 0.0)
         for window, patience_s in ((primary, self._target_s), (backup, left_s)):
             if has_slowed(window, patience_s):
@@ -145,7 +146,7 @@ class Learner:
         """Fit anew; whether the target has just turned out to be out of reach."""
         calls = self._since_refit
         self._since_refit = 0
-        first, second = self._histories[:2]
+        first, second = self.histories[:2]
         first.as_backup.forget_before(now - BACKUP_AGE_S)
         second.as_backup.forget_before(now - BACKUP_AGE_S)
         if len(first.as_primary) < _FEW:

@@ -1,0 +1,60 @@
+"""What one decorated function has learned: windows by link, learners by rules.
+
+All views of the function share it, so a view with other settings begins with what is known of its links, and a view
+that is made anew for every call goes on with the learner of the one before.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+
+from routeware.policy import Link, RoutingPolicy
+from routeware.threshold.learner import Learner
+from routeware.threshold.window import LinkHistory
+
+__all__ = ["Memory"]
+
+# A policy that is made up at every call must not fill the memory.
+_MOST_LINKS = 64
+_MOST_LEARNERS = 16
+
+_Rules = tuple[tuple[Link, ...], float | None, float | None, float, float, bool]
+
+
+class Memory:
+    """Windows and learners of one decorated function; the latest used are kept.
+
+    Args:
+        draw: where chance comes from: draws from 0 to 1, 1 excluded.
+    """
+
+    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+        self._draw = draw
+        self._histories: OrderedDict[Link, LinkHistory] = OrderedDict()
+        self._learners: OrderedDict[_Rules, Learner] = OrderedDict()
+
+    def learner(self, policy: RoutingPolicy) -> Learner | None:
+        """The learner for a policy; ``None`` where it has no target, or nobody to race with."""
+        latency = policy.latency
+        if latency.target_p95_ms is None or policy.max_attempts < 2 or len(policy.chain) < 2:
+            return None
+        rules = (
+            *(policy.chain, latency.target_p95_ms, latency.race_after_ms),
+            *(latency.max_extra, latency.explore, latency.swap_in_outage),
+        )
+        found = self._learners.pop(rules, None)
+        if found is None:
+            found = Learner(latency, [self._history(link) for link in policy.chain], self._draw)
+        self._learners[rules] = found
+        if len(self._learners) > _MOST_LEARNERS:
+            self._learners.popitem(last=False)
+        return found
+
+    def _history(self, link: Link) -> LinkHistory:
+        history = self._histories.pop(link, None) or LinkHistory(link.label)
+        self._histories[link] = history
+        if len(self._histories) > _MOST_LINKS:
+            self._histories.popitem(last=False)
+        return history
