@@ -23,7 +23,7 @@ def check(
 ) -> None:
     """Check a policy: is it valid, and what does it do?
 
-    Shows what the policy comes to (each link's real time-out among it), and warns of what may surprise.
+    Shows what the policy comes to (each link's real time-out and price among it), and warns of what may surprise.
     """
     from routeware.cli import check_screen, screen
 
@@ -45,12 +45,13 @@ def check(
 def _resolved(policy: RoutingPolicy) -> dict[str, Any]:
     """The policy as it works, in plain JSON."""
     from routeware.cli.advice import attempt_timeouts, findings
+    from routeware.cli.check_prices import quotes
 
-    timeouts = attempt_timeouts(policy)
+    rows = zip(policy.chain, attempt_timeouts(policy), quotes(policy), strict=True)
     return {
         "label": policy.label,
         "max_attempts": policy.max_attempts,
-        "links": [{"label": link.label, "timeout_ms": ms} for link, ms in zip(policy.chain, timeouts, strict=True)],
+        "links": [{"label": link.label, "timeout_ms": ms, "price": quote.to_dict()} for link, ms, quote in rows],
         "policy": policy.to_dict(),
         "warnings": [{"key": finding.key, "text": finding.text} for finding in findings(policy)],
     }

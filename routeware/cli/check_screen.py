@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from routeware.cli.advice import Finding, attempt_timeouts, findings
+from routeware.cli.check_prices import Quote, quotes
 from routeware.cli.screen import console, dollars, milliseconds
 from routeware.money import Price
 from routeware.policy import BudgetRules, FailoverRules, RoutingPolicy
@@ -17,30 +18,31 @@ __all__ = ["show"]
 
 def show(policy: RoutingPolicy, file: str) -> None:
     """Print what ``policy``, which came from ``file``, comes to."""
-    out = console()
+    out, quoted = console(), quotes(policy)
     out.print(Text(f"{file} is valid: {policy.label}", style="bold"), soft_wrap=True)
     out.print()
-    out.print(_links(policy))
+    out.print(_links(policy, quoted))
     out.print()
-    out.print(_rules(policy))
+    out.print(_rules(policy, quoted))
     out.print()
     out.print(_found(findings(policy)))
 
 
-def _links(policy: RoutingPolicy) -> Table:
+def _links(policy: RoutingPolicy, quoted: Sequence[Quote]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", justify="right")
     table.add_column("link", overflow="fold")
     for heading in ("time-out", "$/Mtok in", "out", "output"):
         table.add_column(heading, justify="right")
-    for number, (link, timeout_ms) in enumerate(zip(policy.chain, attempt_timeouts(policy), strict=True), 1):
+    rows = zip(policy.chain, attempt_timeouts(policy), quoted, strict=True)
+    for number, (link, timeout_ms, quote) in enumerate(rows, 1):
         place = f"{link.provider}:{link.model}"
         name = link.label if link.label == place else f"{link.label} ({place})"
         table.add_row(
             str(number),
             Text(name),
             "none" if timeout_ms is None else milliseconds(timeout_ms),
-            *_rates(link.price),
+            *_rates(quote.price),
             "any" if link.max_output_tokens is None else f"{link.max_output_tokens:,} tok",
         )
     return table
@@ -53,7 +55,7 @@ def _rates(price: Price | None) -> tuple[str, str]:
     return f"{dollars(price.input_usd_per_mtok)}", f"{dollars(price.output_usd_per_mtok)}{per_request}"
 
 
-def _rules(policy: RoutingPolicy) -> Table:
+def _rules(policy: RoutingPolicy, quoted: Sequence[Quote]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -63,6 +65,7 @@ def _rules(policy: RoutingPolicy) -> Table:
         "race": _race(policy),
         "deadline": _deadline(policy.latency.deadline_ms),
         "budget": _budget(policy.budget),
+        **_prices(quoted),
     }
     for name, words in rules.items():
         table.add_row(name, Text(words))
@@ -95,6 +98,18 @@ def _budget(budget: BudgetRules) -> str:
         *([f"{dollars(budget.session_usd)} a session, which has to be open"] if budget.session_usd is not None else []),
     ]
     return f"{', '.join(caps)}; over it: {budget.on_exceed.value}" if caps else "no cap in the policy"
+
+
+def _prices(quoted: Sequence[Quote]) -> dict[str, str]:
+    """Who says what links cost that the policy has no price for."""
+    told = []
+    for number, quote in enumerate(quoted, 1):
+        if quote.matched is not None:
+            told.append(f"{number} as {quote.matched} in {quote.source}, if that is given as prices=")
+        elif quote.source is not None and quote.price is None:
+            nearest = f"; nearest: {', '.join(quote.nearest)}" if quote.nearest else ""
+            told.append(f"{number} is not in {quote.source}{nearest}")
+    return {"prices": "\n".join(told)} if told else {}
 
 
 def _found(found: Sequence[Finding]) -> Table | Text:
