@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from threading import Thread
 from typing import Any
 
 import pytest
-from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import routeware
 from routeware import Attempt, RoutingPolicy, routed
+from tests.measuring import Measured
 from tests.providers import (
     FatalError,
     answers,
@@ -41,38 +36,6 @@ NAMES = {
     "routeware.inflight": "{attempt}",
     "routeware.race.threshold": "s",
 }
-
-
-class Measured:
-    """A meter provider that is read by the test."""
-
-    def __init__(self) -> None:
-        self._reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What ``routed`` is told."""
-        return {"meter_provider": self.provider}
-
-    def metrics(self) -> dict[str, Any]:
-        """All metrics by name."""
-        data = self._reader.get_metrics_data()
-        found = [] if data is None else [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
-        return {metric.name: metric for metric in found}
-
-    def points(self, name: str) -> list[Any]:
-        """The data points of one metric; none where it was never measured."""
-        metric = self.metrics().get(name)
-        return [] if metric is None else list(metric.data.data_points)
-
-    def values(self, name: str, *keys: str) -> dict[Any, float]:
-        """A metric's values, or the counts of a histogram, added up by the values of these attributes."""
-        found: Counter[Any] = Counter()
-        for point in self.points(name):
-            told = tuple(point.attributes.get(key) for key in keys)
-            found[told[0] if len(told) == 1 else told] += point.count if hasattr(point, "count") else point.value
-        return dict(found)
 
 
 @pytest.fixture
@@ -102,9 +65,9 @@ async def test_a_call_is_measured(measured: Measured) -> None:
         ("b", "race_lost", "failover", None): 1,
         ("c", "succeeded", "race", None): 1,
     }
-    keys = ("routeware.link.label", "routeware.attempt.status", "routeware.cost.wasted")
-    assert measured.values("routeware.cost", *keys) == {("c", "succeeded", False): 0.25}
-    assert measured.values("routeware.uncertain_cost", *keys) == {("b", "race_lost", True): 0.5}
+    spent = ("routeware.link.label", "routeware.attempt.status", "routeware.cost.wasted")
+    assert measured.values("routeware.cost", *spent) == {("c", "succeeded", False): 0.25}
+    assert measured.values("routeware.uncertain_cost", *spent) == {("b", "race_lost", True): 0.5}
     assert measured.values("routeware.race.threshold", "routeware.call.name", "routeware.race.source") == {
         ("ask", "fixed"): 0.05
     }
@@ -268,100 +231,3 @@ async def test_a_fatal_error_is_counted_by_its_category(measured: Measured) -> N
         await script(a=fails(5, FatalError())).ask(options=measured.options)()
 
     assert measured.values("routeware.attempts", "routeware.error.category") == {"generic": 1}
-
-
-async def test_without_a_reader_nothing_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no provider is set, or one that does nothing, a call does not measure."""
-
-    def never(*args: object) -> None:
-        raise AssertionError("measured for nobody")
-
-    monkeypatch.setattr("routeware.router.ending.measure", never)
-
-    await script(a=answers()).ask()()
-    await script(a=answers()).ask(options={"meter_provider": NoOpMeterProvider()})()
-
-
-async def test_functions_share_their_instruments(measured: Measured) -> None:
-    """Each is told apart by its name, and none is counted twice."""
-    for name in ("one", "two"):
-        ask = script(a=answers(5)).ask(options={**measured.options, "name": name})
-        await ask()
-
-    assert measured.values("routeware.attempts", "routeware.call.name") == {"one": 1, "two": 1}
-    assert measured.values("routeware.call.duration", "routeware.call.name") == {"one": 1, "two": 1}
-
-
-async def test_the_number_of_series_is_bounded(measured: Measured) -> None:
-    """Labels that are made up for each call end in one series, as the SDK's own do; the sums stay right."""
-
-    @routed(
-        lambda: RoutingPolicy(chain=[{"provider": "p", "model": "m", "label": f"label {next(numbers)}"}]),
-        meter_provider=measured.provider,
-    )
-    async def ask(attempt: Attempt) -> None: ...
-
-    numbers = iter(range(2_100))
-    for _ in range(2_100):
-        await ask()
-
-    found = measured.values("routeware.attempts", "otel.metric.overflow")
-    assert found == {None: 2_000, True: 100}
-
-
-async def test_threads_may_measure_together(measured: Measured) -> None:
-    """A function may be called on the loops of several threads: nothing is lost."""
-
-    @routed(RoutingPolicy(chain=["a:m"]), meter_provider=measured.provider)
-    async def ask(attempt: Attempt) -> None: ...
-
-    async def many() -> None:
-        for _ in range(500):
-            await ask()
-
-    threads = [Thread(target=lambda: asyncio.run(many())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sum(measured.values("routeware.attempts", "").values()) == 2_000
-    assert set(measured.values("routeware.inflight", "").values()) == {0}
-
-
-LATE = """
-import asyncio, time
-from opentelemetry import metrics
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from routeware import RoutingPolicy, routed
-
-@routed(RoutingPolicy(chain=["a:b"]))
-async def ask(attempt):
-    return "done"
-
-asyncio.run(ask())
-time.sleep(1)
-reader = InMemoryMetricReader()
-metrics.set_meter_provider(MeterProvider([reader]))
-asyncio.run(ask())
-(scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
-print(scope.scope.name, sorted((m.name, m.data.data_points[0].count) for m in scope.metrics if m.unit == "s"))
-"""
-
-
-@pytest.mark.parametrize("disabled", [False, True])
-def test_a_provider_that_is_set_later_is_found(disabled: bool) -> None:
-    """Within a second, where functions were called before there was one. A disabled SDK is none."""
-    program = LATE.replace("(scope,) =", "assert reader.get_metrics_data() is None; raise SystemExit\n(scope,) =")
-    told = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program if disabled else LATE],
-        env={"PYTHONPATH": ":".join(sys.path), "OTEL_SDK_DISABLED": str(disabled).lower()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert told.returncode == 0, told.stderr
-    wanted = "routeware [('routeware.attempt.duration', 1), ('routeware.call.duration', 1)]\n"
-    assert told.stdout == ("" if disabled else wanted)
