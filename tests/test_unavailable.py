@@ -12,6 +12,7 @@ import pytest
 import routeware
 from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.budget import Balance, Tally
+from tests.clock import JumpingLoop
 from tests.providers import answers, busy, cancelled_at, hangs, pause, reports, script, stopwatch
 from tests.test_remote_ledgers import Remote
 
@@ -345,6 +346,23 @@ async def test_a_ledger_that_breaks_is_said_in_the_log(caplog: pytest.LogCapture
         await script(a=reports(0.25, answers(0))).ask(usd={"a": 0.25})()
 
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_loop_that_closes_leaves_no_cost_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    """A session that nobody left, and a message that was still to be told."""
+
+    async def main() -> None:
+        ledger = Remote()
+        await routeware.session("day", ledger=ledger).__aenter__()
+        ledger.away = {"settle"}
+        await script(a=reports(0.125, answers(0))).ask(usd={"a": 0.25})()
+        await pause(1_000)
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(main())
+
+    assert "the loop is closing" in caplog.text
+    assert "$0.125000000" in caplog.text
 
 
 @pytest.mark.parametrize("value", ["spend", "", -1, float("nan"), float("inf"), True, None])

@@ -85,6 +85,20 @@ async def test_a_tally_is_forgotten_when_its_time_is_over(redis: RedisServer) ->
         assert await ledger.tally(tally) == Balance()
 
 
+async def test_what_a_server_has_forgotten_is_counted_when_it_is_settled(own_redis: RedisServer) -> None:
+    """A server without persistence, started again: what the reservation held is not taken off what is there now."""
+    async with RedisLedger(own_redis.url) as ledger:
+        tally, before, after = fresh(100), an_id(), an_id()
+        await ledger.hold(before, [tally], 60)
+        own_redis.tell("FLUSHALL")
+        own_redis.tell("SCRIPT FLUSH")
+        await ledger.hold(after, [tally], 10)
+
+        assert list(await ledger.settle(before, [tally], 25, 0)) == [Balance(25, 0, 10)]
+        assert list(await ledger.settle(before, [tally], 25, 0)) == [Balance(25, 0, 10)]
+        assert await ledger.tally(tally) == Balance(25, 0, 10)
+
+
 async def test_a_settled_id_is_not_kept_for_ever(redis: RedisServer) -> None:
     """Its key expires by itself."""
     name = prefix()

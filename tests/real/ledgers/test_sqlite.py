@@ -163,6 +163,22 @@ async def _settle_and_close(ledger: SqliteLedger, tally: Tally) -> None:
     await ledger.aclose()
 
 
+async def test_a_forked_process_opens_the_file_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has neither its parent's thread nor the right to use its connection."""
+    async with SqliteLedger(tmp_path / "b.db") as ledger:
+        tally = fresh()
+        await ledger.settle(an_id(), [tally], 1, 0)
+        parents = ledger._opened()
+        with monkeypatch.context() as forked:
+            forked.setattr("os.getpid", lambda: -1)
+            await ledger.settle(an_id(), [tally], 1, 0)
+            assert ledger._opened()[1] is not parents[1]
+            await ledger.aclose()
+        assert await ledger.tally(tally) == Balance(settled=2)
+    await asyncio.wrap_future(parents[0].submit(parents[1].close))
+    parents[0].shutdown()
+
+
 async def test_all_tallies_can_be_listed(tmp_path: Path) -> None:
     """With their limits, in the order of their names."""
     async with SqliteLedger(tmp_path / "b.db") as ledger:
