@@ -80,6 +80,18 @@ class Jaeger:
 
         return eventually(look, f"{spans} spans of trace {trace_id}")
 
+    def has(self, service: str, *, traces: int) -> None:
+        """Wait until it has so many traces of a service, and all of their spans: it takes them in one by one."""
+        sizes: list[list[int]] = [[]]
+
+        def look() -> bool | None:
+            found = self.get("/api/traces", service=service, limit="1000")["data"]
+            sizes.append(sorted(len(trace["spans"]) for trace in found))
+            time.sleep(0.1)
+            return True if len(sizes[-1]) == traces and sizes[-1] == sizes[-2] else None
+
+        eventually(look, f"{traces} traces of {service}")
+
     def search(self, service: str, **tags: str) -> set[str]:
         """The ids of the traces of a service with a span that has these tags; names have ``__`` for a dot."""
         wanted = {key.replace("__", "."): value for key, value in tags.items()}

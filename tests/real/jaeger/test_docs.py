@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.real.jaeger.server import Jaeger, eventually
+from tests.real.jaeger.server import Jaeger
 
 ROOT = Path(__file__).parent.parent.parent.parent
 PAGE = (ROOT / "docs" / "tracing.md").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_the_program_sends_where_the_variables_say(jaeger: Jaeger, tmp_path: Pat
         },
     )
 
-    eventually(lambda: len(jaeger.search("page")) == 3 or None, "three traces")
+    jaeger.has("page", traces=3)
     assert len(jaeger.search("page", deployment__environment__name="production")) == 3
     rows = re.findall(r"^\| [^|]+ \| `([^`]*=[^`]*)`", PAGE.partition("## What to look for")[2], re.MULTILINE)
     assert len(rows) == 8

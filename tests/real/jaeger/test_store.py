@@ -11,7 +11,7 @@ import pytest
 import routeware
 from tests.providers import answers, cancelled_at, converts, hangs, script
 from tests.real.jaeger.sending import Sender
-from tests.real.jaeger.server import Jaeger, eventually
+from tests.real.jaeger.server import Jaeger
 from tests.test_secrets import HEADER, KEY, PATHS, PROMPT, SECRETS, LeakyError
 
 VARIANTS = [(racing, capped) for racing in (None, 20) for capped in (False, True)]
@@ -31,7 +31,7 @@ async def test_no_secret_is_in_jaegers_store(jaeger: Jaeger, sender: Sender, cap
     await asyncio.sleep(1)  # the straggler has ended, too
     sender.flush()
 
-    eventually(lambda: len(jaeger.search(sender.service)) == CALLS or None, f"{CALLS} traces")
+    jaeger.has(sender.service, traces=CALLS)
     stored = jaeger.everything()
     assert [secret for secret in SECRETS if secret in stored] == []
     assert "tenant-under-test" in stored

@@ -12,7 +12,7 @@ import routeware
 from routeware import CallRecord, record_of
 from tests.providers import HTTPStatusError, Script, answers, busy, fails, hangs, script, uses
 from tests.real.jaeger.sending import Sender
-from tests.real.jaeger.server import Jaeger, eventually, tags_of
+from tests.real.jaeger.server import Jaeger, tags_of
 
 LINK = {"price": {"input_usd_per_mtok": 2.0, "output_usd_per_mtok": 8.0}, "max_output_tokens": 1000}
 
@@ -250,7 +250,7 @@ async def test_traces_are_found_by_what_people_look_for(jaeger: Jaeger, sender: 
     lost = record_of(raised.value)
     assert lost is not None
     sender.flush()
-    eventually(lambda: len(jaeger.search(sender.service)) == 2 or None, "both traces")
+    jaeger.has(sender.service, traces=2)
 
     def found(**tags: str) -> set[str]:
         return jaeger.search(sender.service, **tags)
