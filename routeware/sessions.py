@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from routeware.budget import (
     Account,
+    Balance,
     Book,
     Counts,
     Ledger,
@@ -33,6 +34,8 @@ __all__ = ["Session", "current_session", "session"]
 logger = logging.getLogger("routeware")
 
 _current: ContextVar[Session | None] = ContextVar("routeware.session", default=None)
+
+_NOTHING = Balance()
 
 PATIENCE_S = 5.0
 """How long leaving a session waits for its stragglers."""
@@ -106,7 +109,8 @@ class Session:
         self._account = Account(name)
         self._stopgap: Stopgap | None = None
         if not isinstance(on_unavailable, str):
-            self._stopgap = Stopgap(name or "", nanos(amount_usd(on_unavailable, "on_unavailable")))
+            spare = nanos(amount_usd(on_unavailable, "on_unavailable"))
+            self._stopgap = None if ledger is None else Stopgap(ledger, name or "", spare)
         self._book: Book | None = None
         self._outside: tuple[Session, ...] = ()
         self._left = False
@@ -172,17 +176,17 @@ class Session:
     @property
     def spent_usd(self) -> float:
         """What is settled."""
-        return usd(self._account.settled + (0 if self._stopgap is None else self._stopgap.account.settled))
+        return usd(self._account.settled + self._untold().settled)
 
     @property
     def uncertain_usd(self) -> float:
         """What may have been spent besides: attempts that were cut off, or did not say."""
-        return usd(self._account.uncertain + (0 if self._stopgap is None else self._stopgap.account.uncertain))
+        return usd(self._account.uncertain + self._untold().uncertain)
 
     @property
     def reserved_usd(self) -> float:
         """What running attempts have set aside."""
-        return usd(self._account.reserved + (0 if self._stopgap is None else self._stopgap.account.reserved))
+        return usd(self._account.reserved + self._untold().reserved)
 
     @property
     def remaining_usd(self) -> float | None:
@@ -209,7 +213,10 @@ class Session:
 
     @property
     def _committed(self) -> int:
-        return self._account.committed + (0 if self._stopgap is None else self._stopgap.account.committed)
+        return self._account.committed + self._untold().committed
+
+    def _untold(self) -> Account | Balance:
+        return _NOTHING if self._stopgap is None else self._stopgap.untold
 
     async def _open(self) -> None:
         if self._ledger is None:
@@ -219,12 +226,17 @@ class Session:
             # In this process: the account itself, so that holding and settling need no await. A subclass may suspend.
             self._account = self._ledger.account(tally)
             return
+        gap = self._stopgap
+        if gap is not None and gap.away:
+            gap.unopened = tally
+            return
         try:
             self._account.see(await self._ledger.tally(tally), 0)
         except LedgerUnavailableError:
-            if self._stopgap is None:
+            if gap is None:
                 raise
-            self._stopgap.unopened = tally
+            gap.missed()
+            gap.unopened = tally
 
 
 def _book(chain: tuple[Session, ...], around: Session | None) -> Book:

@@ -243,6 +243,62 @@ async def test_a_ledger_that_is_away_is_not_asked_at_every_call() -> None:
     assert usd(await stands_at(ledger, limit=10)) == (0.11, 0, 0)
 
 
+async def test_what_may_be_spent_meanwhile_is_of_the_name_and_not_of_each_session() -> None:
+    """One session for each request: together they spend no more, and the ledger is asked once in a second."""
+    ledger = Remote()
+    ask = asks(0.125)
+    asked = 0
+
+    async def request() -> float:
+        async with routeware.session("tenant", limit_usd=10, ledger=ledger, on_unavailable=0.5) as spending:
+            await ask()
+            return spending.spent_usd
+
+    def count(what: str) -> None:
+        nonlocal asked
+        asked += what != "settle"
+        raise LedgerUnavailableError("away")
+
+    ledger._ask = count  # type: ignore[method-assign]
+    requests = [asyncio.create_task(request()) for _ in range(8)]
+    await asyncio.wait(requests, timeout=0.5)
+    del ledger._ask  # type: ignore[method-assign]
+    ended = await asyncio.gather(*requests, return_exceptions=True)
+
+    assert len([one for one in ended if isinstance(one, float)]) == 2, "what two set aside at once fills it"
+    assert len([one for one in ended if isinstance(one, BudgetExceededError)]) == 6
+    assert asked <= 8 + 1
+    assert usd(await stands_at(ledger, "tenant", 10)) == (0.25, 0, 0)
+
+
+async def test_a_ledger_without_weak_references_has_a_stopgap_for_each_session() -> None:
+    """There is nothing to remember it by."""
+
+    class Slotted:
+        __slots__ = ("inner",)
+
+        def __init__(self) -> None:
+            self.inner = Remote()
+
+        async def hold(self, *asked: Any) -> Any:
+            return await self.inner.hold(*asked)
+
+        async def settle(self, *asked: Any) -> Any:
+            return await self.inner.settle(*asked)
+
+        async def tally(self, *asked: Any) -> Any:
+            return await self.inner.tally(*asked)
+
+    ledger = Slotted()
+    async with routeware.session("day", limit_usd=1, ledger=ledger, on_unavailable=0.25) as spending:
+        ledger.inner.away = set(EVERYTHING)
+        await asks(0.125)()
+        assert spending.spent_usd == 0.125
+        ledger.inner.away = set()
+
+    assert usd(await stands_at(ledger.inner)) == (0.125, 0, 0)
+
+
 async def test_a_session_can_be_entered_while_its_ledger_is_away() -> None:
     """Where it may spend meanwhile; the ledger hears of the limit when it is back."""
     ledger = Remote()
@@ -272,6 +328,7 @@ async def test_another_limit_is_found_when_the_ledger_is_back() -> None:
 
     async with routeware.session("day", limit_usd=1, ledger=ledger, on_unavailable=1):
         ledger.away = set()
+        await pause(2_000)
         with pytest.raises(PolicyError) as raised:
             await providers.ask(usd={"a": 0.25})()
 

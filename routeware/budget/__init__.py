@@ -16,7 +16,8 @@ from routeware.budget.ledger import Balance, Ledger, Tally, different_limit
 from routeware.budget.memory import MemoryLedger
 from routeware.budget.report import AttemptSums, SessionReport, attempt_sums
 from routeware.budget.reservation import Reservation
-from routeware.budget.sheet import Sheet, Stopgap
+from routeware.budget.sheet import Sheet
+from routeware.budget.stopgap import Stopgap
 
 __all__ = [
     "NOWHERE",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Sequence
 
@@ -10,34 +9,13 @@ import attrs
 
 from routeware.budget.account import LOCK, Account, refusal
 from routeware.budget.ledger import Balance, Ledger, Tally
+from routeware.budget.stopgap import Stopgap
 from routeware.errors import LedgerUnavailableError
 
-__all__ = ["Sheet", "Stopgap"]
+__all__ = ["Sheet", "lesser"]
 
 # Answers may overtake one another; the figures to show are those of the question that was asked last.
 _questions = itertools.count(1)
-
-_AWAY_S = 1.0
-"""How long a ledger that could not be reached is not asked again, where a stopgap serves meanwhile."""
-
-
-class Stopgap:
-    """What a session may spend by itself while its ledger cannot be reached.
-
-    Attributes:
-        account: what was spent so, and the ledger has not been told of yet.
-        limit: the most that this may come to, in nano-dollars.
-        unopened: the session's tally, where the ledger could not be reached when the session was entered.
-        away_until: when the ledger is to be asked again, on the loop's clock.
-    """
-
-    __slots__ = ("account", "away_until", "limit", "unopened")
-
-    def __init__(self, name: str, limit: int) -> None:
-        self.account = Account(name)
-        self.limit = limit
-        self.unopened: Tally | None = None
-        self.away_until = 0.0
 
 
 @attrs.frozen
@@ -86,8 +64,7 @@ class Sheet:
         if not self.stopgaps:
             self._see(await self.ledger.hold(id, tallies, nanos), question)
             return
-        loop = asyncio.get_running_loop()
-        if any(loop.time() < gap.away_until for gap in self.stopgaps):
+        if any(gap.away for gap in self.stopgaps):
             raise LedgerUnavailableError("the ledger could not be reached a moment ago")
         try:
             for gap in self.stopgaps:
@@ -96,8 +73,7 @@ class Sheet:
                     gap.unopened = None
             self._see(await self.ledger.hold(id, tallies, nanos), question)
         except LedgerUnavailableError:
-            for gap in self.stopgaps:
-                gap.away_until = loop.time() + _AWAY_S
+            self.stopgaps[0].missed()
             raise
 
     def hold_locally(self, tallies: Sequence[Tally], nanos: int) -> None:
@@ -108,19 +84,19 @@ class Sheet:
         """
         with LOCK:
             for tally, seen, gap in zip(tallies, self.accounts, self.stopgaps, strict=True):
-                spare = gap.account.committed
+                spare = gap.untold.committed
                 if spare + nanos > gap.limit:
                     raise refusal(tally.name, spare, gap.limit, nanos)
                 if tally.limit_nanos is not None and seen.committed + spare + nanos > tally.limit_nanos:
                     raise refusal(tally.name, seen.committed + spare, tally.limit_nanos, nanos)
             for gap in self.stopgaps:
-                gap.account.reserved += nanos
+                gap.change(nanos, 0, 0)
 
     def change_locally(self, reserved: int, settled: int, uncertain: int) -> None:
         """Add to what the ledger has not been told of yet."""
         with LOCK:
             for gap in self.stopgaps:
-                gap.account.change(reserved, settled, uncertain)
+                gap.change(reserved, settled, uncertain)
 
     def _see(self, balances: Sequence[Balance], question: int) -> None:
         for account, balance in zip(self.accounts, balances, strict=True):
