@@ -212,6 +212,26 @@ def test_what_a_reader_has_to_know_is_said() -> None:
         assert words in told
 
 
+def test_pairs_with_cuts_say_how_they_count() -> None:
+    """As attempts that never answer: cautious, and said."""
+    tuning = tune(sample("a", [1.0], cut=[2.0], keys="xy"), sample("b", [1.0, 9.0], keys="xy"), paired=True)
+
+    assert "In pairs, an attempt that was cut off counts as one that never answers." in tuning.notes
+    assert tuning.thresholds[-1].failed == 0.5
+
+
+def test_blocks_are_said() -> None:
+    """A reader knows where the intervals come from."""
+    a, b = sample("a", [1.0] * 9, ordered=True), sample("b", [1.0] * 9, ordered=True)
+
+    assert "The intervals are drawn in blocks, because the order is known." in tune(a, b).notes
+
+
+def test_latencies_of_nothing_at_all_are_a_frontier_too() -> None:
+    """A cache answers in no time, and nothing divides by it."""
+    assert tune(sample("a", [0.0] * 9), sample("b", [0.0] * 9)).thresholds[-1].p99_ms.value == 0.0
+
+
 def test_enough_requests_are_not_warned_about() -> None:
     """Six hundred of each make a p99 of six."""
     told = "\n".join(tune(sample("a", lognormal(1, 600)), sample("b", lognormal(2, 600))).notes)

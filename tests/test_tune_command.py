@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ pytest.importorskip("numpy")
 
 from routeware import PolicyError, RoutingPolicy
 from routeware.cli.app import app
+from routeware.lab.reading import read_file
+from routeware.lab.reading_query import QueryAddress
+from routeware.lab.spans import Span
 from routeware.lab.tune_policy import write_threshold
 from tests.exported import Traced, jaeger
 
@@ -195,6 +200,67 @@ def test_it_reads_spans(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "primary  a:m: 30 answers, 10 cut off" in result.stdout
     assert routeware_tune(file, "--pair-by", "prompt").exit_code == 2
+
+
+def test_it_asks_a_jaeger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One service, or all of them."""
+    traced = Traced()
+    for place in range(20):
+        call = traced.call(at_ms=1000.0 * place)
+        call.attempt("a:m", 0.0, 300.0 + place).attempt("b:m", 200.0, 290.0 + place).end(500.0)
+    file = tmp_path / "spans"
+    file.write_text(json.dumps(jaeger(traced.spans())))
+    asked: list[tuple[str, int]] = []
+
+    def recent(_address: QueryAddress, service: str, limit: int) -> Iterator[Span]:
+        asked.append((service, limit))
+        return read_file(file)
+
+    monkeypatch.setattr(QueryAddress, "recent", recent)
+    monkeypatch.setattr(QueryAddress, "services", lambda _address: ["shop", "till"])
+
+    result = routeware_tune("http://localhost:16686", "--service", "shop", "--limit", 50)
+    assert result.exit_code == 0, result.output
+    assert "primary  a:m: 20 answers" in result.stdout
+    routeware_tune("http://localhost:16686")
+    assert asked == [("shop", 50), ("shop", 1500), ("till", 1500)]
+
+
+def test_a_bar_shows_what_takes_longer_than_a_second(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error; a pipe gets the result alone."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    moments = itertools.count()
+    monkeypatch.setattr("routeware.cli.tune.time.monotonic", lambda: float(next(moments)))
+
+    result = routeware_tune(table, "--json")
+
+    assert "computing" in result.stderr
+    assert "computing" not in result.stdout
+
+
+def test_a_file_that_cannot_be_written_is_said(table: Path, tmp_path: Path) -> None:
+    """Picture or policy."""
+    pytest.importorskip("matplotlib")
+    nowhere = tmp_path / "missing"
+
+    for arguments in (("--plot", nowhere / "a.png"), ("--write-policy", nowhere / "policy.toml")):
+        result = routeware_tune(table, "--target-p95", 2500, *arguments)
+        assert result.exit_code == 2
+        assert f"cannot write {nowhere}" in " ".join(result.stderr.split())
+
+
+def test_what_the_data_do_not_reach_is_unknown(tmp_path: Path) -> None:
+    """In the table, in the picture and in the choice: never an extrapolation without the word."""
+    pytest.importorskip("matplotlib")
+    rows = [f"{link},{100 + place},{'ok' if place < 40 else 'timeout'}" for link in "ab" for place in range(100)]
+    file = tmp_path / "cut.csv"
+    file.write_text("link,latency_ms,status\n" + "\n".join(rows) + "\n")
+
+    result = routeware_tune(file, "--max-extra", 10, "--plot", tmp_path / "cut.svg")
+
+    assert result.exit_code == 3
+    assert "unknown" in result.stdout
+    assert "no threshold whose p95 is known is that cheap" in result.stdout
 
 
 POLICY = """\

@@ -34,7 +34,7 @@ def grid_of(samples: tuple[Sample, ...], target_ms: float | None) -> Floats:
         parts.append(seen if len(seen) <= _EXACT else np.quantile(seen, _TAIL, method="higher"))
     edges = np.unique(np.concatenate(parts))
     positive = edges[edges > 0]
-    if len(positive):
+    if len(positive):  # latencies of nothing at all are one bin
         # A call can last as long as the one link and then the other.
         longest = sum(float(sample.elapsed_ms.max()) for sample in samples)
         beyond = np.geomspace(positive[-1], longest, _BEYOND)
@@ -53,8 +53,6 @@ def resampled_counts(bins: Ints, size: int, repeats: int, ordered: bool, random:
         random: where chance comes from.
     """
     counts = np.bincount(bins, minlength=size).astype(np.float64)
-    if not len(bins):
-        return np.zeros((repeats + 1, size))
     if not ordered:
         drawn = random.multinomial(len(bins), counts / len(bins), size=repeats)
         return np.vstack([counts, drawn])
@@ -125,9 +123,6 @@ def _failure_times(sample: Sample) -> tuple[Floats, Ints]:
 
 def _reach_ms(sample: Sample) -> float:
     """Beyond the longest observation nothing is known, if that was cut off."""
-    seen = sample.kinds != FAILED
-    if not seen.any():
-        return 0.0
-    longest = sample.elapsed_ms[seen].max()
+    longest = sample.elapsed_ms[sample.kinds != FAILED].max()
     cut_there = (sample.elapsed_ms == longest) & (sample.kinds == CENSORED)
     return float(longest) if cut_there.any() else float("inf")
