@@ -268,7 +268,56 @@ async def test_what_may_be_spent_meanwhile_is_of_the_name_and_not_of_each_sessio
     assert len([one for one in ended if isinstance(one, float)]) == 2, "what two set aside at once fills it"
     assert len([one for one in ended if isinstance(one, BudgetExceededError)]) == 6
     assert asked <= 8 + 1
-    assert usd(await stands_at(ledger, "tenant", 10)) == (0.25, 0, 0)
+    await pause(2_000)
+    assert await request() == 0.375, "theirs is told by the next, and its own"
+    assert usd(await stands_at(ledger, "tenant", 10)) == (0.375, 0, 0)
+
+
+async def test_what_a_session_could_not_tell_is_told_by_the_next_that_reaches_the_ledger() -> None:
+    """A session for each request, and an outage that outlasts many: leaving waits for nothing, nothing is lost."""
+    ledger = Remote()
+    took = stopwatch()
+
+    async def request() -> None:
+        async with routeware.session("day"), routeware.session("tenant", ledger=ledger, on_unavailable=5):
+            await asks(0.125)()
+
+    await request()
+    ledger.away = set(EVERYTHING)
+    for _ in range(10):
+        await request()
+    assert took() <= 1_000
+    await pause(60_000)
+    ledger.away = set()
+    assert usd(await stands_at(ledger, "tenant", None)) == (0.125, 0, 0)
+    await request()
+
+    assert usd(await stands_at(ledger, "tenant", None)) == (1.5, 0, 0)
+    async with routeware.session("tenant", ledger=ledger, on_unavailable=5) as spending:
+        assert (spending.spent_usd, spending.reserved_usd) == (1.5, 0)
+
+
+async def test_catching_up_stops_where_the_ledger_is_gone_again() -> None:
+    """And goes on with the next chance; each message counts once."""
+    ledger = Remote()
+
+    async def request(cost: float = 0.125) -> None:
+        async with routeware.session("tenant", ledger=ledger, on_unavailable=5):
+            await asks(cost)()
+
+    await request()
+    ledger.away = set(EVERYTHING)
+    for _ in range(3):
+        await request()
+    await pause(2_000)
+    ledger.away = {"settle"}
+    await request()
+    ledger.away = set()
+    await pause(2_000)
+    await request()
+    await request()
+
+    assert usd(await stands_at(ledger, "tenant", None))[0] == 0.125 * 6
 
 
 async def test_a_ledger_without_weak_references_has_a_stopgap_for_each_session() -> None:

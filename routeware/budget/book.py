@@ -8,6 +8,7 @@ from typing import Any
 
 from routeware.budget.account import Account
 from routeware.budget.counts import Counts, Ended
+from routeware.budget.message import Message
 from routeware.budget.sheet import Sheet, lesser
 
 __all__ = ["NOWHERE", "Book"]
@@ -59,7 +60,7 @@ class Book:
         self.counts = Counts()
         self._around = around
         self._closed = False
-        self._messages: dict[asyncio.Future[Any], Callable[[], None]] = {}
+        self._messages: dict[asyncio.Future[Any], Message] = {}
         self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
 
     def capped_entries(self, cap: int) -> list[tuple[Account, int | None]]:
@@ -87,20 +88,25 @@ class Book:
             book._add(task, give_up)
             book = book._around
 
-    def insist(self, task: asyncio.Future[Any], give_up: Callable[[], None]) -> None:
+    def insist(self, task: asyncio.Future[Any], message: Message) -> None:
         """Likewise for a message that did not arrive: only the outermost session gives it up, at once if left."""
         book = self
         while book._around is not None:
-            book._add(task, None)
+            if not message.untold:
+                book._add(task, None)
             book = book._around
         if book._closed:
-            give_up()
-        book._messages[task] = give_up
-        task.add_done_callback(lambda done: book._messages.pop(done, None))
+            message.give_up()
+        messages = book._messages
+        messages[task] = message
+        task.add_done_callback(lambda done: messages.pop(done, None))
 
     async def drain(self, patience_s: float) -> int:
         """Wait for all that is kept, at most ``patience_s``, then give it up; how many attempts that were."""
         until = asyncio.get_running_loop().time() + patience_s
+        for message in self._messages.values():
+            if message.untold:
+                message.give_up()
         try:
             while (kept := [*self._chores, *self._messages]) and (
                 left := until - asyncio.get_running_loop().time()
@@ -110,8 +116,10 @@ class Book:
             # Also where the wait is cancelled: otherwise a message would be repeated for ever.
             self._closed = True
             given_up = [give_up for give_up in self._chores.values() if give_up is not None]
-            for give_up in (*given_up, *self._messages.values()):
+            for give_up in given_up:
                 give_up()
+            for message in self._messages.values():
+                message.give_up()
         if self._messages:
             await asyncio.wait(list(self._messages), timeout=_LAST_WORDS_S)
         return len(given_up)

@@ -23,15 +23,19 @@ _LONGEST_PAUSE_S = 2.0
 
 
 class Message:
-    """What one attempt cost, on its way to one ledger. The ledger counts it once, however often it hears it."""
+    """What one attempt cost, on its way to one ledger. The ledger counts it once, however often it hears it.
+
+    Attributes:
+        untold: whether the ledger knows nothing of it, because it was spent while it was away. Nobody has to wait for
+            such a message: the next session that reaches the ledger sends what is left behind.
+    """
 
     def __init__(self, sheet: Sheet, id: str, settled: int, uncertain: int, *, untold: bool = False) -> None:
-        """The message for ``sheet``; ``untold`` where it was spent while the ledger was away."""
         self._sheet = sheet
         self._id = id
         self._settled = settled
         self._uncertain = uncertain
-        self._untold = untold
+        self.untold = untold
         self._enough = asyncio.Event()
 
     async def send(self) -> bool:
@@ -43,7 +47,7 @@ class Message:
         except Exception as error:  # noqa: BLE001 - the call has its answer; what was reserved stays so in the ledger
             self._lost(type(error).__qualname__)
             return True
-        if self._untold:
+        if self.untold:
             self._sheet.change_locally(0, -self._settled, -self._uncertain)
         return True
 
@@ -58,18 +62,24 @@ class Message:
                     return
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         except asyncio.CancelledError:
-            self._lost("the loop is closing")
+            self._leave("the loop is closing")
             raise
-        self._lost("it could not be reached")
+        self._leave("it could not be reached")
 
     def give_up(self) -> None:
         """Nobody waits any more: one more try, and no other."""
         self._enough.set()
 
+    def _leave(self, why: str) -> None:
+        if self.untold:
+            self._sheet.leave_behind(self.send)
+        self._lost(why)
+
     def _lost(self, why: str) -> None:
         logger.warning(
-            "a ledger could not be told what an attempt cost (%s): $%.9f, and $%.9f uncertain",
+            "a ledger could not be told what an attempt cost (%s): $%.9f, and $%.9f uncertain%s",
             why,
             usd(self._settled),
             usd(self._uncertain),
+            "; the next session that reaches it will" if self.untold else "",
         )

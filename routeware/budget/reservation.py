@@ -88,6 +88,9 @@ class Reservation:
                         raise
                     sheet.hold_locally(tallies, nanos)
                     self._locally = (*self._locally, sheet)
+                else:
+                    if sheet.stopgaps and sheet.stopgaps[0].owes:
+                        self._post_one(sheet.stopgaps[0].catch_up())
         except BaseException:
             self._forget(nanos)
             for sheet, task in asked:
@@ -165,4 +168,4 @@ async def _deliver(book: Book, messages: Sequence[Message], before: asyncio.Task
 async def _send(book: Book, message: Message) -> None:
     if not await message.send():
         task = asyncio.get_running_loop().create_task(message.insist())
-        book.insist(task, message.give_up)
+        book.insist(task, message)

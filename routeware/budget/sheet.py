@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
@@ -97,6 +97,10 @@ class Sheet:
         with LOCK:
             for gap in self.stopgaps:
                 gap.change(reserved, settled, uncertain)
+
+    def leave_behind(self, send: Callable[[], Awaitable[bool]]) -> None:
+        """Keep a message of what was spent locally for the next session that reaches the ledger."""
+        self.stopgaps[0].leave_behind(send)
 
     def _see(self, balances: Sequence[Balance], question: int) -> None:
         for account, balance in zip(self.accounts, balances, strict=True):

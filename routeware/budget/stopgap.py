@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Awaitable, Callable
 
 from routeware.budget.account import LOCK, Account
 from routeware.budget.ledger import Ledger, Tally
@@ -24,13 +25,17 @@ class _Absence:
     Attributes:
         until: when it is to be asked again, on the loop's clock.
         untold: what was spent under each name, and it has not been told of.
+        unsent: messages about it that their sessions have given up; each says whether it has arrived.
+        catching_up: whether somebody is sending these.
     """
 
-    __slots__ = ("until", "untold")
+    __slots__ = ("catching_up", "unsent", "until", "untold")
 
     def __init__(self) -> None:
         self.until = 0.0
         self.untold: dict[str, Account] = {}
+        self.unsent: list[Callable[[], Awaitable[bool]]] = []
+        self.catching_up = False
 
 
 # By the ledger's identity: a ledger need not be hashable.
@@ -73,6 +78,25 @@ class Stopgap:
         account.change(reserved, settled, uncertain)
         if not (account.reserved or account.settled or account.uncertain):
             del self._absence.untold[self.name]
+
+    def leave_behind(self, send: Callable[[], Awaitable[bool]]) -> None:
+        """Keep a message for the next session that reaches the ledger."""
+        self._absence.unsent.append(send)
+
+    @property
+    def owes(self) -> bool:
+        """Whether there are messages that nobody is sending."""
+        return bool(self._absence.unsent) and not self._absence.catching_up
+
+    async def catch_up(self) -> None:
+        """Send what others have left behind, as far as it arrives."""
+        absence = self._absence
+        absence.catching_up = True
+        try:
+            while absence.unsent and await absence.unsent[0]():
+                del absence.unsent[0]
+        finally:
+            absence.catching_up = False
 
 
 def _absence_of(ledger: Ledger) -> _Absence:
