@@ -74,29 +74,41 @@ def tune(
     With --target-p95, the cheapest threshold whose upper bound on the share of misses meets it; with --max-extra, the
     best 95th percentile for that much spending.
     """
-    from routeware.cli import screen, tune_screen
-    from routeware.lab.spans import TraceError
-
     if target_p95 is not None and max_extra is not None:
         _refuse("give --target-p95 or --max-extra: each names one threshold")
     if write_policy is not None and target_p95 is None and max_extra is None:
         _refuse("--write-policy needs --target-p95 or --max-extra: something has to choose")
     goal = _Goal(target_p95, None if max_extra is None else max_extra / 100, confidence, pair_by is not None)
-    try:
-        links = _links(_samples(source, pair_by, order_by, service, limit), primary, backup)
-        tuning = _computed(*links, goal, _prices(price or []))
-    except (TraceError, ValueError) as error:
-        screen.fail(str(error), 1)
+    tuning = _tuned(
+        lambda: _links(_samples(source, pair_by, order_by, service, limit), primary, backup), goal, price or []
+    )
     if plot is not None:
         _draw(tuning, plot)
-    if as_json:
-        screen.print_json(tuning.to_dict())
-    else:
-        tune_screen.show(tuning)
+    _show(tuning, as_json=as_json)
     if write_policy is not None:
         _write(tuning, write_policy, table)
     if tuning.choice is not None and tuning.choice.chosen is None:
         raise typer.Exit(_NOT_MET)
+
+
+def _tuned(links: Callable[[], tuple[Sample, Sample]], goal: _Goal, prices: list[str]) -> Tuning:
+    """What the data say; leaves with a line where they cannot be read or do not answer."""
+    from routeware.cli import screen
+    from routeware.lab.spans import TraceError
+
+    try:
+        return _computed(*links(), goal, _prices(prices))
+    except (TraceError, ValueError) as error:
+        screen.fail(str(error), 1)
+
+
+def _show(tuning: Tuning, *, as_json: bool) -> None:
+    from routeware.cli import screen, tune_screen
+
+    if as_json:
+        screen.print_json(tuning.to_dict())
+    else:
+        tune_screen.show(tuning)
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from routeware.lab.tune_curves import curves, grid_of
-from routeware.lab.tune_facts import Choice, LinkSummary, Tuning
+from routeware.lab.tune_facts import Choice, LinkSummary, Threshold, Tuning
 from routeware.lab.tune_frontier import Frontier, meeting, within
 from routeware.lab.tune_notes import notes
 from routeware.lab.tune_race import Independent, Paired, Race
@@ -54,21 +54,13 @@ def tune(
     Raises:
         ValueError: a link has no answer, or nothing can be paired.
     """
-    for sample in (primary, backup):
-        if not (sample.kinds == ANSWERED).any():
-            raise ValueError(f"{sample.label} has no answer in these data")
-    random = np.random.default_rng(seed)
-    race, pairs = race_of(primary, backup, target_p95_ms, paired, random)
+    _require_answers(primary, backup)
+    race, pairs = race_of(primary, backup, target_p95_ms, paired, np.random.default_rng(seed))
     frontier = Frontier(race, target_p95_ms, confidence, usd_per_attempt)
-    candidates = candidates_of(primary, target_p95_ms, _THRESHOLDS)
-    points = []
-    for done, threshold_ms in enumerate(candidates):
-        points.append(frontier.point(threshold_ms))
-        progress((done + 1) / len(candidates))
+    points = _points(frontier, candidates_of(primary, target_p95_ms, _THRESHOLDS), progress)
     choice: Choice | None = None
     if target_p95_ms is not None:
-        searched = candidates_of(primary, target_p95_ms, SEARCHED)
-        choice = meeting(frontier, searched, target_p95_ms)
+        choice = meeting(frontier, candidates_of(primary, target_p95_ms, SEARCHED), target_p95_ms)
     elif max_extra is not None:
         choice = within(points, max_extra)
     return Tuning(
@@ -82,6 +74,20 @@ def tune(
         choice=choice,
         notes=notes(primary, backup, pairs, tuple(points)),
     )
+
+
+def _require_answers(*samples: Sample) -> None:
+    for sample in samples:
+        if not (sample.kinds == ANSWERED).any():
+            raise ValueError(f"{sample.label} has no answer in these data")
+
+
+def _points(frontier: Frontier, candidates: list[float], progress: Callable[[float], object]) -> list[Threshold]:
+    points = []
+    for done, threshold_ms in enumerate(candidates):
+        points.append(frontier.point(threshold_ms))
+        progress((done + 1) / len(candidates))
+    return points
 
 
 def race_of(
