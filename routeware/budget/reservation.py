@@ -23,6 +23,16 @@ __all__ = ["Reservation"]
 logger = logging.getLogger("routeware")
 
 
+class _Asked:
+    """What remote ledgers were asked to hold: under which id, and which of them are away and are done without."""
+
+    __slots__ = ("id", "locally")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.locally: list[Sheet] = []
+
+
 class Reservation:
     """What one attempt has set aside in a book; settled once, corrected afterwards.
 
@@ -32,12 +42,11 @@ class Reservation:
         uncertain: what was booked as uncertain.
     """
 
-    __slots__ = ("_book", "_id", "_locally", "_posted", "held", "settled", "uncertain")
+    __slots__ = ("_asked", "_book", "_posted", "held", "settled", "uncertain")
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._id: str | None = None
-        self._locally: tuple[Sheet, ...] = ()
+        self._asked: _Asked | None = None
         self._posted: asyncio.Task[None] | None = None
         self.held = 0
         self.settled = 0
@@ -72,13 +81,13 @@ class Reservation:
             BudgetExceededError: a limit would be passed.
             LedgerUnavailableError: a ledger could not be asked.
         """
-        self._id = id = uuid4().hex
+        self._asked = mine = _Asked(uuid4().hex)
         asked: list[tuple[Sheet, asyncio.Task[None]]] = []
         task: asyncio.Task[None]
         try:
             for sheet in self._book.sheets:
                 tallies = sheet.capped(self._book.account, cap)
-                task = asyncio.get_running_loop().create_task(sheet.hold(id, tallies, nanos))
+                task = asyncio.get_running_loop().create_task(sheet.hold(mine.id, tallies, nanos))
                 asked.append((sheet, task))
                 await asyncio.wait([task])
                 try:
@@ -87,14 +96,14 @@ class Reservation:
                     if not sheet.stopgaps:
                         raise
                     sheet.hold_locally(tallies, nanos)
-                    self._locally = (*self._locally, sheet)
+                    mine.locally.append(sheet)
                 else:
                     if sheet.stopgaps and sheet.stopgaps[0].owes:
                         self._post_one(sheet.stopgaps[0].catch_up())
         except BaseException:
             self._forget(nanos)
             for sheet, task in asked:
-                self._post_one(_give_back(self._book, task, Message(sheet, id, 0, 0)))
+                self._post_one(_give_back(self._book, task, Message(sheet, mine.id, 0, 0)))
             raise
         finally:
             # A task keeps the error that it raised, whose traceback keeps this frame: nobody would free either.
@@ -113,15 +122,16 @@ class Reservation:
             self._post(held, more_settled, more_uncertain)
 
     def _post(self, held: int, settled: int, uncertain: int) -> None:
-        before, id, self._id = self._posted, self._id, None
-        locally, self._locally = self._locally, ()
-        if id is None:
+        before, mine, self._asked = self._posted, self._asked, None
+        if mine is None:
             if not settled and not uncertain:
                 return
-            id = uuid4().hex  # a correction
-        for sheet in locally:
+            mine = _Asked(uuid4().hex)  # a correction
+        for sheet in mine.locally:
             sheet.change_locally(-held, settled, uncertain)
-        messages = [Message(sheet, id, settled, uncertain, untold=sheet in locally) for sheet in self._book.sheets]
+        messages = [
+            Message(sheet, mine.id, settled, uncertain, untold=sheet in mine.locally) for sheet in self._book.sheets
+        ]
         self._posted = self._post_one(_deliver(self._book, messages, before))
 
     def _post_one(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
@@ -138,13 +148,12 @@ class Reservation:
 
     def _forget(self, nanos: int) -> None:
         self.held = 0
-        self._id = None
+        mine, self._asked = self._asked, None
         with LOCK:
             for account, _ in self._book.entries:
                 account.reserved -= nanos
-        for sheet in self._locally:
+        for sheet in mine.locally if mine is not None else ():
             sheet.change_locally(-nanos, 0, 0)
-        self._locally = ()
 
 
 async def _give_back(book: Book, asked: asyncio.Task[None], message: Message) -> None:

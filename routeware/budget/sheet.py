@@ -18,7 +18,7 @@ __all__ = ["Sheet", "lesser"]
 _questions = itertools.count(1)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Sheet:
     """The tallies of one session and its enclosing ones that one remote ledger keeps, outermost first.
 
