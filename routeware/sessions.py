@@ -29,11 +29,11 @@ from routeware.budget import (
 from routeware.errors import LedgerUnavailableError, PolicyError, SessionClosedError
 from routeware.money import amount_usd, nanos, usd
 
-__all__ = ["Session", "current_session", "session"]
+__all__ = ["CURRENT_SESSION", "Session", "current_session", "session"]
 
 logger = logging.getLogger("routeware")
 
-_current: ContextVar[Session | None] = ContextVar("routeware.session", default=None)
+CURRENT_SESSION: ContextVar[Session | None] = ContextVar("routeware.session", default=None)
 
 _NOTHING = Balance()
 
@@ -43,7 +43,7 @@ PATIENCE_S = 5.0
 
 def current_session() -> Session | None:
     """The innermost session that is open here; ``None`` outside of any."""
-    return _current.get()
+    return CURRENT_SESSION.get()
 
 
 def session(
@@ -118,7 +118,7 @@ class Session:
     async def __aenter__(self) -> Self:
         if self._book is not None:
             raise SessionClosedError(f"{self} was entered before; make another with session(...)")
-        outside = _current.get()
+        outside = CURRENT_SESSION.get()
         around = None if self._root else outside
         if around is not None:
             around.book()
@@ -130,16 +130,16 @@ class Session:
         self._chain = (*(around._chain if around is not None else ()), self)
         self._book = _book(self._chain, around)
         self._outside = () if outside is None else outside._lineage()
-        _current.set(self)
+        CURRENT_SESSION.set(self)
         return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._left = True
-        if _current.get() is self:
+        if CURRENT_SESSION.get() is self:
             # Not by a token: sessions that overlap without nesting (in generators) would bring back one that was left.
-            _current.set(next((one for one in reversed(self._outside) if not one._left), None))
+            CURRENT_SESSION.set(next((one for one in reversed(self._outside) if not one._left), None))
         book = self._book
         if book is not None:
             given_up = await book.drain(PATIENCE_S)

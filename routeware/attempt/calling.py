@@ -7,7 +7,7 @@ from contextvars import Token
 from inspect import isawaitable
 from typing import Any
 
-from routeware.attempt.handle import CURRENT, Attempt
+from routeware.attempt.handle import CURRENT
 from routeware.attempt.run import Run
 from routeware.errors import ResultRejectedError
 from routeware.records import AttemptStatus
@@ -25,11 +25,21 @@ async def perform(run: Run) -> None:
         BaseException: what is not an ``Exception`` passes through.
     """
     scope = run.scope
+    hooks = scope.hooks
+    function = hooks.by_provider.get(run.link.provider, hooks.fn)
     token = CURRENT.set(run)
     told = scope.trace is not None or scope.meters is not None
     attached = _enter(run) if told else None
     try:
-        await _call(run)
+        awaitable = function(scope.owner, run, scope.args, scope.kwargs)
+        run.called = True
+        run.result = result = await awaitable
+        run.replied = True
+        if hooks.accept is None or await _accepted(hooks.accept(result)):
+            run.answered = True
+        else:
+            run.status = run.status or AttemptStatus.REJECTED
+            run.error = ResultRejectedError(run.link.label, result)
     except Exception as error:  # noqa: BLE001 - the engine decides what it means
         run.error = error
     except asyncio.CancelledError as error:
@@ -40,28 +50,13 @@ async def perform(run: Run) -> None:
         run.returned = scope.loop.time()
         if run.ended is None:
             run.ended = run.returned
-        _come_back(run, token, attached, told)
-
-
-async def _call(run: Run) -> None:
-    scope = run.scope
-    hooks = scope.hooks
-    function = hooks.by_provider.get(run.link.provider, hooks.fn)
-    try:
-        awaitable = function(scope.owner, run, scope.args, scope.kwargs)
-    except Exception:
-        # Nothing ran: the function cannot be called like this, which is between it and the caller.
-        run.misused = True
-        raise
-    run.called = True
-    run.result = result = await awaitable
-    run.replied = True
-    if hooks.accept is None or await _accepted(hooks.accept(result)):
-        run.answered = True
-        return
-    if run.status is None:
-        run.status = AttemptStatus.REJECTED
-    run.error = ResultRejectedError(run.link.label, result)
+        try:
+            CURRENT.reset(token)
+        except ValueError:
+            # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
+            attached = None
+        if told:
+            _leave(run, attached)
 
 
 def _enter(run: Run) -> Token[Context] | None:
@@ -72,15 +67,10 @@ def _enter(run: Run) -> Token[Context] | None:
     return scope.trace.attach(run.span) if scope.trace is not None else None
 
 
-def _come_back(run: Run, token: Token[Attempt | None], attached: Token[Context] | None, told: bool) -> None:
-    try:
-        CURRENT.reset(token)
-    except ValueError:
-        # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
-        attached = None
+def _leave(run: Run, attached: Token[Context] | None) -> None:
     if attached is not None:
         detach(attached)
-    if told and run.scope.meters is not None:
+    if run.scope.meters is not None:
         run.scope.meters.attempt_left(run.link)
 
 

@@ -77,7 +77,6 @@ class Run(Attempt):
     called: bool = False
     replied: bool = False
     answered: bool = False
-    misused: bool = False
     raced: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -107,6 +106,11 @@ class Run(Attempt):
         self.lane = lane
         self.scope = scope
         self.trigger = trigger
+
+    @property
+    def misused(self) -> bool:
+        """Whether the function could not even be called: that is between it and the caller, and nothing ran."""
+        return not self.called and self.error is not None
 
     def _reported(self) -> None:
         usage = self.usage

@@ -83,7 +83,9 @@ def open_container(run: Run) -> None:
 
 def _work_out(run: Run) -> None:
     reported = run.usage is not None or run.reported_nanos is not None
-    if (run.free or not run.called) and not reported:
+    # A reply that was there has been paid for, whatever the error says that came of judging it.
+    free = run.free and not run.replied
+    if (free or not run.called) and not reported:
         run.settled = run.uncertain = 0
         return
     if run.usage is None and not run.container:
@@ -91,7 +93,7 @@ def _work_out(run: Run) -> None:
     if run.take_reports():
         run.uncertain = 0
         _compare(run)
-    elif run.container or run.free:
+    elif run.container:
         run.settled = run.uncertain = 0
     else:
         run.uncertain = _for_booking(run)

@@ -12,7 +12,7 @@ from routeware.router.ending import abandon, clear_away, finish
 from routeware.router.engine import serve
 from routeware.router.plan import Plan
 from routeware.router.state import Call
-from routeware.sessions import current_session
+from routeware.sessions import CURRENT_SESSION
 from routeware.telemetry import debugging
 
 __all__ = ["Call", "Plan", "answer"]
@@ -40,12 +40,19 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
             verdict = error
         finally:
             call.alarm.off()
-        if call.untidy or call.flying or call.leaving or call.asking is not None or _unwanted(call, winner):
+        if (
+            call.untidy
+            or call.flying
+            or call.leaving
+            or call.asking is not None
+            or (call.hooks.accept is not None and _unwanted(call, winner))
+        ):
             cancellation = await clear_away(call, winner, verdict)
             if cancellation is not None and call.outcome != "cancelled":
                 call.outcome, verdict, winner = "cancelled", cancellation, None
             del cancellation
-        record = finish(call, winner, verdict, wanted)
+        quiet = winner is not None and not (wanted or call.counted or call.heard or call.hooks.on_call)
+        record = None if quiet else finish(call, winner, verdict, wanted)
     except BaseException as error:
         # Torn down: by an interpreter that exits, or because the coroutine was closed. Nothing can be awaited here.
         call.outcome = "cancelled"
@@ -67,19 +74,19 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
 
 def _unwanted(call: Call, winner: Run | None) -> bool:
     """Whether there may be results that nobody gets."""
-    return call.hooks.accept is not None and any(run.replied and run is not winner for run in call.runs)
+    return any(run.replied and run is not winner for run in call.runs)
 
 
 def _begin(call: Call) -> None:
     plan = call.plan
-    call.session = session = current_session()
+    call.session = session = CURRENT_SESSION.get()
     attributes = plan.span_attributes
     if session is not None or call.attributes is not None:
         theirs = session.span_attributes if session is not None else {}
         attributes = {**theirs, **(call.attributes or {}), **attributes}
     call.trace = plan.tracing.start_call(attributes)
     if call.trace is not None:
-        call.heard = call.counted = True
+        call.heard, call.counted = True, call.trace.recording
     call.meters = plan.tracing.metrics.live(call.began)
     if call.meters is not None:
         call.counted = True

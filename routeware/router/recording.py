@@ -23,7 +23,10 @@ def end_attempt(call: Call, run: Run, end_ns: int | None = None) -> None:
     """End the span of ``run``, at ``end_ns``, or when it was cut off, or now; and leave its line in the log."""
     assert run.status is not None
     if call.trace is not None:
-        telling = _telling(call, run, run.status) if run.span.is_recording() else None
+        telling = None
+        if run.span.is_recording():
+            settle(run)  # a sampler may take an attempt of a call that it does not
+            telling = _telling(call, run, run.status)
         call.trace.end_attempt(run.span, telling, end_ns or run.end_ns or time.time_ns())
     if debugging():
         snapshot = snapshot_of(call, run)
