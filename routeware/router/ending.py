@@ -120,6 +120,8 @@ def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted
     for run in call.runs:
         if not run.concluded:
             _conclude(call, run)
+    if call.book is not None:
+        call.book.note(call.outcome, call.runs)
     if call.heard:
         _tell_race(call)
         end_call(call, verdict)
