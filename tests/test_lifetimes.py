@@ -47,6 +47,7 @@ class Prompt:
 
 async def outlived(call: Coroutine[Any, Any, Any], expected: type[BaseException]) -> bool:
     """Whether an error is still there when the one who asked for it has let it go."""
+    error: BaseException
     (error,) = await asyncio.gather(call, return_exceptions=True)
     assert type(error) is expected, error
     seen = weakref.ref(error)
@@ -88,9 +89,7 @@ async def test_an_error_goes_with_the_last_who_wants_it(
 
 async def test_a_wrapped_error_goes_too() -> None:
     """And the one that it was raised from."""
-    assert not await outlived(
-        script(a=busy(), b=busy()).ask(options={"wrap_errors": True})(), routeware.ExhaustedError
-    )
+    assert not await outlived(script(a=busy(), b=busy()).ask(options={"wrap_errors": True})(), routeware.ExhaustedError)
 
 
 async def test_the_error_of_a_failover_goes_while_the_next_attempt_answers() -> None:
@@ -191,7 +190,7 @@ class Away:
         self.error = error
 
     async def tally(self, tally: Any, /) -> Any:
-        return (await MemoryLedger().tally(tally))
+        return await MemoryLedger().tally(tally)
 
     async def hold(self, id: str, tallies: Any, nanos: int, /) -> Any:
         await pause(1)

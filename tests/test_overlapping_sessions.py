@@ -13,7 +13,6 @@ import routeware
 from routeware import Session, SessionClosedError, current_session
 from tests.providers import answers, hangs, pause, pays, reports, script, stubborn
 
-
 ORDERS = list(itertools.permutations(range(3)))
 
 

@@ -150,9 +150,7 @@ async def test_an_unknown_projection_in_a_race_refuses_the_backup() -> None:
     """The extra attempt is what is not worth the risk; the running one answers."""
     traces = Traces()
     providers = script(a=answers(100), b=answers(0))
-    ask = providers.ask(
-        options={**traces.options, "prices": Tariff(first_only())}, race_after_ms=10, per_call_usd=1
-    )
+    ask = providers.ask(options={**traces.options, "prices": Tariff(first_only())}, race_after_ms=10, per_call_usd=1)
 
     assert await ask() == "a"
 
@@ -240,12 +238,12 @@ async def test_what_estimate_raises_on_a_failover_keeps_the_providers_error() ->
     error = HTTPStatusError(503)
     ask = script(a=fails(0, error), b=answers(0)).ask(usd={"a": 0.25, "b": 0.25}, per_call_usd=1)
 
-    @ask.estimate
     def knows_a(link: Link) -> float:
         if link.provider != "a":
             raise LookupError(link.provider)
         return 0.25
 
+    ask.estimate(knows_a)
     with pytest.raises(LookupError) as raised:
         await ask()
 

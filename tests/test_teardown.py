@@ -42,7 +42,7 @@ def started(make: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Coroutine[Any
 
     task = loop.run_until_complete(go())
     loop.close()
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own switch for what is meant to be
+    task._log_destroy_pending = False  # asyncio's own switch for what is meant to be
     call = task.get_coro()
     assert isinstance(call, Coroutine)
     return call, task
@@ -65,7 +65,7 @@ def test_closed_after_its_loop_was_closed(
     providers = script(a=hangs(), b=hangs())
 
     with caplog.at_level(logging.INFO):
-        call, _ = started(lambda: providers.ask(**settings, options=options)())
+        call, _ = started(providers.ask(**settings, options=options))
         call.close()
 
     assert [record.outcome for record in records] == ["cancelled"]
@@ -80,7 +80,7 @@ def test_collected_after_its_loop_was_closed(settings: dict[str, Any], records: 
     """The garbage collector is nobody's caller: what it cannot raise it would print."""
     providers = script(a=hangs(), b=hangs())
 
-    call, task = started(lambda: providers.ask(**settings, options={"on_call": records.append})())
+    call, task = started(providers.ask(**settings, options={"on_call": records.append}))
     providers.again()
     del call, task
     gc.collect()
@@ -138,7 +138,7 @@ def test_closed_while_a_loser_cleans_up(records: list[CallRecord]) -> None:
     """An answer was there, and its caller is not: nobody got it."""
     providers = script(a=stubborn(1000, hangs()), b=answers(10))
 
-    call, _ = started(lambda: providers.ask(race_after_ms=10, options={"on_call": records.append})())
+    call, _ = started(providers.ask(race_after_ms=10, options={"on_call": records.append}))
     call.close()
 
     assert [record.outcome for record in records] == ["cancelled"]

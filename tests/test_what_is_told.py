@@ -1,4 +1,4 @@
-"""Spans and log lines speak of what happened: of the failure that is raised, of the race that was one, of its moment."""
+"""Spans and log lines speak of what happened: the failure that is raised, the race that was one, and its moment."""
 
 from __future__ import annotations
 
@@ -188,9 +188,7 @@ def crowded() -> Iterator[None]:
 
 @pytest.mark.usefixtures("crowded")
 @pytest.mark.parametrize("level", [logging.WARNING, logging.DEBUG])
-async def test_a_log_record_with_fields_of_its_own_harms_nobody(
-    caplog: pytest.LogCaptureFixture, level: int
-) -> None:
+async def test_a_log_record_with_fields_of_its_own_harms_nobody(caplog: pytest.LogCaptureFixture, level: int) -> None:
     """The program's value stays, ours is in the text; and the call goes on."""
     caplog.set_level(level, "routeware")
     providers = script(a=answers(0), b=reports(0, answers(0)))
