@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_context
 
 from routeware import (
     Attempt,
@@ -292,6 +292,27 @@ def test_a_saved_trace_reads_back_as_it_was() -> None:
     assert child.attributes["list"] == '["a","b"]'
     assert math.isclose(float(parent.number("routeware.race.after_s") or 0), 0.15)
     assert [(event.name, event.attributes) for event in child.events] == [("exception", {"exception.type": "E"})]
+
+
+def test_a_saved_trace_has_its_links() -> None:
+    """As Jaeger gives them back: references after the one to the parent, which stays the only parent."""
+    recorder = spans.Recorder()
+    tracer = recorder.tracer_provider.get_tracer("routeware")
+    call = tracer.start_span("call")
+    first = tracer.start_span("first", set_span_in_context(call))
+    second = tracer.start_span("second", set_span_in_context(call), links=[Link(first.get_span_context())])
+    for span in (first, second, call):
+        span.end()
+
+    (trace,) = jaeger_json(recorder.spans())["data"]
+
+    told = {span["operationName"]: span for span in trace["spans"]}
+    assert told["call"]["references"] == []
+    assert told["second"]["references"] == [
+        {"refType": "CHILD_OF", "traceID": trace["traceID"], "spanID": told["call"]["spanID"]},
+        {"refType": "FOLLOWS_FROM", "traceID": trace["traceID"], "spanID": told["first"]["spanID"]},
+    ]
+    assert jaeger_span(told["second"]).parent_id == told["call"]["spanID"]
 
 
 def test_no_spans_are_no_trace() -> None:

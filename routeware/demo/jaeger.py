@@ -1,7 +1,7 @@
 """One trace as the JSON file that Jaeger's page opens from disk.
 
 Spans become Jaeger's as OpenTelemetry lays it down ("OpenTelemetry to Jaeger Transformation"): attributes are tags,
-events are logs, and status and kind are tags with names of their own.
+events are logs, links are references, and status and kind are tags with names of their own.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
         "traceID": f"{context.trace_id:032x}",
         "spanID": f"{context.span_id:016x}",
         "operationName": span.name,
-        "references": [] if span.parent is None else [_reference(span.parent)],
+        "references": _references(span),
         "startTime": start_ns // _NS_PER_US,
         "duration": max(0, end_ns - start_ns) // _NS_PER_US,
         "tags": [*_tags(span.attributes or {}), *_status_and_kind(span)],
@@ -65,8 +65,14 @@ def _context(span: ReadableSpan) -> SpanContext:
     return context
 
 
-def _reference(parent: SpanContext) -> dict[str, str]:
-    return {"refType": "CHILD_OF", "traceID": f"{parent.trace_id:032x}", "spanID": f"{parent.span_id:016x}"}
+def _references(span: ReadableSpan) -> list[dict[str, str]]:
+    """The parent first, as Jaeger has it: pages hang a span under its first reference. Then what its links lead to."""
+    parents = [] if span.parent is None else [_reference("CHILD_OF", span.parent)]
+    return [*parents, *(_reference("FOLLOWS_FROM", link.context) for link in span.links)]
+
+
+def _reference(kind: str, other: SpanContext) -> dict[str, str]:
+    return {"refType": kind, "traceID": f"{other.trace_id:032x}", "spanID": f"{other.span_id:016x}"}
 
 
 def _status_and_kind(span: ReadableSpan) -> list[dict[str, Any]]:
