@@ -28,7 +28,9 @@ def is_due(moment: float | None, now: float) -> bool:
 
 
 def adopt(task: asyncio.Future[Any]) -> None:
-    """Keep a task alive until it ends by itself."""
+    """Keep a task alive until it ends by itself; one of a closed loop never will."""
+    if task.get_loop().is_closed():
+        return
     _adopted.add(task)
     task.add_done_callback(_adopted.discard)
 

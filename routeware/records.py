@@ -203,9 +203,10 @@ def attach_record(error: BaseException, record: CallRecord) -> None:
 def own_attributes(error: BaseException) -> dict[str, Any]:
     """The ``__dict__`` of ``error``, written past ``__setattr__``; an empty one where its class hides it."""
     try:
-        return error.__dict__
+        own = error.__dict__
     except Exception:  # noqa: BLE001 - a foreign property; the error is raised without what would be written there
         return {}
+    return own if type(own) is dict else {}
 
 
 def _plain(_owner: object, _field: object, value: Any) -> Any:

@@ -145,10 +145,11 @@ async def test_rejected_results_raise() -> None:
         await ask()
 
 
-def test_a_target_does_something() -> None:
-    """It is not silently ignored: until it can be worked towards, a target without a threshold is refused."""
-    with pytest.raises(PolicyError, match="target_p95_ms"):
-        RoutingPolicy(chain=["a:m", "b:m"], latency={"target_p95_ms": 500})
+async def test_a_target_does_something() -> None:
+    """It is not silently ignored: a slow primary is raced without a threshold in the policy."""
+    outcome = await script(a=answers(900), b=answers(10)).ask(latency={"target_p95_ms": 500, "explore": 0}).outcome()
+
+    assert (outcome.value, outcome.record.race_source, outcome.record.race_after_ms) == ("b", "prior", 250)
 
 
 async def test_ties_go_to_the_primary() -> None:

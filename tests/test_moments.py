@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from typing import Any
 
 import pytest
@@ -90,16 +89,9 @@ def grouped(child: Any) -> Any:
 
 IN_THE_BODY = pytest.param(grouped, id="in the body")
 AT_THE_END = pytest.param(in_a_group, id="at the end")
-AT_THE_END_NOT_SEEN = pytest.param(
-    in_a_group,
-    id="at the end",
-    marks=pytest.mark.xfail(
-        sys.version_info < (3, 13), reason="a group whose body is over gives its error no context to know it by"
-    ),
-)
 
 
-@pytest.mark.parametrize("group", [IN_THE_BODY, AT_THE_END_NOT_SEEN])
+@pytest.mark.parametrize("group", [IN_THE_BODY, AT_THE_END])
 async def test_a_group_that_converts_the_callers_cancellation_stops_the_chain(group: Any) -> None:
     """Its ExceptionGroup comes out, as it would from the bare function: the caller's task was cancelled."""
     providers = script(a=group(converts(hangs(), HTTPStatusError(503))), b=answers(0))

@@ -210,7 +210,6 @@ def test_a_policy_with_nothing_changed_is_itself() -> None:
     [
         ({"deadline_ms": 0}, "latency.deadline_ms"),
         ({"race_after_ms": "5"}, "latency.race_after_ms"),
-        ({"race_after_ms": None}, "latency.target_p95_ms"),
         ({"max_attempts": 0}, "failover.max_attempts"),
         ({"per_call_usd": True}, "budget.per_call_usd"),
     ],

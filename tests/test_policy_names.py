@@ -118,7 +118,7 @@ def test_a_chain_is_required() -> None:
         (lambda: Link(provider="a", model="b", price={"request_usd": -1}), "price.request_usd"),
         (lambda: FailoverRules(on_status=[99]), "on_status[0]"),
         (lambda: LatencyRules(race_width=1), "race_width"),
-        (lambda: LatencyRules(target_p95_ms=800), "target_p95_ms"),
+        (lambda: LatencyRules(target_p95_ms=0), "target_p95_ms"),
         (lambda: BudgetRules(on_exceed="?"), "on_exceed"),
         (lambda: ObserveRules(emit_event=""), "emit_event"),
         (lambda: RoutingPolicy(chain=["a:b"], latency={"race_width": 1}), "latency.race_width"),

@@ -187,7 +187,7 @@ def test_none_where_nothing_need_be_set_is_nothing(path: str) -> None:
         ("budget", [], "budget", "a BudgetRules, not []"),
         ("observe", LatencyRules(), "observe", "a ObserveRules, not LatencyRules("),
         ("latency", {5: 6}, "latency", "not by 5"),
-        ("latency.target_p95_ms", 800, "latency.target_p95_ms", "not built yet"),
+        ("latency.target_p95_ms", 0, "latency.target_p95_ms", "above 0"),
         ("latency.target_p95_ms", "800", "latency.target_p95_ms", "without quotes"),
         ("failover.on_status", 429, "failover.on_status", "one alone is written [429]"),
         ("failover.on_status", "429, 503", "failover.on_status", "write [429, 503]"),

@@ -123,7 +123,6 @@ async def test_an_object_that_wins_after_it_lost_is_not_closed() -> None:
     assert shared.closed == 0
 
 
-@pytest.mark.xfail(reason="a straggler does not know what others have closed meanwhile")
 @pytest.mark.parametrize("other", [converts, stubborn])
 async def test_an_object_that_a_straggler_gives_again_is_closed_once(other: Any) -> None:
     """A loser closed it when the call ended, or another straggler did."""

@@ -113,7 +113,6 @@ async def test_a_failover_under_a_deadline_waits_for_the_ledger_no_longer_than_t
     assert list(providers.started) == ["a"]
 
 
-@pytest.mark.xfail(reason="what the outer attempt held is waited for before the inner call's deadline is set")
 async def test_a_call_inside_an_attempt_keeps_its_deadline_while_a_ledger_is_told() -> None:
     """The outer attempt holds nothing from here on; a ledger that is slow to hear that delays nobody."""
     inner = script(x=answers(10))

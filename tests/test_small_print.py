@@ -196,7 +196,7 @@ class NotADict(Exception):  # noqa: N818 - named for what is odd about it
     [
         Property,
         Lookup,
-        pytest.param(NotADict, marks=pytest.mark.xfail(reason="what is no dict is asked for a status all the same")),
+        NotADict,
     ],
 )
 async def test_an_error_that_nothing_can_be_written_on_is_raised(

@@ -91,7 +91,6 @@ async def test_a_time_out_that_ended_last_is_what_the_call_speaks_of(traces: Tra
     assert traces.call.status.description == "failed: timeout routeware.errors.AttemptTimeoutError"
 
 
-@pytest.mark.xfail(reason="the first attempt that raised this object is taken for the last")
 async def test_one_object_that_two_links_raise_is_the_last_ones(traces: Traces) -> None:
     """A client that keeps one instance of its error; "last" is the attempt that ended last."""
     error = HTTPStatusError(503)

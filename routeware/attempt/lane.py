@@ -14,6 +14,7 @@ from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos
 from routeware.policy import Link
 from routeware.pricing import MINIMUM_OUTPUT_TOKENS, OutputArgument
 from routeware.records import CallRecord
+from routeware.threshold import Memory
 
 __all__ = ["UNBOUND", "Habits", "Hooks", "Lane", "ProviderFunction"]
 
@@ -77,6 +78,7 @@ class Hooks:
         self.estimate: Callable[..., Usage | float] | None = None
         self.output_argument = output_argument
         self.classify = classify
+        self.memory = Memory()
         self._habits: dict[tuple[str, str], Habits] = {}
 
     def habits(self, link: Link) -> Habits:

@@ -25,6 +25,8 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
         own = error.__dict__
     except Exception:  # noqa: BLE001 - a foreign property
         return False
+    if type(own) is not dict:
+        return False
     status = own.get("status_code", _NOT_THERE)
     if status is _NOT_THERE and not hasattr(type(error), "status_code"):
         status = own.get("status")

@@ -22,6 +22,7 @@ from routeware.pricing import PriceBook, output_argument, price_book
 from routeware.records import CallRecord, Outcome
 from routeware.router import Call, answer
 from routeware.telemetry import MeterProvider, TracerProvider, Tracing
+from routeware.threshold import LatencyReport
 
 __all__ = ["Decorate", "Provider", "Routed", "routed"]
 
@@ -137,6 +138,11 @@ class Routed(Generic[P, T_co]):
     def policy(self) -> RoutingPolicy:
         """The policy in force, with the settings of this view."""
         return self._plans.now().policy
+
+    def latency_report(self) -> LatencyReport | None:
+        """What a latency target has led to so far, and what is believed of each link; ``None`` without a target."""
+        learner = self._plans.now().learner
+        return None if learner is None else learner.report()
 
     def provider(self, *names: str) -> Provider[P, T_co]:
         """Register another function for the providers of these names.

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from routeware.errors import CATEGORY_ALIASES, DEFAULT_KINDS, ErrorCategory, PolicyError
+from routeware.errors import CATEGORY_ALIASES, DEFAULT_KINDS, ErrorCategory
 from routeware.money import Price
 from routeware.policy import checks
 from routeware.policy.checks import as_float, as_optional_float, as_optional_text, as_text
@@ -130,20 +130,14 @@ class FailoverRules:
     max_attempts: int | None = attrs.field(default=None, validator=_COUNT)
 
 
-def _needs_a_threshold(rules: LatencyRules, _field: attrs.Attribute[Any], target_p95_ms: float | None) -> None:
-    # Accepted silently, it would race never and look as if it did.
-    if target_p95_ms is not None and rules.race_after_ms is None:
-        problem = f"finding the threshold that meets {target_p95_ms!r} is not built yet; give latency.race_after_ms"
-        raise PolicyError(problem, key="target_p95_ms")
-
-
 @attrs.frozen(kw_only=True)
 class LatencyRules:
     """When a second link is tried beside a slow one, and how long a call may take.
 
     Attributes:
         race_after_ms: how long after the latest start the next link joins, at least 0; ``None`` is no racing.
-        target_p95_ms: the 95th percentile to reach, above 0; for now only together with ``race_after_ms``.
+        target_p95_ms: the 95th percentile to reach, above 0: the threshold is then found from recent attempts, and
+            ``race_after_ms`` serves until there are enough of them and is the latest that is found.
         max_extra: extra attempts per call that a target may cost, 0 to 1.
         explore: share of calls that race early to learn the backup, 0 to 0.1.
         swap_in_outage: whether a target may try the backup first while the primary is out.
@@ -155,9 +149,7 @@ class LatencyRules:
     """
 
     race_after_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
-    target_p95_ms: float | None = attrs.field(
-        default=None, converter=as_optional_float, validator=[_ABOVE_0, _needs_a_threshold]
-    )
+    target_p95_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
     max_extra: float = attrs.field(default=0.35, converter=as_float, validator=checks.number(high=1))
     explore: float = attrs.field(default=0.005, converter=as_float, validator=checks.number(high=0.1))
     swap_in_outage: bool = attrs.field(default=False, validator=checks.flag)

@@ -32,7 +32,7 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
             if call.session is not None or call.plan.capped:
                 check_in(call)
             if CURRENT.get() is not None:
-                await _open_container()
+                _open_container(call)
             winner = await serve(call)
         except asyncio.CancelledError as error:
             call.outcome, verdict = "cancelled", error
@@ -51,7 +51,7 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
             if cancellation is not None and call.outcome != "cancelled":
                 call.outcome, verdict, winner = "cancelled", cancellation, None
             del cancellation
-        quiet = winner is not None and not (wanted or call.counted or call.heard or call.hooks.on_call)
+        quiet = winner is not None and not (wanted or call.counted or call.heard or call.hooks.on_call or call.decision)
         record = None if quiet else finish(call, winner, verdict, wanted)
     except BaseException as error:
         # Torn down: by an interpreter that exits, or because the coroutine was closed. Nothing can be awaited here.
@@ -84,6 +84,8 @@ def _begin(call: Call) -> None:
     if session is not None or call.attributes is not None:
         theirs = session.span_attributes if session is not None else {}
         attributes = {**theirs, **(call.attributes or {}), **attributes}
+        if session is not None and session.name is not None:
+            attributes["routeware.session.name"] = session.name
     call.trace = plan.tracing.start_call(attributes)
     if call.trace is not None:
         call.heard, call.counted = True, call.trace.recording
@@ -95,12 +97,9 @@ def _begin(call: Call) -> None:
         plan.events.log("decision", **plan.fields())
 
 
-async def _open_container() -> None:
+def _open_container(call: Call) -> None:
     """Tell the attempt that this call is made in, if any, that it does not pay for what is paid for here."""
     outer = live_run()
-    if outer is None:
-        return
-    open_container(outer)
-    posted = outer.reservation.posted if outer.reservation is not None else None
-    if posted is not None and not posted.done():
-        await asyncio.wait([posted])
+    if outer is not None:
+        open_container(outer)
+        call.outer = outer.reservation

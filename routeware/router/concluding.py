@@ -39,13 +39,14 @@ def let_go(call: Call, run: Run) -> None:
     conclude(call, run)
 
 
-def part_with(call: Call, run: Run, kept: Sequence[object]) -> None:
+def part_with(call: Call, run: Run, kept: list[object]) -> None:
     """Conclude an attempt that was cut off; one that still runs goes on as a straggler.
 
     Args:
         call: its call.
         run: the attempt.
-        kept: results that somebody has got, and that a straggler must not close though it gives them, too.
+        kept: results that somebody has got, or that are closed: a straggler must not close them though it gives them,
+            too.
     """
     if run.task is None or run.task.done():
         let_go(call, run)
@@ -57,7 +58,7 @@ def part_with(call: Call, run: Run, kept: Sequence[object]) -> None:
     _strand(call, run, run.task, kept)
 
 
-def _strand(call: Call, run: Run, task: asyncio.Task[None], kept: Sequence[object]) -> None:
+def _strand(call: Call, run: Run, task: asyncio.Task[None], kept: list[object]) -> None:
     run.straggling = True
     adopt(task)
     reservation = run.reservation
@@ -75,18 +76,17 @@ def _strand(call: Call, run: Run, task: asyncio.Task[None], kept: Sequence[objec
     task.add_done_callback(ended)
 
 
-def close_all(results: Sequence[object], kept: Sequence[object]) -> list[asyncio.Future[Any]]:
+def close_all(results: Sequence[object], kept: list[object]) -> list[asyncio.Future[Any]]:
     """Close results that nobody gets, where they can be closed, each once; what is left to wait for.
 
     Args:
         results: what attempts gave.
-        kept: what somebody has got: two links may give the same object.
+        kept: what somebody has got, or is closed: two links may give the same object. What is closed here is added.
     """
     closing = []
-    done = {id(result) for result in kept}
     for result in results:
-        if id(result) not in done:
-            done.add(id(result))
+        if not any(result is one for one in kept):
+            kept.append(result)
             closing += _close(result)
     return closing
 
@@ -95,7 +95,7 @@ def _close(result: Any) -> list[asyncio.Future[Any]]:
     try:
         close = getattr(result, "aclose", None) or getattr(result, "close", None)
         waiting = close() if callable(close) else None
-    except Exception as error:  # noqa: BLE001 - nobody waits for this result, and what it is is anything
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is anything, and nobody waits for it
         _say_open(error)
         return []
     if not isinstance(waiting, Awaitable):
@@ -112,5 +112,5 @@ async def _closed(waiting: Awaitable[Any]) -> None:
         _say_open(error)
 
 
-def _say_open(error: Exception) -> None:
+def _say_open(error: BaseException) -> None:
     logger.warning("a result that nobody gets could not be closed (%s)", type(error).__qualname__)

@@ -17,6 +17,7 @@ from routeware.race import CLEANUP_GRACE_S, reap
 from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
 from routeware.router.concluding import close_all, conclude, part_with
 from routeware.router.judging import fail
+from routeware.router.learning import learn
 from routeware.router.measuring import measure
 from routeware.router.recording import annotate, call_record, end_call
 from routeware.router.state import Call
@@ -39,6 +40,7 @@ async def clear_away(call: Call, winner: Run | None, verdict: BaseException | No
     cancellation = await reap([run.task for run in call.leaving if run.task is not None], until)
     leaving, call.leaving = call.leaving, []
     kept = _kept(winner, cancellation, verdict)
+    saved = bool(kept)
     for run in leaving:
         part_with(call, run, kept)
     cancellation = await reap(close_all(_given(call), kept), until) or cancellation
@@ -46,7 +48,7 @@ async def clear_away(call: Call, winner: Run | None, verdict: BaseException | No
     if cancellation is not None and winner is not None:
         # Its caller went away while others were waited for: now nobody gets this result either.
         winner.status = AttemptStatus.CANCELLED
-        if kept:
+        if saved:
             await reap(close_all([winner.result], []), until)
     return cancellation
 
@@ -71,7 +73,7 @@ def cut_off(call: Call, status: AttemptStatus) -> None:
         call.drop(call.asking)
         call.asking = None
     for run in call.flying:
-        if run.task is not None and run.task.done() and not run.answered and run.error is not None:
+        if run.task is not None and run.task.done() and isinstance(run.error, Exception) and not run.answered:
             fail(call, run)  # what is there counts, though nobody had looked yet
     for run in (*call.flying, *call.leaving):
         if run.concluded:
@@ -120,13 +122,7 @@ def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted
     for run in call.runs:
         if not run.concluded:
             _conclude(call, run)
-    if call.book is not None:
-        call.book.note(call.outcome, call.runs)
-    if call.heard:
-        _tell_race(call)
-        end_call(call, verdict)
-    if call.meters is not None:
-        measure(call, call.meters)
+    _tell_all(call, verdict)
     on_call = call.hooks.on_call
     if not wanted and verdict is None and on_call is None:
         return None
@@ -138,6 +134,19 @@ def finish(call: Call, winner: Run | None, verdict: BaseException | None, wanted
     if on_call is not None:
         _tell(on_call, record)
     return record
+
+
+def _tell_all(call: Call, verdict: BaseException | None) -> None:
+    """Tell everybody but the caller: the learner, the session, the trace and the metrics."""
+    if call.decision is not None:
+        learn(call)
+    if call.book is not None:
+        call.book.note(call.outcome, call.runs)
+    if call.heard:
+        _tell_race(call)
+        end_call(call, verdict)
+    if call.meters is not None:
+        measure(call, call.meters)
 
 
 def _conclude(call: Call, run: Run) -> None:

@@ -116,8 +116,8 @@ async def _within_deadline(call: Call, run: Run) -> None:
     call.alarm.move(call.deadline)
     try:
         # What attempts before have given back has to be there before more is asked for.
-        for before in call.runs:
-            message = None if before.reservation is None else before.reservation.posted
+        for before in (call.outer, *(run.reservation for run in call.runs)):
+            message = None if before is None else before.posted
             if message is not None and not message.done():
                 await asyncio.wait([message])
         await reserve_remotely(call, run)

@@ -85,10 +85,18 @@ def _own_cancellation(run: Run, error: BaseException) -> BaseException:
     return failure
 
 
+def _made_of_cancellation(error: BaseException) -> bool:
+    # A time-out of the child's own is made of one, too; that was its timer's, not the caller's.
+    return not isinstance(error, TimeoutError) and any(
+        isinstance(one, asyncio.CancelledError) for one in (error.__cause__, error.__context__)
+    )
+
+
 def _left_by_group(error: BaseException | None) -> bool:
     """Whether a TaskGroup that aborted has left its own cancellation counted, as it could before CPython 3.13.
 
-    Where it was the caller who cancelled, that cancellation is the context of the group's error.
+    Where it was the caller who cancelled, that cancellation is the context of the group's error, or (where the body was
+    over) it is what the first child made its error of.
     """
     seen: set[int] = set()
     waiting = [error]
@@ -97,7 +105,7 @@ def _left_by_group(error: BaseException | None) -> bool:
         if one is None or id(one) in seen:
             continue
         if isinstance(one, BaseExceptionGroup):
-            return not isinstance(one.__context__, asyncio.CancelledError)
+            return not (isinstance(one.__context__, asyncio.CancelledError) or _made_of_cancellation(one.exceptions[0]))
         seen.add(id(one))
         waiting += [one.__cause__, one.__context__]
     return False

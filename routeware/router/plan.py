@@ -25,6 +25,7 @@ class Plan:
     Attributes:
         policy: what it was made from.
         lanes: the chain's links, prepared; empty until :meth:`ask_prices` was called.
+        learner: finds the race threshold of each call; ``None`` where the policy has no target.
         unpriced: labels of links that nobody knows the price of.
 
     Raises:
@@ -40,6 +41,7 @@ class Plan:
         self.statuses_taken = statuses_taken(policy.failover)
         # Where there is no second attempt there is no race.
         self.race_after_s = _seconds(policy.latency.race_after_ms) if self.max_attempts > 1 else None
+        self.learner = hooks.memory.learner(policy)
         self.race_width = policy.latency.race_width
         self.deadline_s = _seconds(policy.latency.deadline_ms)
         self.per_call_cap = _nanos(policy.budget.per_call_usd)

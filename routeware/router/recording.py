@@ -8,6 +8,7 @@ from typing import Any
 from routeware.attempt import Run
 from routeware.attempt.settling import settle
 from routeware.classify import error_type
+from routeware.errors import ExhaustedError
 from routeware.money import Price, usd
 from routeware.records import AttemptRecord, AttemptStatus, CallRecord, own_attributes
 from routeware.router.meaning import snapshot_of
@@ -51,15 +52,24 @@ def end_call(call: Call, failure: BaseException | None) -> None:
         return
     shown = None
     if failure is not None and call.outcome != "cancelled":
-        failed = failed_run(call, failure)
-        snapshot = None if failed is None else snapshot_of(call, failed)
-        shown = f"{call.outcome}: {type(failure).__name__ if snapshot is None else snapshot.message}"
+        shown = f"{call.outcome}: {_in_words(call, failure)}"
     trace.end_call(_call_attributes(call), shown)
+
+
+def _in_words(call: Call, failure: BaseException) -> str:
+    failed = failed_run(call, failure)
+    snapshot = None if failed is None else snapshot_of(call, failed)
+    if failed is None or snapshot is None:
+        return type(failure).__name__
+    its_own = failed.failure is failure or isinstance(failure, ExhaustedError)
+    return snapshot.message if its_own else f"{type(failure).__name__} after {snapshot.message}"
 
 
 def failed_run(call: Call, error: BaseException) -> Run | None:
     """The attempt that ``error`` is about, or was raised from; ``None`` where it is about none."""
-    return next((run for run in call.runs if run.failure is error or run.failure is error.__cause__ is not None), None)
+    found = [run for run in call.runs if run.failure is error or run.failure is error.__cause__ is not None]
+    # Links may raise one object: the last of them is meant.
+    return max(reversed(found), key=lambda run: run.ended or 0.0, default=None)
 
 
 def call_record(call: Call) -> CallRecord:
@@ -194,6 +204,8 @@ def _call_attributes(call: Call) -> dict[str, Any]:
         told["routeware.race.after_s"] = call.race_after_s
     if call.race_source is not None:
         told["routeware.race.source"] = call.race_source
+    if call.decision is not None and call.decision.swap:
+        told["routeware.race.swapped"] = True
     if call.session is not None:
         told["routeware.session.spent_usd"] = call.session.spent_usd
     return told

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from routeware.attempt import Hooks, Run, Scope
+from routeware.budget import Reservation
 from routeware.errors import BudgetExceededError
 from routeware.race import Alarm
 from routeware.records import CallOutcome
 from routeware.router.plan import Plan
 from routeware.sessions import Session
+from routeware.threshold import Decision
 
 __all__ = ["Asking", "Call"]
 
@@ -31,6 +33,7 @@ class Call(Scope):
 
     Attributes:
         entry: how many cancellations of the caller's task were pending when the call began.
+        outer: what the attempt that this call is made in held, given back to make room for this call.
         cursor: the place in the chain of the next link to try.
         started: how many attempts were started.
         runs: all attempts, skipped links included, in the order of their starts.
@@ -38,6 +41,7 @@ class Call(Scope):
         leaving: attempts that were cut off or timed out, and whose tasks have not been seen to end.
         race_after_s: the threshold in force for this call; ``None`` without racing.
         race_source: where it came from.
+        decision: what the learner of the policy's target said; ``None`` without a target.
         latest_start: when the newest attempt was started, on the loop's clock.
         attempts_left: how many attempts may still be started: neither links nor attempts have run out.
         racing: whether a race may still be started before the next ordinary start.
@@ -52,11 +56,13 @@ class Call(Scope):
 
     outcome: CallOutcome = "failed"
     session: Session | None = None
+    outer: Reservation | None = None
     cursor: int = 0
     started: int = 0
     latest_start: float = 0.0
     race_after_s: float | None = None
     race_source: str | None = None
+    decision: Decision | None = None
     racing: bool = False
     asking: Asking | None = None
     failure: BaseException | None = None
@@ -94,12 +100,22 @@ class Call(Scope):
         self.began = loop.time()
         if plan.deadline_s is not None:
             self.deadline = self.began + plan.deadline_s
-        if plan.race_after_s is not None:
+        if plan.learner is not None:
+            self._follow(plan.learner.decide())
+        elif plan.race_after_s is not None:
             self.race_after_s, self.race_source = plan.race_after_s, "fixed"
         self.attempts_left = plan.max_attempts
         self.runs: list[Run] = []
         self.flying: list[Run] = []
         self.leaving: list[Run] = []
+
+    def _follow(self, decision: Decision) -> None:
+        """Race as the learner decided; in an outage of the primary, the first two links change places."""
+        self.decision = decision
+        self.race_after_s, self.race_source = decision.race_after_s, decision.source.value
+        if decision.swap:
+            first, second, *rest = self.lanes
+            self.lanes = (second, first, *rest)
 
     def cancelling(self) -> int:
         """How many cancellations of the caller's task are pending.
