@@ -59,6 +59,46 @@ def test_check_shows_what_a_policy_comes_to(good: Path) -> None:
     assert "No warnings." in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("latency", "words"),
+    [
+        pytest.param(
+            "target_p95_ms = 800",
+            "race the next link joins after 400 ms at first, then as the target needs it, 2 in flight at most"
+            " target 95% of calls within 800 ms, for at most 0.35 extra attempts a call deadline none",
+            id="alone",
+        ),
+        pytest.param(
+            "target_p95_ms = 800\nrace_after_ms = 300\nmax_extra = 0.1\nswap_in_outage = true",
+            "race the next link joins after 300 ms at first, then as the target needs it, never later, 2 in flight at"
+            " most target 95% of calls within 800 ms, for at most 0.1 extra attempts a call; in an outage the second"
+            " link goes first deadline",
+            id="with a latest start",
+        ),
+    ],
+)
+def test_check_shows_a_latency_target_and_what_it_may_cost(tmp_path: Path, latency: str, words: str) -> None:
+    """And where races start while little is known."""
+    file = tmp_path / "policy.toml"
+    file.write_text(f'chain = ["a:x", "b:y"]\n[latency]\n{latency}\n')
+
+    shown = " ".join(routeware("check", file).stdout.split())
+
+    assert words in shown
+    assert shown.endswith("No warnings.")
+
+
+def test_check_shows_no_race_and_no_target_where_one_attempt_is_all(tmp_path: Path) -> None:
+    """They would look as if they did something."""
+    file = tmp_path / "policy.toml"
+    file.write_text('chain = ["a:x"]\n[latency]\ntarget_p95_ms = 800\n')
+
+    shown = " ".join(routeware("check", file).stdout.split())
+
+    assert "race none deadline none" in shown
+    assert "warning chain: there is one link, so nothing to race with" in shown
+
+
 def test_check_fits_eighty_columns_and_has_no_colours_in_a_pipe(good: Path) -> None:
     """Logs and pull requests are where its output ends up."""
     result = routeware("check", good)

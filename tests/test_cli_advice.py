@@ -76,6 +76,70 @@ def policy(*links: dict[str, Any], **settings: Any) -> RoutingPolicy:
             policy(latency={"swap_in_outage": True}), "latency.swap_in_outage", "target_p95_ms", id="swap alone"
         ),
         pytest.param(policy(latency={"deadline_ms": 9_000}), "latency.deadline_ms", "a:x hangs", id="no time left"),
+        pytest.param(policy({}, latency={"target_p95_ms": 5}), "chain", "one link", id="a target alone"),
+        pytest.param(
+            policy(latency={"target_p95_ms": 50, "deadline_ms": 50}),
+            "latency.target_p95_ms",
+            "no call lasts so long: the deadline of 50 ms",
+            id="a target at the deadline",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90}, failover={"on_timeout_ms": 90}),
+            "latency.target_p95_ms",
+            "a:x is cut off before that, by its time-out of 90 ms, and counts as late",
+            id="a target at the time-out",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 130_000}), "latency.target_p95_ms", "120,000 ms", id="a target after 120 s"
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90, "race_after_ms": 90}),
+            "latency.race_after_ms",
+            "late already",
+            id="a first start at the target",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90, "race_after_ms": 0}),
+            "latency.race_after_ms",
+            "every race for the target starts at once",
+            id="a target, and a race at 0",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90, "max_extra": 0}),
+            "latency.max_extra",
+            "nothing races for the target",
+            id="nothing for a target",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90, "max_extra": 0, "swap_in_outage": True}),
+            "latency.max_extra",
+            "all that can change is the order",
+            id="nothing but a swap",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90, "max_extra": 0.02, "explore": 0.02}),
+            "latency.explore",
+            "all 0.02 extra attempts a call go into learning",
+            id="learning only",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90, "race_width": 3}),
+            "latency.race_width",
+            "never in flight",
+            id="a target, and too wide",
+        ),
+        pytest.param(
+            policy({}, {"model": "y"}, {"model": "z"}, latency={"target_p95_ms": 90, "race_width": 3}),
+            "latency.race_width",
+            "max_extra counts the first one only",
+            id="a target, and wide",
+        ),
+        pytest.param(
+            policy(latency={"target_p95_ms": 90, "deadline_ms": 9_000}),
+            "latency.deadline_ms",
+            "a:x hangs in a call that is not raced",
+            id="a target, and no time left",
+        ),
         pytest.param(policy(budget={"per_call_usd": 1}), "chain[].price", "each of a:x and b:y", id="no price"),
         pytest.param(
             policy(budget={"per_call_usd": 1, "allow_unpriced": True}), "chain[].price", "as nothing", id="unpriced"
@@ -111,6 +175,15 @@ def test_what_may_surprise_is_warned_of(suspect: RoutingPolicy, key: str, words:
         ),
         pytest.param(policy({"price": {"request_usd": 1}}, budget={"session_usd": 5}), id="priced by request"),
         pytest.param(policy(latency={"race_after_ms": 5, "target_p95_ms": 9, "max_extra": 0.1}), id="a target"),
+        pytest.param(policy(latency={"target_p95_ms": 9}), id="a target alone"),
+        pytest.param(
+            policy(
+                {"timeout_ms": 50},
+                {"model": "y"},
+                latency={"target_p95_ms": 9, "deadline_ms": 90, "swap_in_outage": True},
+            ),
+            id="a target in time",
+        ),
     ],
 )
 def test_an_ordinary_policy_is_not_warned_of(plain: RoutingPolicy) -> None:

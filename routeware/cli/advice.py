@@ -61,7 +61,7 @@ def _same_label_twice(policy: RoutingPolicy) -> Iterator[Finding]:
 
 
 def _nowhere_to_go(policy: RoutingPolicy) -> Iterator[Finding]:
-    if len(policy.chain) == 1 and (policy.latency.race_after_ms is not None or _has_rules(policy)):
+    if len(policy.chain) == 1 and (_races(policy) or _has_rules(policy)):
         yield Finding("chain", "there is one link, so nothing to race with or to fail over to")
 
 
@@ -102,7 +102,7 @@ def _own_fault_fails_over(policy: RoutingPolicy) -> Iterator[Finding]:
 
 def _race_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
     after = policy.latency.race_after_ms
-    if after is None:
+    if after is None or policy.latency.target_p95_ms is not None:
         return
     if policy.latency.deadline_ms is not None and after >= policy.latency.deadline_ms:
         text = f"no race ever starts: the deadline of {milliseconds(policy.latency.deadline_ms)} comes first"
@@ -117,21 +117,60 @@ def _race_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
 
 
 def _race_at_once(policy: RoutingPolicy) -> Iterator[Finding]:
-    if policy.latency.race_after_ms == 0 and policy.max_attempts > 1:
+    if policy.latency.race_after_ms != 0 or policy.max_attempts == 1:
+        return
+    if policy.latency.target_p95_ms is not None:
+        yield Finding("latency.race_after_ms", "0 is the latest start, too: every race for the target starts at once")
+    else:
         width = min(policy.latency.race_width, policy.max_attempts)
         yield Finding("latency.race_after_ms", f"0 sends every call to {width} links at once, and may pay for all")
 
 
 def _race_too_wide(policy: RoutingPolicy) -> Iterator[Finding]:
     width = policy.latency.race_width
-    if policy.latency.race_after_ms is not None and width > policy.max_attempts > 1:
+    if _races(policy) and width > policy.max_attempts > 1:
         yield Finding("latency.race_width", f"{width} are never in flight: {policy.max_attempts} may be started")
+    if policy.latency.target_p95_ms is not None and min(width, policy.max_attempts) > 2:
+        text = f"at {width}, further links join slow races for the target; max_extra counts the first one only"
+        yield Finding("latency.race_width", text)
+
+
+def _target_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
+    target, deadline = policy.latency.target_p95_ms, policy.latency.deadline_ms
+    if target is None or policy.max_attempts == 1:
+        return
+    first, timeout = policy.chain[0], _timeout(policy, 0)
+    if deadline is not None and target >= deadline:
+        text = f"no call lasts so long: the deadline of {milliseconds(deadline)} comes first"
+        yield Finding("latency.target_p95_ms", text)
+    elif timeout is not None and target >= timeout:
+        text = f"{first.label} is cut off before that, by its time-out of {milliseconds(timeout)}, and counts as late"
+        yield Finding("latency.target_p95_ms", text)
+
+
+def _prior_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
+    after, target = policy.latency.race_after_ms, policy.latency.target_p95_ms
+    if after is not None and target is not None and after >= target and policy.max_attempts > 1:
+        text = "not before target_p95_ms, so while too little is known a race starts when the call is late already"
+        yield Finding("latency.race_after_ms", text)
+
+
+def _target_without_means(policy: RoutingPolicy) -> Iterator[Finding]:
+    latency = policy.latency
+    if latency.target_p95_ms is None or policy.max_attempts == 1:
+        return
+    if latency.max_extra == 0:
+        swap = "; all that can change is the order, in an outage" if latency.swap_in_outage else ""
+        yield Finding("latency.max_extra", f"0 allows no extra attempt, so nothing races for the target{swap}")
+    elif latency.explore >= latency.max_extra:
+        text = f"all {latency.max_extra:g} extra attempts a call go into learning, and none into races for the target"
+        yield Finding("latency.explore", text)
 
 
 def _race_settings_without_race(policy: RoutingPolicy) -> Iterator[Finding]:
     plain, latency = LatencyRules(), policy.latency
-    if latency.race_after_ms is None and latency.target_p95_ms is None and latency.race_width != plain.race_width:
-        yield Finding("latency.race_width", "nothing races without race_after_ms")
+    if not _races(policy) and latency.race_width != plain.race_width:
+        yield Finding("latency.race_width", "nothing races without race_after_ms or target_p95_ms")
     if latency.target_p95_ms is not None:
         return
     changed = {
@@ -144,12 +183,15 @@ def _race_settings_without_race(policy: RoutingPolicy) -> Iterator[Finding]:
 
 
 def _no_time_for_failover(policy: RoutingPolicy) -> Iterator[Finding]:
-    deadline, first = policy.latency.deadline_ms, policy.chain[0]
-    if deadline is None or policy.max_attempts == 1 or policy.latency.race_after_ms is not None:
+    latency, deadline, first = policy.latency, policy.latency.deadline_ms, policy.chain[0]
+    targeted = latency.target_p95_ms is not None
+    if deadline is None or policy.max_attempts == 1 or (latency.race_after_ms is not None and not targeted):
         return
     timeout = _timeout(policy, 0)
     if timeout is None or timeout >= deadline:
-        text = f"when {first.label} hangs, nothing else is tried: its own time-out is not shorter than the deadline"
+        # A target that the primary meets alone races nobody.
+        when = " in a call that is not raced" if targeted else ""
+        text = f"when {first.label} hangs{when}, nothing else is tried: its time-out is not shorter than the deadline"
         yield Finding("latency.deadline_ms", text)
 
 
@@ -203,6 +245,9 @@ _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
     _race_too_late,
     _race_at_once,
     _race_too_wide,
+    _target_too_late,
+    _prior_too_late,
+    _target_without_means,
     _race_settings_without_race,
     _no_time_for_failover,
     _cap_without_price,
@@ -211,6 +256,10 @@ _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
     _exceed_without_cap,
     _error_texts,
 )
+
+
+def _races(policy: RoutingPolicy) -> bool:
+    return policy.latency.race_after_ms is not None or policy.latency.target_p95_ms is not None
 
 
 def _has_rules(policy: RoutingPolicy) -> bool:

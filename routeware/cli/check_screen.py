@@ -63,6 +63,7 @@ def _rules(policy: RoutingPolicy, quoted: Sequence[Quote]) -> Table:
         "fails over on": _failover(policy.failover),
         "attempts": f"{policy.max_attempts} at most",
         "race": _race(policy),
+        **_target(policy),
         "deadline": _deadline(policy.latency.deadline_ms),
         "budget": _budget(policy.budget),
         **_prices(quoted),
@@ -82,10 +83,25 @@ def _failover(rules: FailoverRules) -> str:
 
 
 def _race(policy: RoutingPolicy) -> str:
-    latency = policy.latency
-    if latency.race_after_ms is None:
+    after, target = policy.latency.race_after_ms, policy.latency.target_p95_ms
+    if (after is None and target is None) or policy.max_attempts == 1:
         return "none"
-    return f"the next link joins after {milliseconds(latency.race_after_ms)}, {latency.race_width} in flight at most"
+    in_flight = f"{policy.latency.race_width} in flight at most"
+    if target is None:
+        return f"the next link joins after {milliseconds(after or 0)}, {in_flight}"
+    later = "as the target needs it" if after is None else "as the target needs it, never later"
+    first_ms = target / 2 if after is None else after
+    return f"the next link joins after {milliseconds(first_ms)} at first, then {later}, {in_flight}"
+
+
+def _target(policy: RoutingPolicy) -> dict[str, str]:
+    """What latency is asked for, and what that may cost."""
+    latency = policy.latency
+    if latency.target_p95_ms is None or policy.max_attempts == 1:
+        return {}
+    swap = "; in an outage the second link goes first" if latency.swap_in_outage else ""
+    asked = f"95% of calls within {milliseconds(latency.target_p95_ms)}"
+    return {"target": f"{asked}, for at most {latency.max_extra:g} extra attempts a call{swap}"}
 
 
 def _deadline(deadline_ms: float | None) -> str:
