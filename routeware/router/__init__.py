@@ -40,13 +40,7 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
             verdict = error
         finally:
             call.alarm.off()
-        if (
-            call.untidy
-            or call.flying
-            or call.leaving
-            or call.asking is not None
-            or (call.hooks.accept is not None and _unwanted(call, winner))
-        ):
+        if call.untidy or call.flying or call.leaving or call.asking is not None or _unwanted(call, winner):
             cancellation = await clear_away(call, winner, verdict)
             if cancellation is not None and call.outcome != "cancelled":
                 call.outcome, verdict, winner = "cancelled", cancellation, None
@@ -54,11 +48,7 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
         quiet = winner is not None and not (wanted or call.counted or call.heard or call.hooks.on_call or call.decision)
         record = None if quiet else finish(call, winner, verdict, wanted)
     except BaseException as error:
-        # Torn down: by an interpreter that exits, or because the coroutine was closed. Nothing can be awaited here.
-        call.outcome = "cancelled"
-        abandon(call)
-        if not call.ended:
-            finish(call, None, error, wanted)
+        _tear_down(call, error, wanted)
         raise
     if winner is None:
         assert verdict is not None
@@ -74,7 +64,15 @@ async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
 
 def _unwanted(call: Call, winner: Run | None) -> bool:
     """Whether there may be results that nobody gets."""
-    return any(run.replied and run is not winner for run in call.runs)
+    return call.hooks.accept is not None and any(run.replied and run is not winner for run in call.runs)
+
+
+def _tear_down(call: Call, error: BaseException, wanted: bool) -> None:
+    """End a call whose program exits, or whose coroutine is closed: nothing can be awaited there."""
+    call.outcome = "cancelled"
+    abandon(call)
+    if not call.ended:
+        finish(call, None, error, wanted)
 
 
 def _begin(call: Call) -> None:
