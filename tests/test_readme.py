@@ -153,6 +153,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not heading or heading in anchors(target), (place, heading)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    """Readers look for them; one that was renamed since leads nowhere."""
+    named = re.findall(r"`((?:routeware|tests|examples|benchmarks)/[\w./*]*)`", page.read_text(encoding="utf-8"))
+
+    assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
+
+
 def test_two_commands_do_all_the_set_up() -> None:
     """One line installs and runs the demo, one installs and runs the tests, on a machine that has Python only."""
     for name, ends_with in (("demo", "routeware demo"), ("tests", "-m pytest")):
