@@ -49,9 +49,8 @@ def amount_usd(value: object, key: str) -> float:
     return amount
 
 
-def _require_count(count: int | None) -> None:
-    if count is not None and (type(count) is not int or count < 0):
-        raise ValueError(f"tokens are a whole number of at least 0, or None for unknown, not {count!r}")
+def _no_count(count: object) -> ValueError:
+    return ValueError(f"tokens are a whole number of at least 0, or None for unknown, not {count!r:.100}")
 
 
 @attrs.frozen(kw_only=True)
@@ -77,14 +76,14 @@ class Usage:
 
     def __attrs_post_init__(self) -> None:
         # Once for all instead of a validator for each: usage is made with every attempt.
-        _require_count(self.input_tokens)
-        _require_count(self.output_tokens)
-        if self.cached_input_tokens is not None:
-            _require_count(self.cached_input_tokens)
-        if self.cache_write_tokens is not None:
-            _require_count(self.cache_write_tokens)
-        if self.reasoning_tokens is not None:
-            _require_count(self.reasoning_tokens)
+        sent, answered = self.input_tokens, self.output_tokens
+        if sent is not None and (type(sent) is not int or sent < 0):
+            raise _no_count(sent)
+        if answered is not None and (type(answered) is not int or answered < 0):
+            raise _no_count(answered)
+        for part in (self.cached_input_tokens, self.cache_write_tokens, self.reasoning_tokens):
+            if part is not None and (type(part) is not int or part < 0):
+                raise _no_count(part)
 
 
 class Tariff(Protocol):

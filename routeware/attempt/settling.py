@@ -92,7 +92,8 @@ def _work_out(run: Run) -> None:
         _read(run)
     if run.take_reports():
         run.uncertain = 0
-        _compare(run)
+        if run.reservation is not None and run.reservation.held:
+            _compare(run, run.reservation.held)
     elif run.container:
         run.settled = run.uncertain = 0
     else:
@@ -153,9 +154,8 @@ def _guessed_output(run: Run) -> int:
     return habits.largest_output
 
 
-def _compare(run: Run) -> None:
-    held = run.reservation.held if run.reservation is not None else 0
-    if not held or run.settled is None or run.settled <= held:
+def _compare(run: Run, held: int) -> None:
+    if run.settled is None or run.settled <= held:
         return
     run.over_projection = True
     if not run.lane.habits.said_over:

@@ -20,7 +20,11 @@ _KEPT = 8
 
 
 class Plans:
-    """The plans of one view of a decorated function."""
+    """The plans of one view of a decorated function.
+
+    Attributes:
+        fixed: the one plan, where the policy is one; ``None`` where a function gives it.
+    """
 
     def __init__(
         self, source: PolicySource, changes: Mapping[str, Any], hooks: Hooks, tracing: Tracing, prices: PriceBook
@@ -31,9 +35,9 @@ class Plans:
         self._tracing = tracing
         self._prices = prices
         self._known: dict[int, tuple[RoutingPolicy, Plan]] = {}
-        self._fixed: Plan | None = None
+        self.fixed: Plan | None = None
         if isinstance(source, RoutingPolicy):
-            self._fixed = self._prepare(source)
+            self.fixed = self._prepare(source)
         elif not callable(source) or inspect.iscoroutinefunction(source) or isinstance(source, type):
             raise TypeError(_not_a_policy(source))
 
@@ -44,8 +48,8 @@ class Plans:
             TypeError: the policy function gave something else.
             PolicyError: its policy cannot be followed.
         """
-        if self._fixed is not None:
-            return self._fixed
+        if self.fixed is not None:
+            return self.fixed
         assert not isinstance(self.source, RoutingPolicy)
         policy = self.source()
         known = self._known.get(id(policy))

@@ -241,7 +241,8 @@ class Routed(Generic[P, T_co]):
             if not args:
                 raise TypeError(f"{self.__qualname__}() is a method: call it on an instance, or pass one first")
             owner, args = args[0], args[1:]
-        return Call(self._plans.now(), self._hooks, owner, args, kwargs, self._attributes)
+        plans = self._plans
+        return Call(plans.fixed or plans.now(), self._hooks, owner, args, kwargs, self._attributes)
 
 
 def routed(

@@ -37,9 +37,23 @@ def read_reply(reply: object) -> Reading:
     is no such reply may have a field of that name for its own purposes. Never raises.
     """
     try:
-        return _read(reply)
+        return (_at_a_glance(reply) if type(reply) is dict else None) or _read(reply)
     except Exception:  # noqa: BLE001 - whatever a strange mapping raises, it says nothing about usage
         return _NOTHING
+
+
+def _at_a_glance(reply: dict[str, object]) -> Reading | None:
+    """The commonest reply: JSON of an OpenAI-compatible API that counts input, output and perhaps their sum."""
+    counts = reply.get("usage")
+    if type(counts) is not dict or len(counts) > 3:
+        return None
+    sent, output = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if type(sent) is not int or type(output) is not int or sent < 0 or output < 0:
+        return None
+    if len(counts) == 3 and counts.get("total_tokens") != sent + output:
+        return None
+    model = reply.get("model")
+    return Reading(Usage(input_tokens=sent, output_tokens=output), model if type(model) is str else None)
 
 
 def read_error(error: BaseException) -> Reading:

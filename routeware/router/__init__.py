@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from routeware.attempt import CURRENT, Run, live_run, open_container
@@ -13,9 +14,10 @@ from routeware.router.engine import serve
 from routeware.router.plan import Plan
 from routeware.router.state import Call
 from routeware.sessions import CURRENT_SESSION
-from routeware.telemetry import debugging
 
 __all__ = ["Call", "Plan", "answer"]
+
+logger = logging.getLogger("routeware")
 
 
 async def answer(call: Call, wanted: bool) -> tuple[Any, CallRecord | None]:
@@ -90,7 +92,7 @@ def _begin(call: Call) -> None:
     call.meters = plan.tracing.metrics.live(call.began)
     if call.meters is not None:
         call.counted = True
-    if debugging():
+    if logger.isEnabledFor(logging.DEBUG):
         call.heard = True
         plan.events.log("decision", **plan.fields())
 

@@ -35,7 +35,7 @@ def check_in(call: Call) -> None:
     call.book = book = session.book()
     call.counted = True
     if book.sheets:
-        call.untidy = True
+        call.remote = call.untidy = True
     if book.capped and not plan.capped:
         call.capped = True
         plan.refuse_unpriced(str(session))

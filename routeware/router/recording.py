@@ -82,7 +82,7 @@ def call_record(call: Call) -> CallRecord:
         label=plan.policy.label,
         name=plan.tracing.name,
         outcome=call.outcome,
-        attempts=tuple(_attempt_record(call, run) for run in call.runs),
+        attempts=tuple([_attempt_record(call, run) for run in call.runs]),
         selected=None if call.winner is None else call.runs.index(call.winner),
         duration_ms=_ms(call.ended - call.began),
         cost_usd=cost_usd,

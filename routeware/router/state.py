@@ -51,6 +51,7 @@ class Call(Scope):
         deadline: when the whole call is out of time, on the loop's clock.
         heard: whether spans or log lines of this call go anywhere.
         counted: whether anybody will see what attempts cost, without asking for the record.
+        remote: whether a ledger outside of this process counts this call.
         untidy: whether messages to ledgers, or results that nobody gets, may be left to clear away.
     """
 
@@ -74,6 +75,7 @@ class Call(Scope):
     heard: bool = False
     counted: bool = False
     untidy: bool = False
+    remote: bool = False
 
     def __init__(
         self,
@@ -124,11 +126,6 @@ class Call(Scope):
         """
         task = asyncio.current_task(self.loop)
         return 0 if task is None else task.cancelling()
-
-    @property
-    def remote(self) -> bool:
-        """Whether a ledger outside of this process counts this call."""
-        return self.book is not None and bool(self.book.sheets)
 
     def give_back(self, run: Run) -> None:
         """Free what was reserved for an attempt that is not started after all."""
