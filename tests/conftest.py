@@ -24,6 +24,10 @@ settings.register_profile("mutants", deadline=None, max_examples=10, derandomize
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Examples come before random schedules: they say more quickly, and more plainly, what is wrong."""
     items.sort(key=lambda item: item.path.is_relative_to(SCHEDULES))
+    for item in items:
+        # Processes that start, and servers that come up, take as long as the machine takes.
+        if item.path.is_relative_to(REAL) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(240))
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -42,7 +42,7 @@ def program() -> str | None:
 
 def scraped(port: int) -> str:
     """What a scrape of this port reads."""
-    with _opener.open(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+    with _opener.open(f"http://127.0.0.1:{port}/metrics", timeout=30) as reply:
         text: str = reply.read().decode()
         return text
 
@@ -61,7 +61,7 @@ class Prometheus:
         """
         url = f"{self.url}/api/v1/query?{urlencode({'query': query, 'time': at or time.time()})}"
         try:
-            with _opener.open(url, timeout=5) as reply:
+            with _opener.open(url, timeout=30) as reply:
                 told: Any = json.load(reply)
         except URLError as error:
             raise AssertionError(f"{query}: {error}") from None
@@ -90,7 +90,7 @@ def running_prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while True:
         try:
             with _opener.open(f"{url}/-/ready", timeout=1):
