@@ -1,0 +1,31 @@
+"""A call's one timer is moved from attempt to attempt, and rings for each of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from routeware import AttemptTimeoutError
+from tests.providers import answers, busy, hangs, script, statuses, stopwatch
+
+
+@pytest.mark.parametrize("timeouts", [{"a": 100, "b": 100}, {"a": 1000, "b": 100}], ids=["later", "earlier"])
+async def test_a_time_out_holds_after_a_link_that_failed_before_its_own(timeouts: dict[str, float]) -> None:
+    """The timer that was armed for the first link rings for the second, be that later or earlier."""
+    took = stopwatch()
+    providers = script(a=busy(50), b=hangs(), c=answers(0))
+
+    outcome = await providers.ask(timeouts=timeouts).outcome()
+
+    assert outcome.value == "c"
+    assert took() == 150
+    assert statuses(outcome.record) == {"a": "failed", "b": "failed", "c": "succeeded"}
+
+
+async def test_a_time_out_of_the_last_link_holds_after_one_that_failed_before_its_own() -> None:
+    """There is nobody after it who could arm a timer anew."""
+    took = stopwatch()
+
+    with pytest.raises(AttemptTimeoutError):
+        await script(a=busy(50), b=hangs()).ask(timeouts={"a": 100, "b": 100})()
+
+    assert took() == 150
