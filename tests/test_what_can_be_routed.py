@@ -13,7 +13,7 @@ import pytest
 from routeware import Attempt, RoutingPolicy, routed
 
 if TYPE_CHECKING:
-    from tests.nowhere import Unknown
+    from tests.nowhere import Unknown  # type: ignore[import-not-found]
 
 AB = RoutingPolicy(chain=["a:m", "b:m"])
 

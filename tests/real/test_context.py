@@ -173,7 +173,7 @@ def test_the_callers_context_is_as_it_was(run: Any, traces: Traces) -> None:
         assert mine.get() == "caller's"
         mine.set("provider's")
         context.attach(baggage.set_baggage("tenant", "8"))  # never detached: a provider's own mistake
-        await asyncio.sleep(0.1 if attempt.model == "slow" else 0)
+        await asyncio.sleep(30 if attempt.model == "slow" else 0)
         if attempt.model == "fails":
             raise ValueError
         return attempt.model
@@ -202,7 +202,7 @@ def test_calls_side_by_side_do_not_see_each_other(run: Any, traces: Traces) -> N
     """Each call's attempts are in its caller's trace, whatever else runs on the loop."""
 
     async def request(attempt: Attempt) -> str:
-        await asyncio.sleep(0.05 if attempt.model == "slow" else 0.001)
+        await asyncio.sleep(30 if attempt.model == "slow" else 0.001)
         return attempt.model
 
     ask = routed_over(traces, request, "a:slow", "b:quick")

@@ -53,8 +53,8 @@ def alive(pid: int) -> bool:
 
 
 def gone_soon(pid: int) -> bool:
-    """Whether the process is gone within ten seconds."""
-    until = time.monotonic() + 10
+    """Whether the process is gone within a minute."""
+    until = time.monotonic() + 60
     while alive(pid) and time.monotonic() < until:
         time.sleep(0.02)
     return not alive(pid)
@@ -181,7 +181,7 @@ async def test_providers_that_do_not_go_by_themselves_are_killed(
     monkeypatch.setattr(launch.sys, "executable", str(stubborn))
     monkeypatch.setattr(launch, "_END_S", 0.05)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         async with providers(SEED, AT_ONCE) as urls:
             assert urls == {"openai": "http://127.0.0.1:1/v1/chat/completions"}
 

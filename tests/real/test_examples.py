@@ -46,7 +46,7 @@ def printed(example: Path, python: str | Path = sys.executable) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=40,
+        timeout=200,
     )
     strange = [line for line in ran.stderr.splitlines() if not line.startswith("llm.routing.")]
     assert (ran.returncode, strange) == (0, []), ran.stderr

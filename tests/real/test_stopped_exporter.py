@@ -72,4 +72,5 @@ async def test_memory_is_bounded_and_calls_go_on(stopped: TracerProvider) -> Non
         tracemalloc.stop()
 
     assert still_full - full < 250_000  # bytes; the spans of these calls would take a hundred times as much
-    assert going_on_s < 3 * filling_s
+    # A machine that is busy meanwhile may make that much of a difference; waiting for the exporter would make more.
+    assert going_on_s < 3 * filling_s + 0.01

@@ -182,7 +182,7 @@ def test_where_nobody_listens_is_told() -> None:
 def test_nobody_waits_for_ever(wanted: str, begun: bytes, said: str) -> None:
     """A server that accepts and says nothing, or nothing more, is given up."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        address = QueryAddress.parse(f"http://127.0.0.1:{listening.getsockname()[1]}", timeout_s=0.1)
+        address = QueryAddress.parse(f"http://127.0.0.1:{listening.getsockname()[1]}", timeout_s=1.0 if begun else 0.1)
         thread = Thread(target=say_and_fall_silent, args=(listening, begun))
         thread.start()
 

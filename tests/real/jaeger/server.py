@@ -119,7 +119,7 @@ def running_jaeger(log: Path) -> Iterator[Jaeger]:
         _stop(jaeger.process)
 
 
-def eventually(look: Callable[[], T | None], what: str, *, within_s: float = 10.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, *, within_s: float = 60.0) -> T:
     """What ``look`` finds, as soon as it finds something."""
     until = time.monotonic() + within_s
     while (found := look()) is None:
@@ -160,7 +160,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _answers(process: subprocess.Popen[bytes], url: str, *, within_s: float = 20.0) -> bool:
+def _answers(process: subprocess.Popen[bytes], url: str, *, within_s: float = 60.0) -> bool:
     until = time.monotonic() + within_s
     while process.poll() is None and time.monotonic() < until:
         try:

@@ -31,7 +31,7 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=40,
+        timeout=200,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

@@ -33,7 +33,7 @@ async def test_callers_do_not_notice_that_jaeger_is_gone(
         during = await timed(sender)
 
         jaeger.process.kill()
-    assert during < 5 * before + 1.0
+    assert during < 5 * before + 3.0
     assert [record for record in caplog.records if record.name.startswith("routeware")] == []
 
 

@@ -14,7 +14,7 @@ import pytest
 
 __all__ = ["RedisServer", "need_redis"]
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 
 
 def need_redis() -> None:

@@ -19,6 +19,7 @@ from routeware.budget import Balance, Tally
 from routeware.contrib.redis import RedisLedger
 from tests.ledgers.suite import LedgerSuite, an_id, fresh
 from tests.real.ledgers.servers import RedisServer, free_port
+from tests.real.ledgers.waiting import comes_to
 
 
 def prefix() -> str:
@@ -42,14 +43,13 @@ class TestRedisLedger(LedgerSuite):
 async def test_a_reservation_without_its_process_becomes_uncertain(redis: RedisServer) -> None:
     """Its lease ends by the server's clock, whoever looks next; a late settlement still replaces it."""
     name = prefix()
-    async with RedisLedger(redis.url, prefix=name, lease_s=0.1) as gone, RedisLedger(redis.url, prefix=name) as ledger:
+    async with RedisLedger(redis.url, prefix=name, lease_s=1) as gone, RedisLedger(redis.url, prefix=name) as ledger:
         tally, id = fresh(100), an_id()
         await gone.hold(id, [tally], 60)
         assert await ledger.tally(tally) == Balance(reserved=60)
         await gone._leases.stop()
-        await asyncio.sleep(0.2)
 
-        assert await ledger.tally(tally) == Balance(uncertain=60)
+        await comes_to(ledger, tally, Balance(uncertain=60))
         assert list(await ledger.hold(id, [tally], 60)) == [Balance(uncertain=60)], "it is still known"
         with pytest.raises(BudgetExceededError):
             await ledger.hold(an_id(), [tally], 41)
@@ -59,10 +59,10 @@ async def test_a_reservation_without_its_process_becomes_uncertain(redis: RedisS
 
 async def test_a_reservation_is_renewed_while_its_process_lives(redis: RedisServer) -> None:
     """However long the attempt takes; nothing runs on where nothing is held."""
-    async with RedisLedger(redis.url, prefix=prefix(), lease_s=0.3) as ledger:
+    async with RedisLedger(redis.url, prefix=prefix(), lease_s=1.5) as ledger:
         tally, id = fresh(100), an_id()
         await ledger.hold(id, [tally], 60)
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(2)
 
         assert await ledger.tally(tally) == Balance(reserved=60)
         await ledger.settle(id, [tally], 25, 0)
@@ -71,17 +71,17 @@ async def test_a_reservation_is_renewed_while_its_process_lives(redis: RedisServ
 
 async def test_a_tally_is_forgotten_when_its_time_is_over(redis: RedisServer) -> None:
     """The next of its name begins at nothing, may have another limit, and owes nothing to what ran before."""
-    async with RedisLedger(redis.url, prefix=prefix(), expire_s=0.3) as ledger:
+    async with RedisLedger(redis.url, prefix=prefix(), expire_s=1) as ledger:
         tally, first, second = fresh(100), an_id(), an_id()
         await ledger.tally(tally)
         await ledger.hold(first, [tally], 60)
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.2)
 
         other = Tally(tally.name, 200)
         assert await ledger.tally(other) == Balance()
         await ledger.hold(second, [other], 10)
         assert list(await ledger.settle(first, [other], 25, 0)) == [Balance(25, 0, 10)], "what it cost, it cost"
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.2)
         assert await ledger.tally(tally) == Balance()
 
 
@@ -166,7 +166,7 @@ async def test_a_server_that_hangs_keeps_nobody_longer_than_the_time_out(own_red
         began = time.monotonic()
         with pytest.raises(LedgerUnavailableError):
             await ledger.hold(id, [tally], 60)
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < 1.9, "and of itself it would wait for ever"
         own_redis.thaw()
 
         assert list(await ledger.settle(id, [tally], 0, 0)) == [Balance()]

@@ -24,7 +24,7 @@ from tests.real.prometheus.server import MISSING, Prometheus, program, running_p
 PAGE = (Path(__file__).parent.parent.parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```promql\n(.*?)```", PAGE, re.DOTALL)
 
-Values = dict[str, float]
+Ask = Callable[[str], dict[str, float]]
 
 # What only grows: it adds up to what is exposed once it has all been read.
 COUNTED = "routeware_.*_(total|count)"
@@ -98,7 +98,7 @@ def there_is_a_prometheus() -> None:
 
 
 @pytest.fixture
-async def asked(there_is_a_prometheus: None, exposed: Exposed, tmp_path: Path) -> AsyncIterator[Callable[[str], Values]]:
+async def asked(there_is_a_prometheus: None, exposed: Exposed, tmp_path: Path) -> AsyncIterator[Ask]:
     """A Prometheus that has scraped before some traffic and after it, asked about its scrape of all of that."""
     await traffic(exposed)
     with running_prometheus(tmp_path, exposed.port) as running:
@@ -124,7 +124,7 @@ async def scraped_all(prometheus: Prometheus, exposed: Exposed) -> float:
         await asyncio.sleep(0.1)
 
 
-async def test_every_query_of_the_page_has_an_answer(asked: Callable[[str], Values]) -> None:
+async def test_every_query_of_the_page_has_an_answer(asked: Ask) -> None:
     """And the right one: of three calls two race, the backups win, and losers cost three times what the winners do."""
     found = [asked(query) for query in QUERIES]
 
