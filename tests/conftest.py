@@ -25,8 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Examples come before random schedules: they say more quickly, and more plainly, what is wrong."""
     items.sort(key=lambda item: item.path.is_relative_to(SCHEDULES))
     for item in items:
-        # Processes that start, and servers that come up, take as long as the machine takes.
-        if item.path.is_relative_to(REAL) and item.get_closest_marker("timeout") is None:
+        if not item.path.is_relative_to(REAL):
+            continue
+        # Processes that start, and servers that come up, take as long as the machine takes; a port that was free may be
+        # taken by the time it is used. What fails three times in a row fails.
+        item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(240))
 
 
