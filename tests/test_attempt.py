@@ -6,8 +6,12 @@ import asyncio
 import contextvars
 from typing import Any
 
+import pytest
+
+import routeware
 from routeware import (
     Attempt,
+    Usage,
     current_attempt,
 )
 from tests.providers import (
@@ -16,6 +20,7 @@ from tests.providers import (
     hangs,
     script,
     statuses,
+    uses,
 )
 
 
@@ -94,3 +99,46 @@ async def test_what_accept_raises_is_the_attempts_error() -> None:
     assert outcome.value == "b"
     assert statuses(outcome.record) == {"a": "failed", "b": "succeeded"}
     assert outcome.record.attempts[0].error.category == "transient_network"
+
+
+async def test_a_reply_is_read_as_far_as_it_says_something() -> None:
+    """Usage, model, both or neither; what an earlier report said stays where a later one is silent."""
+    openai = {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+
+    async def run(attempt: Attempt) -> object:
+        attempt.report_usage(input_tokens=1, output_tokens=1)
+        assert attempt.report("a text") == "a text"
+        assert attempt.usage == Usage(input_tokens=1, output_tokens=1)
+        assert attempt.report({"model": "m-2"}) == {"model": "m-2"}
+        assert attempt.usage == Usage(input_tokens=1, output_tokens=1)
+        return attempt.report(openai)
+
+    outcome = await script(a=run).ask().outcome()
+
+    assert outcome.value is openai
+    assert outcome.record.attempts[0].usage == Usage(input_tokens=3, output_tokens=4)
+
+
+@pytest.mark.parametrize(
+    "count",
+    ["input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"],
+)
+@pytest.mark.parametrize("value", [-1, 1.5, True, "3"])
+async def test_a_count_that_is_none_is_refused_where_it_is_reported(count: str, value: Any) -> None:
+    """The attempt fails by the provider function's own mistake; nothing is made of it."""
+    with pytest.raises(ValueError, match="tokens are a whole number of at least 0"):
+        await script(a=uses(answers(0), **{count: value})).ask()()
+
+
+async def test_usage_that_comes_late_and_cannot_be_priced_corrects_nothing() -> None:
+    """The attempt stays booked as it was: half of the usage is no better than the projection."""
+    providers = script(a=answers(0))
+    links = {"a": {"price": {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0}, "max_output_tokens": 10}}
+
+    async with routeware.session(limit_usd=1) as spending:
+        await providers.ask(links=links)()
+        booked = spending.uncertain_usd
+        providers.attempts["a"].report_usage(input_tokens=3)
+
+    assert booked > 0
+    assert (spending.spent_usd, spending.uncertain_usd) == (0, booked)

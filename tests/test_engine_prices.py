@@ -153,3 +153,12 @@ async def test_an_estimate_may_be_tokens_or_dollars() -> None:
     assert await projected(ask(0.75), "hi", max_tokens=3) == 0.75
     assert await projected(ask(Usage(input_tokens=2, output_tokens=3)), "hi", max_tokens=3) == 5
     assert seen[0] == ("a", ("hi",), {"max_tokens": 3})
+
+
+def test_a_price_is_a_tariff_that_is_the_same_at_any_time() -> None:
+    """A price book may give either."""
+    price: Tariff = Price(input_usd_per_mtok=2.0)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert price.price(at) is price
+    assert price.cost_usd(Usage(input_tokens=500_000, output_tokens=0), at) == 1.0

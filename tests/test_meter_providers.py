@@ -10,7 +10,7 @@ from contextlib import suppress
 from threading import Thread
 
 import pytest
-from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.metrics import Meter, MeterProvider, NoOpMeter, NoOpMeterProvider
 
 import routeware
 from routeware import Attempt, RoutingPolicy, routed
@@ -35,6 +35,28 @@ async def test_without_a_reader_nothing_is_worked_out(monkeypatch: pytest.Monkey
 
     await script(a=answers()).ask()()
     await script(a=answers()).ask(options={"meter_provider": NoOpMeterProvider()})()
+
+
+class Disabled(MeterProvider):
+    """A provider that is no part of the API and does nothing all the same, as the SDK's when it is switched off."""
+
+    def get_meter(self, name: str, *args: object, **kwargs: object) -> Meter:
+        return NoOpMeter(name)
+
+
+async def test_a_provider_that_is_switched_off_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It will not be switched on."""
+    asked: list[str] = []
+    monkeypatch.setattr(Disabled, "get_meter", lambda _self, name: asked.append(name) or NoOpMeter(name))
+    providers = script(a=answers())
+    ask = providers.ask(options={"meter_provider": Disabled()})
+
+    for _ in range(3):
+        assert await ask() == "a"
+        providers.again()
+        await asyncio.sleep(10)
+
+    assert asked == ["routeware"]
 
 
 async def test_functions_share_their_instruments(measured: Measured) -> None:

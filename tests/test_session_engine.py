@@ -253,3 +253,36 @@ async def test_cancelled_inside_a_session_the_cancellation_comes_out() -> None:
 
     assert task.cancelled()
     assert (kept[0].uncertain_usd, kept[0].reserved_usd) == (0.25, 0)
+
+
+@pytest.mark.parametrize("name", ["", 7, b"day"])
+def test_a_name_that_is_none_is_refused(name: Any) -> None:
+    """The sum would be kept under it."""
+    with pytest.raises(PolicyError, match="is not a session's name"):
+        routeware.session(name)
+
+
+def test_a_ledger_that_is_none_is_refused() -> None:
+    """When the session is made, not when the first attempt is to be paid for."""
+    with pytest.raises(PolicyError, match="dict is not a ledger: it has no hold, settle and tally"):
+        routeware.session("day", ledger={})  # type: ignore[arg-type]
+
+
+async def test_a_session_is_entered_once() -> None:
+    """What it adds up is one span of time."""
+    spending = routeware.session("day")
+    async with spending:
+        with pytest.raises(SessionClosedError, match="session 'day' was entered before"):
+            await spending.__aenter__()
+        assert current_session() is spending
+
+
+async def test_a_session_that_was_never_entered_has_no_book_and_can_be_left() -> None:
+    """As a stack leaves it that was only told to."""
+    spending = routeware.session()
+
+    with pytest.raises(SessionClosedError, match="a session was not entered"):
+        spending.book()
+    await spending.__aexit__(None, None, None)
+
+    assert current_session() is None

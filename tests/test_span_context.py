@@ -148,3 +148,10 @@ async def test_every_span_is_ended_once_under_every_outcome(
     assert len(ids) == len(set(ids))
     assert sum(span.name == "routeware.call ask" for span in traces.spans) == 3
     assert [record for record in caplog.records if record.name.startswith("opentelemetry")] == []
+
+
+async def test_a_tracer_provider_that_does_nothing_costs_no_trace() -> None:
+    """The record says that there is none."""
+    outcome = await script(a=answers(0)).ask(options={"tracer_provider": trace.NoOpTracerProvider()}).outcome()
+
+    assert outcome.record.trace_id is None
