@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from routeware import AttemptTimeoutError
-from tests.providers import answers, busy, hangs, script, statuses, stopwatch
+from tests.providers import answers, block, busy, hangs, script, statuses, stopwatch
 
 
 @pytest.mark.parametrize("timeouts", [{"a": 100, "b": 100}, {"a": 1000, "b": 100}], ids=["later", "earlier"])
@@ -29,3 +31,19 @@ async def test_a_time_out_of_the_last_link_holds_after_one_that_failed_before_it
         await script(a=busy(50), b=hangs()).ask(timeouts={"a": 100, "b": 100})()
 
     assert took() == 150
+
+
+async def test_a_link_that_fails_just_before_its_timer_cuts_costs_the_next_one_no_time() -> None:
+    """A busy loop finds the failure and the ringing timer in one turn: the next link has its whole time, and no more.
+
+    What it finds first is the failure; the timer was for the link that failed.
+    """
+    asyncio.get_running_loop().call_later(0.099, block, 2)
+    providers = script(a=busy(99.9), b=hangs(), c=answers(0))
+    took = stopwatch()
+
+    outcome = await providers.ask(timeouts={"a": 100, "b": 50}).outcome()
+
+    assert statuses(outcome.record) == {"a": "failed", "b": "failed", "c": "succeeded"}
+    assert providers.started["b"] == 101
+    assert took() == 151
