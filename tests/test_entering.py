@@ -44,6 +44,24 @@ def test_what_is_no_ledger_is_called_by_its_class() -> None:
     assert raised.value.key == "ledger"
 
 
+def test_a_limit_that_is_no_amount_is_refused_by_its_name() -> None:
+    """Whoever reads the error has set `limit_usd`."""
+    with pytest.raises(PolicyError) as raised:
+        routeware.session(limit_usd=-1)
+
+    assert raised.value.key == "limit_usd"
+
+
+def test_a_session_that_was_not_entered_has_no_books() -> None:
+    """Nothing can be charged to it; what there would be left to spend it knows."""
+    spending = routeware.session("day", limit_usd=1)
+
+    with pytest.raises(SessionClosedError, match=r"^session 'day' was not entered"):
+        spending.book()
+
+    assert (spending.spent_usd, spending.remaining_usd) == (0, 1)
+
+
 async def test_a_session_is_entered_once() -> None:
     """The error says which."""
     spending = routeware.session("day")
