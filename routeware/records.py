@@ -7,7 +7,7 @@ keep nothing alive. They know nothing of the engine that makes them.
 from __future__ import annotations
 
 from enum import Enum, StrEnum
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, assert_never
 
 import attrs
 
@@ -238,3 +238,5 @@ def _reason(attempt: AttemptRecord) -> str:
             return "cancelled"
         case AttemptStatus.REJECTED | AttemptStatus.RACE_LOST | AttemptStatus.CANCELLED as status:
             return status.value
+        case other:
+            assert_never(other)

@@ -108,7 +108,8 @@ def _for_target(choice: Choice, confidence: float) -> list[str]:
     if chosen is not None:
         told.append(f"{asked}: race after {_after(chosen)}, for {_extra(chosen)} extra attempts.")
         told.append(f"At {confidence:.0%} confidence at most {chosen.misses_at_most or 0.0:.1%} of the calls miss it.")
-    elif best is not None:
+    else:
+        assert best is not None
         told.append(f"{asked}: no threshold meets it at {confidence:.0%} confidence.")
         told.append(f"The best possible is to race after {_after(best)}: p95 {_p95(best)}, misses {_misses(best)}.")
     if point is not None and point != chosen:

@@ -74,8 +74,7 @@ async def reserve_remotely(call: Call, run: Run) -> None:
         LedgerUnavailableError: a ledger could not be asked.
     """
     reservation = run.reservation
-    if reservation is None:
-        return
+    assert reservation is not None
     amount = run.projection or 0
     cap = None if call.plan.on_exceed is OnExceed.WARN else call.plan.session_cap
     try:

@@ -130,9 +130,8 @@ async def _within_deadline(call: Call, run: Run) -> None:
         call.alarm.take_back()
         raise
     else:
-        if not call.alarm.take_back():
-            return
-        call.give_back(run)
+        call.alarm.take_back()
+        return
     raise deadline_error(call)
 
 

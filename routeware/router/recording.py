@@ -189,7 +189,7 @@ def _telling(call: Call, run: Run, status: AttemptStatus) -> AttemptTelling:
         told["routeware.attempt.cleanup_s"] = run.cleanup_s
     if call.plan.tracing.operation is not None:
         told.update(usage_attributes(run.usage, run.response_model))
-    kind = None if run.failure is None else error_type(run.failure)
+    kind = "" if run.failure is None else error_type(run.failure)
     return AttemptTelling(status, snapshot_of(call, run), kind, told)
 
 

@@ -144,8 +144,8 @@ class Call(Scope):
 
         asking.task.cancel()
         asking.task.add_done_callback(answered)
-        if self.book is not None:
-            self.book.keep(asking.task)
+        assert self.book is not None
+        self.book.keep(asking.task)
 
     def forget(self) -> None:
         """Hold no exception and no result: after a call, what it raised or gave is the caller's alone."""

@@ -144,9 +144,9 @@ class CallTrace:
         return self._last_ns + _APART_NS
 
     @staticmethod
-    def _mark_failed(span: Span, snapshot: ErrorSnapshot, error_type: str | None) -> None:
+    def _mark_failed(span: Span, snapshot: ErrorSnapshot, error_type: str) -> None:
         span.set_status(Status(StatusCode.ERROR, snapshot.message))
-        span.add_event("exception", {"exception.type": error_type or "", "exception.message": snapshot.message})
+        span.add_event("exception", {"exception.type": error_type, "exception.message": snapshot.message})
 
 
 _RED = (AttemptStatus.FAILED, AttemptStatus.REJECTED)
@@ -158,7 +158,7 @@ class AttemptTelling:
     __slots__ = ("attributes", "error_type", "snapshot", "status")
 
     def __init__(
-        self, status: AttemptStatus, snapshot: ErrorSnapshot | None, error_type: str | None, attributes: dict[str, Any]
+        self, status: AttemptStatus, snapshot: ErrorSnapshot | None, error_type: str, attributes: dict[str, Any]
     ) -> None:
         self.status = status
         self.snapshot = snapshot
@@ -168,10 +168,8 @@ class AttemptTelling:
             attributes.update(_error_attributes(snapshot, error_type))
 
 
-def _error_attributes(snapshot: ErrorSnapshot, error_type: str | None) -> dict[str, Any]:
-    told: dict[str, Any] = {"routeware.error.category": snapshot.category.value}
-    if error_type is not None:
-        told["error.type"] = error_type
+def _error_attributes(snapshot: ErrorSnapshot, error_type: str) -> dict[str, Any]:
+    told: dict[str, Any] = {"routeware.error.category": snapshot.category.value, "error.type": error_type}
     if snapshot.status is not None:
         told["http.response.status_code"] = snapshot.status
     if snapshot.retry_after_ms is not None:
