@@ -21,6 +21,7 @@ from tests.providers import (
     script,
     statuses,
 )
+from tests.tracing import Traces
 
 
 async def test_fifty_at_once_with_room_for_ten() -> None:
@@ -250,3 +251,18 @@ async def test_a_projection_is_set_aside_while_the_attempt_runs() -> None:
         assert seen == [(0.25, 0.25, 0.75)]
         assert (outer.spent_usd, outer.reserved_usd, outer.uncertain_usd) == (0.125, 0, 0)
         assert (inner.spent_usd, inner.reserved_usd, inner.remaining_usd) == (0.125, 0, 0.875)
+
+
+async def test_a_warning_is_given_where_there_is_something_to_warn_of() -> None:
+    """A policy's cap on its session that is kept is not mentioned; the one that is passed is, and nobody is stopped."""
+    traces, quiet = Traces(), Traces()
+
+    async with routeware.session(limit_usd=10):
+        for seen, usd in ((quiet, 0.5), (traces, 0.75)):
+            ask = script(a=reports(usd, answers(0))).ask(
+                usd={"a": usd}, session_usd=1, on_exceed="warn", options=seen.options
+            )
+            assert await ask() == "a"
+
+    assert quiet.events == []
+    assert traces.event("llm.routing.budget_exceeded")["committed_usd"] == 0.5

@@ -45,6 +45,13 @@ async def test_an_error_in_the_turn_of_its_time_out_leaves_the_next_attempt_its_
     assert (third.started_ms, third.duration_ms) == (pytest.approx(110), pytest.approx(100))
 
 
+async def test_an_error_in_the_turn_of_its_time_out_does_not_cut_off_what_has_no_time_out() -> None:
+    """The last link may take as long as it likes."""
+    providers = script(a=busy(10), b=busy(100), c=answers(3000))
+
+    assert await providers.ask(timeouts={"a": 50, "b": 100})() == "c"
+
+
 async def test_an_alarm_that_is_off_touches_no_task() -> None:
     """Whoever waited for it has gone on: nothing is taken off what its task counts."""
     task = asyncio.current_task()

@@ -226,3 +226,22 @@ async def test_the_target_is_met() -> None:
     extra = sum(len(record.attempts) - 1 for record in records) / 3000
     assert 0.04 <= late <= 0.06
     assert extra <= 0.46  # the best fixed delay in hindsight needs about 0.41
+
+
+async def test_nothing_is_learned_of_a_link_that_was_skipped() -> None:
+    """The other one answered, after no attempt before it."""
+    policy = RoutingPolicy(
+        chain=[{"provider": "a", "model": "m", "price": {"request_usd": 5}}, "b:m"],
+        latency={"target_p95_ms": 1000},
+        budget={"per_call_usd": 1, "allow_unpriced": True, "on_exceed": "skip"},
+    )
+
+    @routed(policy)
+    async def ask(attempt: Attempt) -> str:
+        return attempt.provider
+
+    assert await ask() == "b"
+
+    report = ask.latency_report()
+    assert report is not None
+    assert [link.as_primary.attempts + link.as_backup.attempts for link in report.links] == [0, 1]

@@ -265,3 +265,17 @@ def test_the_same_data_give_the_same_answer() -> None:
     a, b = sample("a", lognormal(1, 300)), sample("b", lognormal(2, 300))
 
     assert tune(a, b, target_p95_ms=2000).to_dict() == tune(a, b, target_p95_ms=2000).to_dict()
+
+
+def test_pairs_choose_a_threshold_by_what_they_have_seen() -> None:
+    """Where the backup is slow exactly when the primary is, no threshold meets a target that curves alone promise."""
+    x, keys = lognormal(1, 2000), range(2000)
+    a, b = sample("a", x, keys=keys), sample("b", x + 1.0, keys=keys)
+    target_ms = 0.9 * float(np.quantile(x, 0.95))
+
+    paired, independent = (tune(a, b, paired=paired, target_p95_ms=target_ms).choice for paired in (True, False))
+
+    assert paired is not None
+    assert independent is not None
+    assert paired.chosen is None
+    assert independent.chosen is not None

@@ -249,20 +249,6 @@ def test_a_file_that_cannot_be_written_is_said(table: Path, tmp_path: Path) -> N
         assert f"cannot write {nowhere}" in " ".join(result.stderr.split())
 
 
-def test_what_the_data_do_not_reach_is_unknown(tmp_path: Path) -> None:
-    """In the table, in the picture and in the choice: never an extrapolation without the word."""
-    pytest.importorskip("matplotlib")
-    rows = [f"{link},{100 + place},{'ok' if place < 40 else 'timeout'}" for link in "ab" for place in range(100)]
-    file = tmp_path / "cut.csv"
-    file.write_text("link,latency_ms,status\n" + "\n".join(rows) + "\n")
-
-    result = routeware_tune(file, "--max-extra", 10, "--plot", tmp_path / "cut.svg")
-
-    assert result.exit_code == 3
-    assert "unknown" in result.stdout
-    assert "no threshold whose p95 is known is that cheap" in result.stdout
-
-
 POLICY = """\
 # the shop's
 chain = ["a:m", "b:m"]   # in this order

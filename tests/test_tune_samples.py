@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import pytest
 
 pytest.importorskip("numpy")
@@ -12,7 +13,9 @@ pytest.importorskip("numpy")
 from routeware.lab.calls import calls
 from routeware.lab.reading import read_file
 from routeware.lab.spans import TraceError
+from routeware.lab.tree import AttemptBar, CallTree
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample, samples_from_calls, samples_from_csv
+from routeware.records import AttemptStatus, AttemptTrigger
 from tests.exported import Traced, jaeger
 
 
@@ -171,3 +174,22 @@ def test_skipped_links_say_nothing(tmp_path: Path) -> None:
     file.write_text(json.dumps(jaeger(traced.spans())))
 
     assert list(samples_from_calls(calls(read_file(file)))) == ["a:m"]
+
+
+def test_spans_of_unknown_time_are_in_no_order() -> None:
+    """Their latencies count as they come; no blocks are drawn from them."""
+    attempt = AttemptBar(
+        number=1,
+        label="a:m",
+        status=AttemptStatus.SUCCEEDED,
+        trigger=AttemptTrigger.INITIAL,
+        started_ms=0.0,
+        duration_ms=20.0,
+    )
+    call = CallTree(name="ask", outcome="succeeded", duration_ms=20.0, attempts=(attempt,))
+    other = attrs.evolve(call, started_at_ms=5.0, attempts=(attrs.evolve(attempt, duration_ms=10.0),))
+
+    sample = samples_from_calls([call, other])["a:m"]
+
+    assert observed(sample) == [(20.0, ANSWERED), (10.0, ANSWERED)]
+    assert not sample.ordered

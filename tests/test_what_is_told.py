@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import pytest
 
 import routeware
@@ -234,3 +235,13 @@ async def test_an_attempt_can_be_printed() -> None:
         return repr(attempt)
 
     assert await script(a=busy(), b=run).ask()() == "<attempt 2 at b>"
+
+
+async def test_an_answer_that_nobody_got_is_not_selected_in_the_decision() -> None:
+    """A record whose call has no result: what answered was as good as cancelled."""
+    record = (await script(a=answers(0)).ask().outcome()).record
+
+    decision = attrs.evolve(record, outcome="cancelled", selected=None).decision()
+
+    assert decision.selected_provider is None
+    assert [alternative.reason for alternative in decision.alternatives] == ["cancelled"]
