@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from routeware import AttemptTimeoutError
-from tests.providers import answers, block, busy, hangs, script, statuses, stopwatch
+from tests.providers import answers, block, busy, cancelled_at, hangs, script, statuses, stopwatch
 
 
 @pytest.mark.parametrize("timeouts", [{"a": 100, "b": 100}, {"a": 1000, "b": 100}], ids=["later", "earlier"])
@@ -47,3 +47,14 @@ async def test_a_link_that_fails_just_before_its_timer_cuts_costs_the_next_one_n
     assert statuses(outcome.record) == {"a": "failed", "b": "failed", "c": "succeeded"}
     assert providers.started["b"] == 101
     assert took() == 151
+
+
+async def test_what_comes_after_a_time_out_is_not_taken_for_another() -> None:
+    """The timer has rung once: the next failure is a failure, and the next cancellation the caller's."""
+    failing = await script(a=hangs(), b=busy(10), c=answers(0)).ask(timeouts={"a": 50}).outcome()
+    cancelled, took = await cancelled_at(script(a=hangs(), b=hangs(), c=answers(0)).ask(timeouts={"a": 50})(), 100)
+
+    found = [attempt.error.category for attempt in failing.record.attempts if attempt.error is not None]
+    assert found == ["timeout", "overloaded"]
+    assert cancelled.cancelled()
+    assert took == 100
