@@ -195,7 +195,7 @@ class Shouted:
 
 
 def unbound() -> Callable[..., Any]:
-    """An async callable that no class binds: a partial, which warns from 3.13 on; an object, which can be async from 3.12."""
+    """An async callable that no class binds: an object; before 3.12, where only functions are async, a partial."""
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(Shouted())
     return functools.partial(shouted, mark="!")
