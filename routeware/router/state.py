@@ -130,9 +130,9 @@ class Call(Scope):
     def give_back(self, run: Run) -> None:
         """Free what was reserved for an attempt that is not started after all."""
         reservation = run.reservation
-        if reservation is not None and reservation.held:
+        if reservation is not None:
             self.committed -= reservation.held
-            reservation.settle(0, 0)
+            reservation.settle(0, 0)  # also where nothing is held: a ledger keeps the question's id until then
 
     def drop(self, asking: Asking) -> None:
         """Stop asking for a backup's projection; what is granted all the same is given back."""
