@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
@@ -15,7 +16,8 @@ REAL = Path(__file__).parent / "real"
 SCHEDULES = Path(__file__).parent / "schedules"
 
 # How long one example takes says more about the machine than about the code; the limit per test is pytest's.
-settings.register_profile("routeware", deadline=None)
+# Where a verdict has to be repeatable, the examples are the same every time; elsewhere every run looks for new ones.
+settings.register_profile("routeware", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("routeware")
 # For mutation testing: the same few examples for every mutant, so that a verdict can be repeated.
 settings.register_profile("mutants", deadline=None, max_examples=10, derandomize=True, database=None)

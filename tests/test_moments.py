@@ -16,7 +16,9 @@ from tests.providers import (
     answers,
     busy,
     cancelled_at,
+    cancels_itself,
     converts,
+    fails,
     hangs,
     in_a_group,
     pause,
@@ -205,3 +207,10 @@ async def test_a_time_out_a_millisecond_before_the_deadline_is_a_time_out(racing
 
     assert statuses(record_of(raised.value)) == {"a": "failed", "b": "cancelled"}
     assert isinstance(raised.value.__cause__, routeware.AttemptTimeoutError)
+
+
+async def test_a_provider_that_cancels_itself_after_a_group_has_failed_is_no_cancelled_caller() -> None:
+    """Before CPython 3.13 the group can leave its own cancellation counted in the caller's task."""
+    providers = script(a=in_a_group(fails(5, HTTPStatusError(503))), b=cancels_itself(5), c=answers(0))
+
+    assert await providers.ask()() == "c"

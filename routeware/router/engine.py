@@ -147,7 +147,7 @@ async def _run_here(call: Call, run: Run) -> None:
         await perform(run)
     except asyncio.CancelledError as error:
         rang = alarm.take_back()
-        if call.cancelling() > (call.entry if rang else 0):
+        if call.cancelling() > (call.entry if rang else call.left_counted):
             raise
         run.error = error
     else:

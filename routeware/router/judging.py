@@ -74,6 +74,7 @@ def stopped_by_caller(call: Call) -> bool:
     risen = call.cancelling() - call.entry
     if risen == 1 and sys.version_info < (3, 13) and _left_by_group(call.failure):
         call.entry += 1
+        call.left_counted += 1
         return False
     return risen > 0
 

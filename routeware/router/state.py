@@ -34,6 +34,7 @@ class Call(Scope):
     Attributes:
         entry: how many cancellations of the caller's task were pending when the call began.
         outer: what the attempt that this call is made in held, given back to make room for this call.
+        left_counted: how many cancellations of its task are nobody's: a TaskGroup has left them counted.
         cursor: the place in the chain of the next link to try.
         started: how many attempts were started.
         runs: all attempts, skipped links included, in the order of their starts.
@@ -58,6 +59,7 @@ class Call(Scope):
     outcome: CallOutcome = "failed"
     session: Session | None = None
     outer: Reservation | None = None
+    left_counted: int = 0
     cursor: int = 0
     started: int = 0
     latest_start: float = 0.0
