@@ -101,7 +101,6 @@ class Session:
         self.name = name
         self.limit_usd = None if limit_usd is None else amount_usd(limit_usd, "limit_usd")
         self.attributes: dict[str, Any] = dict(attributes or {})
-        self.span_attributes: dict[str, Any] = {}
         self._limit = None if self.limit_usd is None else nanos(self.limit_usd)
         self._ledger = ledger
         self._root = root
@@ -123,9 +122,6 @@ class Session:
         if around is not None:
             around.book()
             self.attributes = {**around.attributes, **self.attributes}
-        self.span_attributes = {**self.attributes}
-        if self.name is not None:
-            self.span_attributes["routeware.session.name"] = self.name
         await self._open()
         self._chain = (*(around._chain if around is not None else ()), self)
         self._book = _book(self._chain, around)

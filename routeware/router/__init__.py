@@ -82,7 +82,7 @@ def _begin(call: Call) -> None:
     call.session = session = CURRENT_SESSION.get()
     attributes = plan.span_attributes
     if session is not None or call.attributes is not None:
-        theirs = session.span_attributes if session is not None else {}
+        theirs = session.attributes if session is not None else {}
         attributes = {**theirs, **(call.attributes or {}), **attributes}
         if session is not None and session.name is not None:
             attributes["routeware.session.name"] = session.name
