@@ -29,7 +29,7 @@ from routeware.demo.facts import packaged_facts
 from routeware.lab.tune import tune
 from routeware.lab.tune_facts import Estimate, Threshold
 from routeware.lab.tune_samples import ANSWERED, FAILED, Sample
-from tests.clock import run_jumping
+from tests.fakes.clock import run_jumping
 
 PRIMARY, BACKUP = "openai", "anthropic"
 QUANTILES = (0.5, 0.95, 0.99)

@@ -16,7 +16,7 @@ from threshold_world import World, fixed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.clock import run_jumping
+from tests.fakes.clock import run_jumping
 
 try:
     import hedge

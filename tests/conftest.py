@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.clock import JumpingLoop, assert_quiet
+from tests.fakes.clock import JumpingLoop, assert_quiet
 
 REAL = Path(__file__).parent / "real"
 SCHEDULES = Path(__file__).parent / "schedules"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from routeware import MemoryLedger
 from routeware.budget import Balance, Tally, memory
-from tests.clock import run_jumping
+from tests.fakes.clock import run_jumping
 from tests.ledgers.suite import LedgerSuite
 
 T = TypeVar("T")

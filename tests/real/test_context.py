@@ -21,7 +21,7 @@ from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from routeware import Attempt, RoutingPolicy, routed
-from tests.tracing import Traces
+from tests.fakes.tracing import Traces
 
 mine: ContextVar[str] = ContextVar("mine", default="unset")
 

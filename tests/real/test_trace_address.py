@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from routeware.cli.trace import trace
 from routeware.lab.reading_query import QueryAddress
 from routeware.lab.spans import TraceError
-from tests.exported import Traced, jaeger
+from tests.fakes.exported import Traced, jaeger
 
 APP = typer.Typer()
 APP.command()(trace)

@@ -15,7 +15,7 @@ from routeware import (
     ProviderCancelledError,
     ResultRejectedError,
 )
-from tests.providers import HTTPStatusError
+from tests.fakes.providers import HTTPStatusError
 from tests.schedules.stage import ScriptedError
 from tests.schedules.worlds import HANG_MS, Plan, World
 

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 import routeware
 from routeware import Attempt, CallRecord, MemoryLedger, RoutingPolicy, Session, record_of, routed
-from tests.clock import JumpingLoop
-from tests.providers import HTTPStatusError
+from tests.fakes.clock import JumpingLoop
+from tests.fakes.providers import HTTPStatusError
 from tests.schedules.worlds import GRACE_MS, HANG_MS, Call, Plan, World
 
 MOST_STARTS = 20

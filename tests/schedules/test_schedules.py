@@ -21,7 +21,7 @@ from routeware import (
     ResultRejectedError,
 )
 from routeware.money import nanos
-from tests.providers import HTTPStatusError
+from tests.fakes.providers import HTTPStatusError
 from tests.schedules.stage import SPANS, Ended, ScriptedError, Seen, perform
 from tests.schedules.worlds import GRACE_MS, Call, Link, Plan, Wallet, World, worlds
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.providers import answers, busy, hangs, script
+from tests.fakes.providers import answers, busy, hangs, script
 from tests.real.jaeger.sending import Sender
 from tests.real.jaeger.server import running_jaeger
 

@@ -15,10 +15,10 @@ from routeware.cli.app import app
 from routeware.lab.calls import call_from_record, calls
 from routeware.lab.reading import read_file
 from routeware.lab.reading_query import QueryAddress
-from tests.providers import HTTPStatusError, answers, fails, hangs, script, uses
+from tests.fakes.providers import HTTPStatusError, answers, fails, hangs, script, uses
+from tests.lab.test_calls import comparable
 from tests.real.jaeger.sending import Sender
 from tests.real.jaeger.server import Jaeger
-from tests.test_lab_calls import comparable
 
 LINK = {"price": {"input_usd_per_mtok": 2.0, "output_usd_per_mtok": 8.0}, "max_output_tokens": 1000}
 

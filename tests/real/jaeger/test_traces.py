@@ -10,7 +10,7 @@ import pytest
 
 import routeware
 from routeware import CallRecord, record_of
-from tests.providers import HTTPStatusError, Script, answers, busy, fails, hangs, script, uses
+from tests.fakes.providers import HTTPStatusError, Script, answers, busy, fails, hangs, script, uses
 from tests.real.jaeger.sending import Sender
 from tests.real.jaeger.server import Jaeger, tags_of
 
@@ -167,8 +167,8 @@ async def test_what_the_spans_say(sender: Sender, read_back: Any) -> None:
     assert won["gen_ai.usage.output_tokens"] == 300
     assert failed["routeware.error.category"] == "overloaded"
     assert failed["http.response.status_code"] == 503
-    assert failed["error.type"] == "tests.providers.HTTPStatusError"
-    assert failed["otel.status_description"] == "overloaded 503 tests.providers.HTTPStatusError"
+    assert failed["error.type"] == "tests.fakes.providers.HTTPStatusError"
+    assert failed["otel.status_description"] == "overloaded 503 tests.fakes.providers.HTTPStatusError"
 
 
 async def test_events_arrive(sender: Sender, read_back: Any) -> None:
@@ -185,8 +185,8 @@ async def test_events_arrive(sender: Sender, read_back: Any) -> None:
     assert events["llm.routing.race_lost"] == {"link": "b"}
     assert arrived.attempts["a"].logs() == {
         "exception": {
-            "exception.type": "tests.providers.HTTPStatusError",
-            "exception.message": "overloaded 503 tests.providers.HTTPStatusError",
+            "exception.type": "tests.fakes.providers.HTTPStatusError",
+            "exception.message": "overloaded 503 tests.fakes.providers.HTTPStatusError",
         }
     }
 

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.providers import HTTPStatusError, Script, answers, busy, hangs, reports, script
+from tests.fakes.providers import HTTPStatusError, Script, answers, busy, hangs, reports, script
 from tests.real.prometheus.server import MISSING, Prometheus, program, running_prometheus, scraped
 
 PAGE = (Path(__file__).parent.parent.parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The decorator: what may be decorated, what callers see, and what is registered."""

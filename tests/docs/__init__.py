@@ -1,0 +1,1 @@
+"""README and docs: every script runs, every link leads somewhere."""

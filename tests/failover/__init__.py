@@ -1,0 +1,1 @@
+"""Failover: which link is next, and what the caller gets in the end."""

@@ -1,0 +1,1 @@
+"""What tests share: scripted providers, failing clients, the jumping clock, recorded spans."""

@@ -1,0 +1,1 @@
+"""The lab: traces read back, thresholds tuned from them, and the demo."""

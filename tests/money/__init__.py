@@ -1,0 +1,1 @@
+"""Money of one call: caps, prices, reservations and settlements."""

@@ -1,0 +1,1 @@
+"""Policies: valid once built, refused with the reason otherwise."""

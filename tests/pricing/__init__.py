@@ -1,0 +1,1 @@
+"""Prices, projections, and usage read from replies."""

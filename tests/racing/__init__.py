@@ -1,0 +1,1 @@
+"""Races: who starts when, who wins, and what becomes of the losers."""

@@ -1,0 +1,1 @@
+"""Sessions: what adds up where, and what happens when one is left."""

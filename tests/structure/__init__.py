@@ -1,0 +1,1 @@
+"""The code's own shape: layers and public names."""

@@ -1,0 +1,1 @@
+"""Spans, events, metrics and log lines: true, complete, and free of secrets."""

@@ -1,0 +1,1 @@
+"""Latency targets: the curve, the rule, and the learner."""

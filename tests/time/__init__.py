@@ -1,0 +1,1 @@
+"""Time-outs, deadlines, and events that fall into one turn of the loop."""
