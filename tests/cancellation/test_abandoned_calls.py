@@ -10,7 +10,7 @@ import pytest
 
 import routeware
 from routeware import Attempt, CallRecord, MemoryLedger, record_of
-from tests.cancellation.test_teardown import started
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import (
     Behaviour,
     Closable,
@@ -24,7 +24,7 @@ from tests.fakes.providers import (
     script,
     stubborn,
 )
-from tests.ledgers.test_remote import Remote
+from tests.fakes.teardown import started
 
 
 async def test_a_result_that_comes_after_its_call_was_closed_is_closed() -> None:

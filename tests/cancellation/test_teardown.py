@@ -6,21 +6,19 @@ goes where it goes, and what was set aside is booked.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import gc
 import logging
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 import routeware
 from routeware import CallRecord, MemoryLedger, current_attempt
-from tests.fakes.clock import JumpingLoop
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import answers, cleans_up, hangs, pause, script, stubborn
+from tests.fakes.teardown import started
 from tests.fakes.tracing import Traces
-from tests.ledgers.test_remote import Remote
 
 WAYS: list[dict[str, Any]] = [
     {},
@@ -29,23 +27,6 @@ WAYS: list[dict[str, Any]] = [
     {"race_after_ms": 10, "deadline_ms": 10_000},
     {"race_after_ms": 500},
 ]
-
-
-def started(make: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Coroutine[Any, Any, Any], asyncio.Task[Any]]:
-    """A call that was started in a context of its own, on a loop that has been closed since."""
-    loop = JumpingLoop()
-
-    async def go() -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(make(), context=contextvars.copy_context())
-        await pause(50)
-        return task
-
-    task = loop.run_until_complete(go())
-    loop.close()
-    task._log_destroy_pending = False  # asyncio's own switch for what is meant to be
-    call = task.get_coro()
-    assert isinstance(call, Coroutine)
-    return call, task
 
 
 @pytest.fixture

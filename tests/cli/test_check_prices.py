@@ -13,7 +13,7 @@ from genai_prices.data_snapshot import set_custom_snapshot
 from typer.testing import CliRunner, Result
 
 from routeware.cli.app import app
-from tests.pricing.test_catalogue import a_snapshot
+from tests.fakes.catalogues import a_snapshot
 
 VERSION = genai_prices.__version__
 

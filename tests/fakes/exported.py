@@ -6,12 +6,15 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+
+from routeware.lab.calls import CallTree
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -167,3 +170,12 @@ def _told_by_tags(span: ReadableSpan) -> dict[str, Any]:
 def _tags(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     kinds = {bool: "bool", int: "int64", float: "float64"}
     return [{"key": key, "type": kinds.get(type(value), "string"), "value": value} for key, value in values.items()]
+
+
+def comparable(call: CallTree) -> CallTree:
+    """A tree without its times, which spans and records take from different clocks, and without what one side lacks."""
+    bars = [
+        attrs.evolve(bar, started_ms=0, duration_ms=0, error_type=None, provider=None, model=None)
+        for bar in call.attempts
+    ]
+    return attrs.evolve(call, duration_ms=0, started_at_ms=None, attempts=tuple(bars), events=())

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from routeware.lab.calls import CallTree, call_from_record, calls
 from routeware.lab.reading_otlp import otlp_span
 from routeware.lab.spans import Span
 from routeware.records import AttemptRecord, AttemptStatus, AttemptTrigger, CallRecord
-from tests.fakes.exported import START_NS, Traced, otlp
+from tests.fakes.exported import START_NS, Traced, comparable, otlp
 from tests.fakes.providers import FatalError, HTTPStatusError, Script, answers, busy, fails, hangs, reports, script
 from tests.fakes.tracing import Traces
 
@@ -316,12 +315,3 @@ async def test_what_a_call_leaves_in_a_trace_is_what_its_record_says(
     (from_spans,) = calls(read(traces.spans))
 
     assert comparable(from_spans) == comparable(call_from_record(made.records[0]))
-
-
-def comparable(call: CallTree) -> CallTree:
-    """A tree without its times, which spans and records take from different clocks, and without what one side lacks."""
-    bars = [
-        attrs.evolve(bar, started_ms=0, duration_ms=0, error_type=None, provider=None, model=None)
-        for bar in call.attempts
-    ]
-    return attrs.evolve(call, duration_ms=0, started_at_ms=None, attempts=tuple(bars), events=())

@@ -9,22 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 pytest.importorskip("numpy")
 
 from routeware import PolicyError, RoutingPolicy
-from routeware.cli.app import app
 from routeware.lab.reading import read_file
 from routeware.lab.reading_query import QueryAddress
 from routeware.lab.spans import Span
 from routeware.lab.tune_policy import write_threshold
+from tests.fakes.commands import routeware_tune
 from tests.fakes.exported import Traced, jaeger
-
-
-def routeware_tune(*arguments: object) -> Result:
-    """The command, run in this process."""
-    return CliRunner().invoke(app, ["tune", *map(str, arguments)])
 
 
 @pytest.fixture

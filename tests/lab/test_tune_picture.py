@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from tests.lab.test_tune_command import routeware_tune
+from tests.fakes.commands import routeware_tune
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import pytest
 
 import routeware
 from routeware import BudgetExceededError
+from tests.fakes.ledgers import EVERYTHING, Remote, stands_at, usd
 from tests.fakes.providers import answers, pause, reports, script
-from tests.ledgers.test_remote import Remote
-from tests.ledgers.test_unavailable import EVERYTHING, stands_at, usd
 
 
 async def test_a_report_after_the_call_corrects_a_ledger_that_has_not_yet_heard_of_the_projection() -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import routeware
 from routeware import Attempt, BudgetExceededError, CallRecord, Ledger, MemoryLedger, RoutingPolicy, Session, routed
 from tests.fakes.clock import run_jumping
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import HTTPStatusError, pause
-from tests.ledgers.test_remote import Remote
 
 NAMES = ("month", "day", "request")
 

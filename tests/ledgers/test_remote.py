@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 import routeware
 from routeware import Attempt, BudgetExceededError, LedgerUnavailableError, MemoryLedger, record_of
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import (
     FOREVER_MS,
     Closable,
@@ -25,38 +25,6 @@ from tests.fakes.providers import (
     stopwatch,
 )
 from tests.fakes.tracing import Traces
-
-
-class Remote:
-    """A ledger whose replies take a while, or do not come: what it was asked is done at once, before the reply."""
-
-    def __init__(self, *, hold_ms: Sequence[float] = (), settle_ms: float = 0) -> None:
-        self.books = MemoryLedger()
-        self.hold_ms = list(hold_ms)
-        self.settle_ms = settle_ms
-        self.away: set[str] = set()
-        self.holds = 0
-
-    async def hold(self, id: str, tallies: Any, nanos: int, /) -> Any:  # the protocol's name
-        self.holds += 1
-        self._ask("hold")
-        balances = await self.books.hold(id, tallies, nanos)
-        await pause(self.hold_ms.pop(0) if self.hold_ms else 0)
-        return balances
-
-    async def settle(self, id: str, tallies: Any, settled: int, uncertain: int, /) -> Any:
-        self._ask("settle")
-        balances = await self.books.settle(id, tallies, settled, uncertain)
-        await pause(self.settle_ms)
-        return balances
-
-    async def tally(self, tally: Any, /) -> Any:
-        self._ask("tally")
-        return await self.books.tally(tally)
-
-    def _ask(self, what: str) -> None:
-        if what in self.away:
-            raise LedgerUnavailableError("away")
 
 
 async def test_an_attempt_waits_for_its_reservation() -> None:

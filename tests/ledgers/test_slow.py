@@ -10,6 +10,7 @@ import pytest
 
 import routeware
 from routeware import Attempt, LedgerUnavailableError, record_of
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import (
     HTTPStatusError,
     answers,
@@ -25,7 +26,6 @@ from tests.fakes.providers import (
     stubborn,
 )
 from tests.fakes.tracing import Traces, logged
-from tests.ledgers.test_remote import Remote
 
 SLOW_MS = 800
 WAYS: list[dict[str, Any]] = [{}, {"race_after_ms": 500}]

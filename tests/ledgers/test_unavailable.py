@@ -11,22 +11,9 @@ import pytest
 
 import routeware
 from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
-from routeware.budget import Balance, Tally
 from tests.fakes.clock import JumpingLoop
+from tests.fakes.ledgers import EVERYTHING, Remote, stands_at, usd
 from tests.fakes.providers import answers, busy, cancelled_at, hangs, pause, reports, script, stopwatch
-from tests.ledgers.test_remote import Remote
-
-EVERYTHING = {"tally", "hold", "settle"}
-
-
-async def stands_at(ledger: Remote, name: str = "day", limit: float | None = 1) -> Balance:
-    """What the ledger itself says, in nano-dollars."""
-    return await ledger.books.tally(Tally(name, None if limit is None else round(limit * 1e9)))
-
-
-def usd(balance: Balance) -> tuple[float, float, float]:
-    """Settled, uncertain and reserved, in dollars."""
-    return balance.settled / 1e9, balance.uncertain / 1e9, balance.reserved / 1e9
 
 
 def asks(cost: float) -> Callable[[], Awaitable[object]]:

@@ -11,8 +11,8 @@ import pytest
 import routeware
 from routeware import Attempt, BudgetExceededError, DeadlineExceededError, Session
 from routeware.budget import Balance, Tally
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import answers, busy, cancelled_at, hangs, pause, reports, script, stopwatch
-from tests.ledgers.test_remote import Remote
 
 
 def figures(spending: Session) -> tuple[float, float, float]:

@@ -9,9 +9,9 @@ import pytest
 
 import routeware
 from routeware import Attempt, Link, RoutingPolicy, routed
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import answers, busy, pause, script, stopwatch
 from tests.fakes.tracing import Traces, fields_of, logged
-from tests.ledgers.test_remote import Remote
 
 
 def reason(traces: Traces) -> object:

@@ -6,8 +6,8 @@ import attrs
 from hypothesis import assume, event, given
 
 from tests.schedules.model import Expected, TieError, expected
+from tests.schedules.promises import check, cost_of, more, without_ties
 from tests.schedules.stage import Seen, perform
-from tests.schedules.test_schedules import check, cost_of, more, without_ties
 from tests.schedules.worlds import World, worlds
 
 

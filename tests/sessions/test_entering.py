@@ -10,8 +10,8 @@ import pytest
 import routeware
 from routeware import Attempt, MemoryLedger, PolicyError, SessionClosedError
 from routeware.budget import Balance, Tally
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import answers, pause, reports, script
-from tests.ledgers.test_remote import Remote
 
 A_DOLLAR = 10**9
 

@@ -12,9 +12,9 @@ import pytest
 import routeware
 from routeware import Attempt, BudgetExceededError, Routed, RoutingPolicy, routed
 from routeware.threshold import LatencyReport
+from tests.fakes.ledgers import Remote
 from tests.fakes.measuring import Measured
 from tests.fakes.providers import pause
-from tests.ledgers.test_remote import Remote
 
 PRICED = [{"provider": name, "model": "m", "label": name, "price": {"request_usd": 0.25}} for name in ("a", "b")]
 

@@ -11,6 +11,7 @@ import pytest
 import routeware
 from routeware import CallRecord
 from routeware.race import Alarm
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import (
     HTTPStatusError,
     answers,
@@ -24,7 +25,6 @@ from tests.fakes.providers import (
     stopwatch,
 )
 from tests.fakes.tracing import Traces
-from tests.ledgers.test_remote import Remote
 
 
 async def test_an_error_in_the_turn_of_its_time_out_leaves_the_next_attempt_its_time() -> None:

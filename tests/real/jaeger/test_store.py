@@ -10,9 +10,9 @@ import pytest
 
 import routeware
 from tests.fakes.providers import answers, cancelled_at, converts, hangs, script
+from tests.fakes.secrets import HEADER, KEY, PATHS, PROMPT, SECRETS, LeakyError
 from tests.real.jaeger.sending import Sender
 from tests.real.jaeger.server import Jaeger
-from tests.telemetry.test_secrets import HEADER, KEY, PATHS, PROMPT, SECRETS, LeakyError
 
 VARIANTS = [(racing, capped) for racing in (None, 20) for capped in (False, True)]
 CALLS = len(PATHS) * len(VARIANTS) + 2
@@ -35,7 +35,7 @@ async def test_no_secret_is_in_jaegers_store(jaeger: Jaeger, sender: Sender, cap
     stored = jaeger.everything()
     assert [secret for secret in SECRETS if secret in stored] == []
     assert "tenant-under-test" in stored
-    assert "tests.telemetry.test_secrets.LeakyError" in stored
+    assert "tests.fakes.secrets.LeakyError" in stored
     said = "".join(caplog.handler.format(record) + repr(vars(record)) for record in caplog.records)
     assert [secret for secret in SECRETS if secret in said] == []
 

@@ -15,8 +15,8 @@ from routeware.cli.app import app
 from routeware.lab.calls import call_from_record, calls
 from routeware.lab.reading import read_file
 from routeware.lab.reading_query import QueryAddress
+from tests.fakes.exported import comparable
 from tests.fakes.providers import HTTPStatusError, answers, fails, hangs, script, uses
-from tests.lab.test_calls import comparable
 from tests.real.jaeger.sending import Sender
 from tests.real.jaeger.server import Jaeger
 
