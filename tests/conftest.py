@@ -29,9 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not item.path.is_relative_to(REAL):
             continue
-        # Processes that start, and servers that come up, take as long as the machine takes; a port that was free may be
-        # taken by the time it is used. What fails three times in a row fails.
-        item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+        # Processes that start, and servers that come up, take as long as the machine takes.
+        item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(240))
 

@@ -98,6 +98,7 @@ def test_the_readme_has_scripts_and_policies() -> None:
     assert blocks("toml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", named("python"))
 def test_a_script_runs_as_it_stands(block: Block, tmp_path: Path) -> None:
     """One that says that it is a fragment is code at least."""
@@ -107,6 +108,7 @@ def test_a_script_runs_as_it_stands(block: Block, tmp_path: Path) -> None:
         compile(block.text, f"{block.page}, line {block.line}", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", named(None, "prints"))
 def test_what_is_said_to_be_printed_is_printed(block: Block, tmp_path: Path) -> None:
     """By the script above it, or by a command, word for word; blanks at the ends of lines aside."""
@@ -124,6 +126,7 @@ def test_what_is_said_to_be_printed_is_printed(block: Block, tmp_path: Path) -> 
     assert [line.rstrip() for line in printed.splitlines()] == block.text.splitlines()
 
 
+@pytest.mark.slow
 def test_the_trace_is_what_the_first_script_leaves(tmp_path: Path) -> None:
     """Span by span and attribute by attribute; only how it is drawn is the page's own."""
     (shown,) = [block for block in blocks() if "spans" in block.notes]

@@ -16,6 +16,8 @@ from routeware.lab.tune_frontier import wilson
 from routeware.lab.tune_race import pairs_of
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample
 
+pytestmark = pytest.mark.slow
+
 
 def sample(
     label: str,

@@ -25,6 +25,7 @@ CALLS = 240
 BEGAN_NS = 1_700_000_000 * 10**9
 
 
+@pytest.mark.slow
 async def test_spans_give_the_same_frontier_as_the_latencies_that_they_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,10 +111,14 @@ async def test_an_answer_without_usage_is_booked_at_its_projection() -> None:
 
 async def test_an_hour_of_refused_connections_costs_nothing() -> None:
     """The connection was never made."""
+    providers = script(a=fails(1000, ConnectionRefusedError()))
+    ask = providers.ask(usd={"a": 0.1})
+
     async with routeware.session(limit_usd=0.1) as spending:
         for _ in range(3600):
+            providers.again()
             with pytest.raises(ConnectionRefusedError):
-                await script(a=fails(1000, ConnectionRefusedError())).ask(usd={"a": 0.1})()
+                await ask()
 
     assert (spending.spent_usd, spending.uncertain_usd, spending.reserved_usd) == (0, 0, 0)
 

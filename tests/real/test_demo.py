@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -313,6 +313,19 @@ def within_a_minute(condition: Any) -> bool:
     return bool(condition())
 
 
+@pytest.fixture
+def heard_interrupts() -> Iterator[None]:
+    """Let a child process hear Ctrl-C, though this process may have inherited SIGINT as ignored.
+
+    A shell starts background jobs that way. An ignored signal stays ignored across an exec; a handled one is reset.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_interrupts")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the providers' process in /proc")
 @pytest.mark.parametrize("after_s", [0.0, 1.5])
 def test_ctrl_c_ends_it_cleanly(after_s: float) -> None:

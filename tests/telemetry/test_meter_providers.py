@@ -16,7 +16,7 @@ import routeware
 from routeware import Attempt, RoutingPolicy, routed
 from tests.fakes.measuring import Measured
 from tests.fakes.providers import answers, script
-from tests.telemetry.test_secrets import HEADER, KEY, PATHS, PROMPT, SECRETS
+from tests.fakes.secrets import HEADER, KEY, PATHS, PROMPT, SECRETS
 
 
 @pytest.fixture
@@ -127,6 +127,7 @@ print(scope.scope.name, sorted((m.name, m.data.data_points[0].count) for m in sc
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disabled", [False, True])
 def test_a_provider_that_is_set_later_is_found(disabled: bool) -> None:
     """Within a second, where functions were called before there was one. A disabled SDK is none."""

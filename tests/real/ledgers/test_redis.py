@@ -18,7 +18,7 @@ from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.budget import Balance, Tally
 from routeware.contrib.redis import RedisLedger
 from tests.ledgers.suite import LedgerSuite, an_id, fresh
-from tests.real.ledgers.servers import RedisServer, free_port
+from tests.real.ledgers.servers import RedisServer, free_port, need_redis
 from tests.real.ledgers.waiting import comes_to
 
 
@@ -126,6 +126,7 @@ async def test_all_keys_of_a_ledger_lie_in_one_slot(own_redis: RedisServer) -> N
 
 async def test_a_cluster_serves_it(tmp_path: Path) -> None:
     """A cluster of one node: it refuses scripts whose keys are not its own."""
+    need_redis()
     server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     server.start()
     try:
