@@ -18,7 +18,7 @@ from typing import NamedTuple
 README = Path(__file__).parent.parent.parent / "README.md"
 PAGES = (README, *sorted(README.parent.glob("docs/**/*.md")))
 
-_FENCE = re.compile(r"(?P<indent> *)(?P<fence>```+)(?P<language>\w*)")
+_FENCE = re.compile(r"(?P<indent> *)(?P<fence>```+)(?P<language>\w*|\{[\w-]+\}.*)")
 _COMMENT = re.compile(r"<!--\s*(\w+):\s*(.*?)\s*-->")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from types import FunctionType
 
 import routeware
@@ -80,3 +81,11 @@ def test_the_public_signatures_are_these() -> None:
         f"The public API has changed:\n{changed}\n"
         "If that is meant, `python -m tests.structure.public_api` writes it down; tell the users in CHANGELOG.md."
     )
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """A name that the documentation site does not describe is found by nobody."""
+    page = (TEXT.parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\.\. auto(?:class|function|exception|data):: routeware\.(\w+)$", page, re.MULTILINE)
+
+    assert sorted(described) == sorted(routeware.__all__)
