@@ -33,11 +33,11 @@ scrape_configs:
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def program() -> str | None:
-    """The path of the program: installed, or where the checks put it; ``None`` where it is not."""
+def program(name: str = "prometheus") -> str | None:
+    """The path of the program, or of another of its package: installed, or where the checks put it; else ``None``."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     unpacked = cache / "routeware-tests" / "prometheus" / "usr" / "bin"
-    return shutil.which("prometheus") or shutil.which("prometheus", path=str(unpacked))
+    return shutil.which(name) or shutil.which(name, path=str(unpacked))
 
 
 def scraped(port: int) -> str:
