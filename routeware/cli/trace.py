@@ -13,6 +13,7 @@ import typer
 
 from routeware.lab.calls import CallTree, calls
 from routeware.lab.reading import read_file
+from routeware.lab.reading_query import QueryAddress, without_userinfo
 from routeware.lab.spans import Span, TraceError
 
 __all__ = ["trace"]
@@ -93,7 +94,7 @@ def _chosen(source: str, trace_id: str | None, limit: int, service: str | None) 
 
     chosen = heapq.nlargest(limit, each(), key=_interest)
     if not chosen:
-        raise TraceError(source, _nothing(trace_id, counted.count))
+        raise TraceError(without_userinfo(source), _nothing(trace_id, counted.count))
     return _Shown(sorted(chosen, key=lambda call: call.started_at_ms or 0.0), total)
 
 
@@ -122,8 +123,6 @@ def _is_of(span: Span, trace_id: str) -> bool:
 
 
 def _queried(source: str, trace_id: str | None, limit: int, service: str | None) -> Iterator[Span]:
-    from routeware.lab.reading_query import QueryAddress
-
     address = QueryAddress.parse(source)
     wanted = trace_id or address.trace_id
     if wanted is not None:

@@ -5,7 +5,7 @@ Whoever draws, tells or analyses calls imports this page; how they are put toget
 
 from __future__ import annotations
 
-from routeware.lab.gathering import calls
+from routeware.lab.assemble import calls
 from routeware.lab.tree import AttemptBar, CallEvent, CallTree, call_from_record
 
 __all__ = ["AttemptBar", "CallEvent", "CallTree", "call_from_record", "calls"]

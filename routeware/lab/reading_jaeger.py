@@ -1,7 +1,7 @@
-"""Spans out of Jaeger's JSON, as its query API gives it and its page saves it.
+"""Reads spans from Jaeger's JSON, as its query API returns it and its page saves it.
 
-Jaeger has tags where OpenTelemetry has attributes, status and kind, and logs where it has events; OpenTelemetry says
-how the one becomes the other ("OpenTelemetry to Jaeger Transformation"), and this is the way back.
+Jaeger has tags where OpenTelemetry has attributes, status and kind, and logs where it has events. OpenTelemetry
+specifies how the one becomes the other ("OpenTelemetry to Jaeger Transformation"); this module goes the way back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _KINDS: dict[Plain, SpanKind] = {"server": "server", "client": "client", "produc
 
 
 def jaeger_span(raw: object) -> Span:
-    """One span of a trace. Jaeger's times are whole microseconds.
+    """Return one span of a trace. Jaeger's times are whole microseconds.
 
     Raises:
         ValueError: it is not one; says what is wrong with it.
@@ -44,7 +44,7 @@ def jaeger_span(raw: object) -> Span:
 
 
 def _parent(span: dict[str, object], trace_id: str) -> str | None:
-    """The span that this one is a child of; other references are links, and may lead to other traces."""
+    """Return the parent's id. Other references are links, and may lead to other traces."""
     for reference in elements(span, "references"):
         of_this_trace = identifier(reference.get("traceID"), "a reference's traceID", 32) == trace_id
         if reference.get("refType") == "CHILD_OF" and of_this_trace:
@@ -54,7 +54,7 @@ def _parent(span: dict[str, object], trace_id: str) -> str | None:
 
 
 def _event(log: dict[str, object]) -> SpanEvent:
-    """A log whose field ``event`` is the event's name."""
+    """Return a log as an event; its field ``event`` is the event's name."""
     fields = _values(log, "fields")
     name = fields.pop("event", "")
     return SpanEvent(
@@ -80,7 +80,7 @@ def _values(parent: dict[str, object], key: str) -> dict[str, Plain]:
 
 
 def _plain(pair: dict[str, object]) -> Plain:
-    """A tag's value. Some storages give numbers and booleans back as strings, and the type says what they were."""
+    """Return a tag's value. Some storages return numbers and booleans as strings; the type says what they were."""
     value = pair.get("value")
     if isinstance(value, str):
         return _as_typed(value, pair.get("type"))

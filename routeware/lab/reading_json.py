@@ -1,179 +1,340 @@
-"""Large JSON in bounded memory: a document is walked, and only what lies at the wanted place is built, one by one.
+"""Walks large JSON in bounded memory and builds only the values at wanted places, one at a time.
 
-The standard library reads whole files only, but it decodes one value out of the middle of a text as well. So the text
-is read in pieces, the arrays and objects on the way to the wanted values are stepped through here, and each value in
-them is left to the standard decoder, which is fast, and which says where it stopped: an error has its line and column.
+The parsing is ijson's. This module adds what a reader of strangers' files needs: the line and column of an error, a
+bound on the size of one value, and a bound on nesting.
+
+ijson does not say where it is. So an error is located by a second parse of the same bytes, which goes byte by byte only
+through the piece that holds the error: an intact file is parsed once and fast.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Collection, Iterator
+from typing import Any
 
-from routeware.lab.spans import TraceError
+import attrs
 
-__all__ = ["EACH", "JsonStream", "Text"]
+from routeware.lab.reading_bytes import Bytes
+from routeware.lab.spans import TraceError, printable
+
+__all__ = ["EACH", "Found", "JsonValues", "Path"]
+
+Path = tuple[str, ...]
+"""Keys from the top of a document to a value, with :data:`EACH` for the items of an array."""
 
 EACH = "*"
-"""In a path: every item of an array."""
 
-_PIECE = 1 << 18
-_LONGEST = 1 << 26
-_UNDECIDED = 16
-_SPACE = " \t\r\n"
-_decode = json.JSONDecoder().raw_decode
+_PIECE = 1 << 16
+_LONGEST_BYTES = 1 << 24
+_MOST_EVENTS = 500_000
+_DEEPEST = 100
+_CONTINUATION = bytes(range(0x80, 0xC0))
+_OPENING = ("start_map", "start_array")
+_CLOSING = ("end_map", "end_array")
 
-
-class Text(Protocol):
-    """Characters that are read in pieces; an empty one is the end."""
-
-    def read(self, size: int, /) -> str:
-        """At most ``size`` characters."""
-        ...
+Event = tuple[str, Any]
 
 
-class JsonStream:
-    """JSON documents that follow each other in one text, with or without lines between them.
+@attrs.frozen
+class Found:
+    """A value at a wanted path, or the end of a top-level document.
 
-    Whoever asks for :meth:`members` or :meth:`items` takes each value before going on: by :meth:`value`, or by these.
-
-    Raises:
-        TraceError: the text is not JSON, or ends too early, or one value is longer than 64 Mi characters.
+    Attributes:
+        path: where the value was; empty for the end of a document.
+        value: the value; for the end of a document the keys of its top level (of each item, if that is an array).
+        at_end: True for the end of a document.
     """
 
-    def __init__(self, text: Text, source: str) -> None:
+    path: Path
+    value: Any
+    at_end: bool = False
+
+
+class JsonValues:
+    """The values at wanted paths of JSON documents that follow each other in one file.
+
+    Args:
+        file: bytes in UTF-8.
+        source: its name in errors.
+        wanted: paths from the top of a document; of a top-level array, every item is a document.
+        starts: first keys of a document that make the whole document a wanted value, at the empty path.
+    """
+
+    def __init__(self, file: Bytes, source: str, wanted: Collection[Path], starts: Collection[str] = ()) -> None:
+        self._parser = _Parser(file, source)
+        self._walker = _Walker(frozenset(wanted), frozenset(starts))
+        self._quiet_since = 0
+        self._event = 0
+
+    def __iter__(self) -> Iterator[Found]:
+        """Yield what is found.
+
+        Raises:
+            TraceError: the text is not JSON, ends too early, nests too deeply, or has a value of more than 16 MiB.
+        """
+        for events in self._parser.pieces():
+            for self._event, (kind, value) in enumerate(events):
+                try:
+                    found = self._walker.step(kind, value)
+                except _TooMuchError as error:
+                    raise self.error(str(error)) from None
+                if found is not None:
+                    yield found
+            self._parser.between_documents = self._walker.between_documents
+            self._limit(len(events))
+
+    def error(self, problem: str) -> TraceError:
+        """Return an error at the end of the value that was yielded last."""
+        return self._parser.error(problem, self._event)
+
+    def _limit(self, events: int) -> None:
+        """Refuse a single text, or a single wanted value, that is longer than any span."""
+        fed = self._parser.bytes_fed
+        if events:
+            self._quiet_since = fed
+            self._walker.note_bytes(fed)
+        if fed - min(self._quiet_since, self._walker.begun_at(fed)) > _LONGEST_BYTES:
+            raise self._parser.error(f"one value is longer than {_LONGEST_BYTES >> 20} MiB", events)
+
+
+class _Parser:
+    """ijson's events, piece by piece, with the means to say where in the text an event was."""
+
+    def __init__(self, file: Bytes, source: str) -> None:
+        self._file = file
         self._source = source
-        self._file = text
-        self._text = ""
-        self._at = 0
-        self._ended = False
-        self._lines_before = 0
-        self._columns_before = 0
+        self._pieces = 0
+        self._fed = 0
+        self.events_before = 0
+        self.between_documents = True
 
-    def more(self) -> bool:
-        """Whether another document follows."""
-        return self._peek() != ""
+    def pieces(self) -> Iterator[list[Event]]:
+        """Yield the events of each piece. The events before a mistake are yielded before the mistake is raised."""
+        import ijson
 
-    def at_object(self) -> bool:
-        """Whether the next value is an object."""
-        return self._peek() == "{"
-
-    def members(self) -> Iterator[str]:
-        """The keys of the object that comes next."""
-        self._expect("{")
-        if self._peek() == "}":
-            self._at += 1
-            return
-        while True:
-            if self._peek() != '"':
-                raise self.error("expected a key in double quotes")
-            key = self.value()
-            self._expect(":")
-            yield str(key)
-            if not self._another("}"):
-                return
-
-    def items(self) -> Iterator[None]:
-        """One turn for each item of the array that comes next."""
-        self._expect("[")
-        if self._peek() == "]":
-            self._at += 1
-            return
-        while True:
-            yield
-            if not self._another("]"):
-                return
-
-    def at_path(self, *path: str) -> Iterator[object]:
-        """Every value at ``path`` in the next value: keys, and :data:`EACH`. What has another shape is passed over."""
-        if not path:
-            yield self.value()
-        elif path[0] == EACH and self._peek() == "[":
-            for _ in self.items():
-                yield from self.at_path(*path[1:])
-        elif path[0] != EACH and self._peek() == "{":
-            for key in self.members():
-                yield from self.at_path(*path[1:]) if key == path[0] else self._skip()
-        else:
-            self.value()
-
-    def value(self) -> object:
-        """The next value, whole."""
-        self._peek()
-        while True:
+        events, parser = _new_parser()
+        mistake: Exception | None = None
+        piece = b" "
+        while piece and mistake is None:
+            piece = self._file.read(_PIECE)
             try:
-                found, end = _decode(self._text, self._at)
-            except json.JSONDecodeError as error:
-                self._go_on_after(error)
-            except RecursionError:
-                raise self.error("nested too deeply") from None
-            else:
-                # "1" near the end of a piece may be the beginning of "1.5e+3": it is decoded again with the next one.
-                if self._ended or end <= len(self._text) - _UNDECIDED:
-                    self._at = end
-                    return found
-                self._read_on()
+                if piece:
+                    self._pieces += 1
+                    self._fed += len(piece)
+                    parser.send(piece)
+                else:
+                    parser.close()
+            except (ijson.JSONError, ValueError, ArithmeticError) as error:
+                mistake = error
+            yield events
+            self.events_before += len(events)
+            events.clear()
+        if mistake is not None:
+            raise self._not_json(mistake, at_end=not piece)
 
-    def error(self, problem: str, at: int | None = None) -> TraceError:
-        """An error here, or at the index ``at`` of the text in hand."""
-        at = self._at if at is None else at
-        line = self._lines_before + self._text.count("\n", 0, at) + 1
-        newline = self._text.rfind("\n", 0, at)
-        column = at - newline if newline >= 0 else self._columns_before + at + 1
+    @property
+    def bytes_fed(self) -> int:
+        """Return how many bytes have been parsed so far."""
+        return self._fed
+
+    def error(self, problem: str, event: int) -> TraceError:
+        """Return an error at the end of the event ``event`` of the piece that is being walked."""
+        line, column, _ = self._locate(self.events_before + event + 1)
         return TraceError(self._source, problem, place=f"line {line}, column {column}")
 
-    def _skip(self) -> Iterator[object]:
-        self.value()
-        return iter(())
+    def _not_json(self, mistake: Exception, *, at_end: bool) -> TraceError:
+        if at_end:
+            line, column, _ = self._locate(None)
+            problem = "empty" if self._nothing_but_space() else "ends in the middle of a value"
+        else:
+            line, column, found = self._locate(None)
+            problem = f"not JSON: unexpected {printable(found)!r}"
+            if "UTF8" in str(mistake) or found == "\ufffd":
+                problem = "not UTF-8 text"
+            elif self.between_documents:
+                problem = "neither Jaeger JSON nor OTLP JSON: not an object"
+        return TraceError(self._source, problem, place=f"line {line}, column {column}")
 
-    def _go_on_after(self, error: json.JSONDecodeError) -> None:
-        """Read on where the value may just not have arrived yet: an error well before the end is one."""
-        cut_off = error.pos >= len(self._text) - _UNDECIDED or error.msg.startswith("Unterminated string")
-        if self._ended and cut_off:
-            raise self.error("ends in the middle of a value", len(self._text)) from None
-        if not cut_off:
-            raise self.error(f"not JSON: {error.msg.lower()}", error.pos) from None
-        self._read_on()
+    def _nothing_but_space(self) -> bool:
+        self._file.seek(0)
+        return self.events_before == 0 and not self._file.read(_PIECE).strip()
 
-    def _read_on(self) -> None:
-        """Drop what has been taken, and read as much again as is kept: a long value must not cost its square."""
-        kept = len(self._text) - self._at
-        if kept > _LONGEST:
-            raise self.error(f"one value is longer than {_LONGEST >> 20} Mi characters")
-        self._lines_before += self._text.count("\n", 0, self._at)
-        newline = self._text.rfind("\n", 0, self._at)
-        self._columns_before = self._at - newline - 1 if newline >= 0 else self._columns_before + self._at
-        try:
-            piece = self._file.read(max(_PIECE, kept))
-        except UnicodeDecodeError as error:
-            raise self.error(f"not UTF-8 text: {error.reason}", len(self._text)) from None
-        self._text = self._text[self._at :] + piece
-        self._at = 0
-        self._ended = not piece
+    def _locate(self, events: int | None) -> tuple[int, int, str]:
+        """Parse again up to ``events`` events, or up to the mistake; return line, column and the character there."""
+        import ijson
 
-    def _peek(self) -> str:
-        """The next character that is not space; empty at the end."""
-        while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in _SPACE:
-                    return self._text[self._at]
-                self._at += 1
-            if self._ended:
-                return ""
-            self._read_on()
+        self._file.seek(0)
+        place = _Place()
+        seen, parser = _new_parser()
+        for _ in range(self._pieces - 1):
+            piece = self._file.read(_PIECE)
+            parser.send(piece)
+            place.pass_over(piece)
+        before = self.events_before
+        seen.clear()
+        piece = self._file.read(_PIECE)
+        for at in range(len(piece)):
+            try:
+                parser.send(piece[at : at + 1])
+            except (ijson.JSONError, ValueError, ArithmeticError):
+                # A misspelt word is noticed in its middle, and named by its start.
+                start = at
+                while start > 0 and piece[start : start + 1].isalnum() and piece[start - 1 : start].isalnum():
+                    start -= 1
+                place.pass_over(piece[:start])
+                return place.line, place.column, piece[start : start + 4].decode(errors="replace")[:1]
+            if events is not None and before + len(seen) >= events:
+                place.pass_over(piece[: at + 1])
+                return place.line, place.column, ""
+        place.pass_over(piece)
+        return place.line, place.column, ""
 
-    def _expect(self, wanted: str) -> None:
-        found = self._peek()
-        if found != wanted:
-            raise self.error(
-                f"expected {wanted!r}, found {found!r}" if found else f"ends where {wanted!r} should follow"
-            )
-        self._at += 1
 
-    def _another(self, closing: str) -> bool:
-        if self._peek() == closing:
-            self._at += 1
+def _new_parser() -> tuple[list[Event], Any]:
+    import ijson
+
+    events = ijson.sendable_list()
+    return events, ijson.basic_parse_coro(events, multiple_values=True)
+
+
+@attrs.define
+class _Place:
+    """A line and a column, both from 1; columns count characters, not bytes."""
+
+    line: int = 1
+    column: int = 1
+
+    def pass_over(self, piece: bytes) -> None:
+        newline = piece.rfind(b"\n")
+        self.line += piece.count(b"\n")
+        last = piece[newline + 1 :].translate(None, _CONTINUATION)
+        self.column = len(last) + (1 if newline >= 0 else self.column)
+
+
+class _Walker:
+    """Follows the events of documents, and builds what is wanted."""
+
+    def __init__(self, wanted: frozenset[Path], starts: frozenset[str]) -> None:
+        self._wanted = wanted
+        self._starts = starts
+        self._stack: list[str] = []
+        self._keys: set[str] = set()
+        self._whole = False
+        self._building: _Building | None = None
+        self._bytes = 0
+
+    @property
+    def between_documents(self) -> bool:
+        """Return True if no document is open."""
+        return not self._stack and self._building is None
+
+    def note_bytes(self, fed: int) -> None:
+        """Note how many bytes have been parsed."""
+        self._bytes = fed
+
+    def begun_at(self, fed: int) -> int:
+        """Return after how many bytes the value that is being built began; ``fed`` if there is none."""
+        return fed if self._building is None else self._building.begun
+
+    def step(self, kind: str, value: Any) -> Found | None:
+        """Take one event; return what it completes."""
+        if self._building is not None:
+            if not self._building.take(kind, value):
+                return None
+            built, self._building = self._building, None
+            return self._left(Found(built.path, built.value))
+        if kind in _CLOSING:
+            self._stack.pop()
+            return self._left(None)
+        if kind != "map_key":
+            return self._start(kind, value)
+        self._enter_key(value)
+        return None
+
+    def _start(self, kind: str, value: Any) -> Found | None:
+        """Start a value: build it if it is wanted, else go into it or pass over it."""
+        path = self._path()
+        if path and path in self._wanted:
+            self._building = _Building(path, self._bytes)
+            return self.step(kind, value)
+        if kind not in _OPENING:
+            return self._left(None)
+        self._open(kind)
+        return None
+
+    def _open(self, kind: str) -> None:
+        if len(self._stack) >= _DEEPEST:
+            raise _TooMuchError("nested too deeply")
+        self._stack.append("" if kind == "start_map" else EACH)
+
+    def _path(self) -> Path:
+        return tuple(self._stack[1:] if self._stack[:1] == [EACH] else self._stack)
+
+    def _enter_key(self, key: str) -> None:
+        at_top = len(self._stack) == 1 or (len(self._stack) == 2 and self._stack[0] == EACH)
+        if at_top and self._stack[-1] == "" and key in self._starts:
+            # The whole document is wanted: it is built from its first key on.
+            self._stack.pop()
+            self._whole = True
+            self._building = _Building((), self._bytes)
+            self._building.take("start_map", None)
+            self._building.take("map_key", key)
+            return
+        if at_top:
+            self._keys.add(key)
+        self._stack[-1] = key
+
+    def _left(self, found: Found | None) -> Found | None:
+        """Note that a value has ended: with the stack empty, so has its document."""
+        if self._stack:
+            return found
+        keys, whole = frozenset(self._keys), self._whole
+        self._keys, self._whole = set(), False
+        return found if whole else Found((), keys, at_end=True)
+
+
+class _TooMuchError(Exception):
+    """A value nests too deeply or has too many parts."""
+
+
+class _Building:
+    """One value, built from its events."""
+
+    def __init__(self, path: Path, begun: int) -> None:
+        self.path = path
+        self.begun = begun
+        self.value: Any = None
+        self._open: list[Any] = []
+        self._keys: list[str] = []
+        self._events = 0
+
+    def take(self, kind: str, value: Any) -> bool:
+        """Add an event; return True once the value is complete."""
+        self._events += 1
+        if self._events > _MOST_EVENTS:
+            raise _TooMuchError(f"one value has more than {_MOST_EVENTS:,} parts")
+        if kind == "map_key":
+            self._keys[-1] = value
             return False
-        self._expect(",")
-        return True
+        if kind in _CLOSING:
+            value = self._open.pop()
+            self._keys.pop()
+            return not self._open
+        if kind in _OPENING:
+            if len(self._open) >= _DEEPEST:
+                raise _TooMuchError("nested too deeply")
+            value = {} if kind == "start_map" else []
+            self._put(value)
+            self._open.append(value)
+            self._keys.append("")
+            return False
+        self._put(float(value) if kind == "number" and not isinstance(value, int) else value)
+        return not self._open
+
+    def _put(self, value: Any) -> None:
+        if not self._open:
+            self.value = value
+        elif isinstance(self._open[-1], dict):
+            self._open[-1][self._keys[-1]] = value
+        else:
+            self._open[-1].append(value)

@@ -1,13 +1,24 @@
-"""Spans out of OTLP JSON.
+"""Reads spans from OTLP JSON.
 
-It is protobuf's JSON mapping with hexadecimal ids (OpenTelemetry Protocol Specification, "JSON Protobuf Encoding").
+OTLP JSON is protobuf's JSON mapping with hexadecimal ids (OpenTelemetry Protocol Specification, "JSON Protobuf
+Encoding"). Protobuf's own mapping writes base64 ids, and with preserved field names snake_case: both are read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from routeware.lab.reading_values import MalformedError, elements, identifier, listed, mapping, whole, words
+from routeware.lab.reading_values import (
+    MalformedError,
+    elements,
+    field,
+    identifier,
+    listed,
+    mapping,
+    parent,
+    whole,
+    words,
+)
 from routeware.lab.spans import Plain, Span, SpanEvent, SpanKind, SpanStatus
 
 __all__ = ["otlp_span"]
@@ -26,21 +37,20 @@ _STATUSES: dict[object, SpanStatus] = {1: "ok", 2: "error", "STATUS_CODE_OK": "o
 
 
 def otlp_span(raw: object) -> Span:
-    """One span of a ``scopeSpans`` entry.
+    """Return one span of a ``scopeSpans`` entry.
 
     Raises:
         MalformedError: it is not one; says what is wrong with it.
     """
     span = mapping(raw, "a span")
     status = mapping(span.get("status") or {}, "status")
-    parent = span.get("parentSpanId")
     return Span(
-        trace_id=identifier(span.get("traceId"), "traceId", 32),
-        span_id=identifier(span.get("spanId"), "spanId", 16),
-        parent_id=identifier(parent, "parentSpanId", 16) if parent else None,
+        trace_id=identifier(field(span, "traceId"), "traceId", 32),
+        span_id=identifier(field(span, "spanId"), "spanId", 16),
+        parent_id=parent(field(span, "parentSpanId"), "parentSpanId"),
         name=words(span.get("name", ""), "name"),
-        start_ns=whole(span.get("startTimeUnixNano"), "startTimeUnixNano"),
-        end_ns=whole(span.get("endTimeUnixNano"), "endTimeUnixNano"),
+        start_ns=whole(field(span, "startTimeUnixNano"), "startTimeUnixNano"),
+        end_ns=whole(field(span, "endTimeUnixNano"), "endTimeUnixNano"),
         kind=_KINDS.get(_code(span.get("kind")), "internal"),
         status=_STATUSES.get(_code(status.get("code")), "unset"),
         status_message=words(status["message"], "status.message") if status.get("message") else None,
@@ -52,30 +62,31 @@ def otlp_span(raw: object) -> Span:
 def _event(event: dict[str, object]) -> SpanEvent:
     return SpanEvent(
         name=words(event.get("name", ""), "an event's name"),
-        time_ns=whole(event.get("timeUnixNano"), "timeUnixNano"),
+        time_ns=whole(field(event, "timeUnixNano"), "timeUnixNano"),
         attributes=_attributes(event),
     )
 
 
 def _code(value: object) -> object:
-    """An enum's value, which may be a number or its name; whatever else stands there is taken as not given."""
+    """Return an enum's value, a number or its name; anything else counts as not given."""
     return value if isinstance(value, int | str) else None
 
 
-def _attributes(parent: dict[str, object], key: str = "attributes") -> Mapping[str, Plain]:
-    return {words(pair.get("key"), "an attribute's key"): _plain(pair.get("value")) for pair in elements(parent, key)}
+def _attributes(owner: dict[str, object], key: str = "attributes") -> Mapping[str, Plain]:
+    return {words(pair.get("key"), "an attribute's key"): _plain(pair.get("value")) for pair in elements(owner, key)}
 
 
 def _plain(value: object) -> Plain:
-    """An ``AnyValue``: an object with one member, whose name says the type; one without is null."""
+    """Return an ``AnyValue``: an object with one member whose name is the type, or none for null."""
     for kind, content in mapping(value or {}, "an attribute's value").items():
-        if kind in _VALUES:
-            return _VALUES[kind](content, kind)
+        known = _SNAKE.get(kind, kind)
+        if known in _VALUES:
+            return _VALUES[known](content, known)
     return None
 
 
 def _double(content: object, what: str) -> float:
-    """A float; protobuf writes the three that JSON does not know as strings."""
+    """Return a float; protobuf writes NaN and the infinities as strings."""
     if isinstance(content, bool) or not isinstance(content, int | float | str):
         raise MalformedError(f"{what} is not a number")
     return float(content)
@@ -94,3 +105,4 @@ _VALUES: dict[str, Callable[[object, str], Plain]] = {
     "arrayValue": _array,
     "kvlistValue": lambda content, what: _attributes(mapping(content, what), "values"),
 }
+_SNAKE = {"".join(f"_{char.lower()}" if char.isupper() else char for char in name): name for name in _VALUES}

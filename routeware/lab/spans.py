@@ -1,16 +1,17 @@
-"""A span as a file or a tracing backend gives it back: only what is needed to see calls and attempts in it.
+"""A span as a file or a tracing backend returns it, reduced to what is needed to see calls and attempts in it.
 
-All formats are read into this one, so whoever looks at spans need not know where they came from.
+All formats are read into this one class, so code that looks at spans need not know where they came from.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
 
-__all__ = ["Plain", "Span", "SpanEvent", "SpanKind", "SpanStatus", "TraceError"]
+__all__ = ["Plain", "Span", "SpanEvent", "SpanKind", "SpanStatus", "TraceError", "printable"]
 
 Plain = str | bool | int | float | None | Sequence["Plain"] | Mapping[str, "Plain"]
 """What an attribute can be."""
@@ -19,13 +20,20 @@ SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 SpanStatus = Literal["unset", "ok", "error"]
 
 
+def printable(text: str) -> str:
+    r"""Return ``text`` with control characters spelled out (``\x1b``): raw ones could repaint a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class TraceError(ValueError):
-    """A trace cannot be read.
+    """A trace or a table cannot be read. Its text is one printable line.
 
     Attributes:
-        source: the file or the address.
+        source: the file or the address, without a user name or a password.
         problem: what is wrong with it.
-        place: where in it, as far as that can be said (``line 3, column 17``).
+        place: where in it, if that is known (``line 3, column 17``).
     """
 
     def __init__(self, source: str, problem: str, *, place: str | None = None) -> None:
@@ -35,7 +43,8 @@ class TraceError(ValueError):
         self.place = place
 
     def __str__(self) -> str:
-        return f"{self.source}, {self.place}: {self.problem}" if self.place else f"{self.source}: {self.problem}"
+        where = f"{self.source}, {self.place}" if self.place else self.source
+        return printable(" ".join(f"{where}: {self.problem}".split()))
 
 
 @attrs.frozen(kw_only=True)
@@ -54,15 +63,15 @@ class Span:
     Attributes:
         trace_id: 32 hexadecimal digits, lower case.
         span_id: 16 hexadecimal digits, lower case.
-        parent_id: likewise; ``None`` for a root.
-        name: what it is called.
+        parent_id: 16 hexadecimal digits, lower case; ``None`` for a root.
+        name: the span's name.
         start_ns: nanoseconds since 1970.
         end_ns: nanoseconds since 1970.
-        kind: its side of a conversation.
+        kind: ``client``, ``server``, ``producer``, ``consumer`` or ``internal``.
         status: ``error`` is what viewers paint red.
-        status_message: why it is an error, where that was said.
+        status_message: the reason for an error, if one was given.
         attributes: plain values by their names.
-        events: what happened in it, in the order of the file.
+        events: the span's events, in the order of the file.
     """
 
     trace_id: str
@@ -78,11 +87,13 @@ class Span:
     events: tuple[SpanEvent, ...] = ()
 
     def text(self, key: str) -> str | None:
-        """The attribute ``key`` if it is a string, else ``None``."""
+        """Return the attribute ``key`` if it is a string, else ``None``."""
         value = self.attributes.get(key)
         return value if isinstance(value, str) else None
 
     def number(self, key: str) -> float | None:
-        """The attribute ``key`` if it is a number, else ``None``: a boolean is none."""
+        """Return the attribute ``key`` if it is a finite number and no boolean, else ``None``."""
         value = self.attributes.get(key)
-        return None if isinstance(value, bool) or not isinstance(value, int | float) else value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return value if math.isfinite(value) else None

@@ -1,6 +1,7 @@
-"""A call as a waterfall in the terminal: one bar for each attempt, on the call's own clock, and the story below.
+"""Draws a call as a waterfall in the terminal: one bar per attempt on the call's own clock, and a summary below.
 
-It says the same without colours, and in ASCII where the terminal's encoding has no blocks. Importing this needs rich.
+Nothing is said by colour alone, and bars are ASCII where the terminal's encoding has no blocks. Importing this needs
+rich.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from routeware.lab.spans import printable
+from routeware.lab.summary import dollars, duration, remarks, status_text, summary
 from routeware.lab.tree import AttemptBar, CallTree
-from routeware.lab.wording import dollars, duration, fate, printable, remarks, story
 from routeware.records import AttemptStatus
 
-__all__ = ["render_call", "story"]
+__all__ = ["render_call", "summary"]
 
 _COLOURS: dict[AttemptStatus | None, str] = {
     AttemptStatus.SUCCEEDED: "green",
@@ -31,13 +33,13 @@ _EIGHTHS = 8
 
 
 def render_call(call: CallTree, *, width: int | None = None) -> RenderableType:
-    """The waterfall of ``call``, to be printed with rich: as wide as the terminal, or ``width`` columns at most."""
+    """Return the waterfall of ``call`` to print with rich: as wide as the terminal, or at most ``width`` columns."""
     return Constrain(_Waterfall(call), width)
 
 
 @attrs.frozen
 class _Waterfall:
-    """Everything about one call; the terminal that it is printed on decides between blocks and ASCII."""
+    """One call to draw; the terminal that it is printed on decides between blocks and ASCII."""
 
     call: CallTree
 
@@ -52,7 +54,7 @@ class _Waterfall:
             ),
             self._bars(options),
             *(Text(printable(remark), style="dim") for remark in remarks(self.call)),
-            Text(story(self.call)),
+            Text(summary(self.call)),
         )
 
     def _bars(self, options: ConsoleOptions) -> Table:
@@ -72,7 +74,7 @@ class _Waterfall:
         return table
 
     def _length_ms(self) -> float:
-        """The time that a full bar stands for: a straggler may have ended after its call."""
+        """Return the time that a full bar stands for. An attempt may end after its call."""
         return max([self.call.duration_ms, *(attempt.ended_ms for attempt in self.call.attempts)]) or 1.0
 
 
@@ -103,13 +105,13 @@ def _row(attempt: AttemptBar, length_ms: float) -> list[RenderableType]:
         Text(printable(attempt.label)),
         "" if skipped else _TimeBar(attempt.started_ms, attempt.ended_ms, length_ms, colour),
         "" if skipped else duration(attempt.duration_ms),
-        Text(fate(attempt), style=colour),
+        Text(status_text(attempt), style=colour),
         "" if skipped else _cost(attempt),
     ]
 
 
 def _cost(attempt: AttemptBar) -> str:
-    """What an attempt cost: "≤" would need an encoding that has it, and every terminal has a "<"."""
+    """Return what an attempt cost. "<=" because not every terminal's encoding has a "≤"."""
     if attempt.cost_usd is None:
         return "$?"
     return f"<={dollars(attempt.cost_usd)}" if attempt.uncertain else dollars(attempt.cost_usd)
@@ -125,7 +127,7 @@ def _scale(length_ms: float) -> Table:
 
 @attrs.frozen
 class _TimeBar:
-    """A stretch of the call's time: an eighth of a cell exact in blocks, whole cells in ASCII, and never invisible."""
+    """An attempt's time: exact to an eighth of a cell in blocks, to a cell in ASCII, and never invisible."""
 
     begin_ms: float
     end_ms: float
@@ -142,7 +144,7 @@ class _TimeBar:
             yield Bar(width * _EIGHTHS, begin, end, color=self.colour)
 
     def _cells(self, count: int) -> tuple[int, int]:
-        """Where the bar begins and ends on ``count`` steps: one step long at least."""
+        """Return where the bar begins and ends on ``count`` steps; it is at least one step long."""
         begin = min(int(count * max(self.begin_ms, 0.0) / self.length_ms), count - 1)
         end = min(round(count * self.end_ms / self.length_ms), count)
         return begin, max(end, begin + 1)

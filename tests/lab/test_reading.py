@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import os
+import re
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routeware.lab import reading_json
+from routeware.lab import reading_bytes, reading_json
 from routeware.lab.reading import read_file
-from routeware.lab.reading_json import EACH, JsonStream
+from routeware.lab.reading_json import EACH, JsonValues
 from routeware.lab.spans import Span, TraceError
 from tests.fakes.exported import MS, START_NS, Traced, jaeger, otlp
 
@@ -268,19 +272,19 @@ def test_jaegers_status_is_in_its_tags(tmp_path: Path) -> None:
     [
         (b"", "trace, line 1, column 1: empty"),
         (b"  \n ", "trace, line 2, column 2: empty"),
-        (b"[]", "trace, line 1, column 1: neither Jaeger JSON nor OTLP JSON: not an object"),
+        (b"[]", "trace, line 1, column 3: neither Jaeger JSON nor OTLP JSON: not an object"),
         (b"<html>", "trace, line 1, column 1: neither Jaeger JSON nor OTLP JSON: not an object"),
         (b'{"a": 1,\n "b": 2}', "trace, line 2, column 9: neither Jaeger JSON nor OTLP JSON: no 'data' or 'spans' or"),
-        (b'{\n"a": nothing at all here}', "trace, line 2, column 6: not JSON: expecting value"),
+        (b'{\n"a": nothing at all here}', "trace, line 2, column 6: not JSON: unexpected 'n'"),
         (b'{"data": [{"spans": [{"a": 1', "trace, line 1, column 29: ends in the middle of a value"),
         (b'{"data": [{"spans": [{"a": "1', "trace, line 1, column 30: ends in the middle of a value"),
         (b'{"data": [', "trace, line 1, column 11: ends in the middle of a value"),
-        (b'{"data": []', "trace, line 1, column 12: ends where ',' should follow"),
-        (b'{"data" 1}', "trace, line 1, column 9: expected ':', found '1'"),
-        (b"{data: 1}", "trace, line 1, column 2: expected a key in double quotes"),
+        (b'{"data": []', "trace, line 1, column 12: ends in the middle of a value"),
+        (b'{"data" 1}', "trace, line 1, column 10: not JSON: unexpected '}'"),
+        (b"{data: 1}", "trace, line 1, column 2: not JSON: unexpected 'd'"),
         (b'{"data": []} end', "trace, line 1, column 14: neither Jaeger JSON nor OTLP JSON: not an object"),
-        (b'{"a": "\xff"}', "trace, line 1, column 1: not UTF-8 text: invalid start byte"),
-        (b'{"a": ' + b"[" * 100_000, "trace, line 1, column 7: nested too deeply"),
+        (b'{"a": "\xff"}', "trace, line 1, column 8: not UTF-8 text"),
+        (b'{"a": ' + b"[" * 100_000, "trace, line 1, column 107: nested too deeply"),
         # Compressed bytes hold the time, so an id made of them would be another one every second.
         pytest.param(b"\x1f\x8b broken", "trace: broken gzip data: ", id="no gzip data after its mark"),
         pytest.param(gzip.compress(b'{"data": []}', mtime=0)[:-12], "trace: broken gzip data: ", id="gzip cut off"),
@@ -365,19 +369,24 @@ def test_a_large_document_is_read_in_bounded_memory(tmp_path: Path) -> None:
     assert peaks[1] < path.stat().st_size / 2
 
 
-class InPieces:
-    """A text that comes a few characters at a time, however many are asked for."""
+class InPieces(io.BytesIO):
+    """Bytes that come a few at a time, however many are asked for."""
 
     def __init__(self, text: str, size: int) -> None:
-        self._pieces = iter([text[at : at + size] for at in range(0, len(text), size)])
+        super().__init__(text.encode())
+        self._size = size
 
-    def read(self, _size: int, /) -> str:
-        return next(self._pieces, "")
+    def read(self, _size: int | None = -1, /) -> bytes:
+        return super().read(self._size)
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
     max_leaves=20,
 )
 
@@ -387,30 +396,174 @@ def test_any_json_in_any_pieces_is_what_the_standard_library_reads(
     documents: list[object], size: int, ascii_only: bool
 ) -> None:
     """Wherever a piece ends: inside a number, an escape, a word."""
-    text = " \n".join(json.dumps(document, ensure_ascii=ascii_only) for document in documents)
-    stream = JsonStream(InPieces(text, size), "text")
-    found = []
+    text = " \n".join(json.dumps({"it": document}, ensure_ascii=ascii_only) for document in documents)
 
-    while stream.more():
-        found.append(stream.value())
+    values = JsonValues(InPieces(text, size), "text", [("it",)])
 
-    assert found == documents
+    if documents:
+        assert [found.value for found in values if not found.at_end] == documents
+    else:
+        with pytest.raises(TraceError, match="empty"):
+            list(values)
 
 
 @given(items=st.lists(JSON, max_size=5), size=st.integers(min_value=1, max_value=40))
 def test_items_at_a_path_are_found_among_anything(items: list[object], size: int) -> None:
     """What lies beside the path, before and after, is passed over, of whatever shape it is."""
     document = {"x": items, "a": [{"b": items, "c": items}, items, {"b": None}, {}, {"b": items}], "y": [items]}
-    stream = JsonStream(InPieces(json.dumps(document), size), "text")
+    values = JsonValues(InPieces(json.dumps(document), size), "text", [("a", EACH, "b", EACH)])
 
-    assert list(stream.at_path("a", EACH, "b", EACH)) == items + items
-    assert not stream.more()
+    found = list(values)
+
+    assert [each.value for each in found if not each.at_end] == items + items
+    assert [each.value for each in found if each.at_end] == [{"x", "a", "y"}]
 
 
-def test_a_value_longer_than_any_span_ends_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("before", ['"', '{"it": "', '{"it": ["'])
+def test_a_value_longer_than_any_span_ends_the_reading(monkeypatch: pytest.MonkeyPatch, before: str) -> None:
     """A quote that is never closed must not fill the memory with the rest of the file."""
-    monkeypatch.setattr(reading_json, "_LONGEST", 1 << 20)
-    stream = JsonStream(InPieces('"' + "a" * (3 << 20), 1 << 18), "text")
+    monkeypatch.setattr(reading_json, "_LONGEST_BYTES", 1 << 20)
+    values = JsonValues(io.BytesIO((before + "a" * (3 << 20)).encode()), "text", [("it",)])
 
-    with pytest.raises(TraceError, match="line 1, column 1: one value is longer than 1 Mi characters"):
-        stream.value()
+    with pytest.raises(TraceError, match=r"line 1, column [0-9]+: one value is longer than 1 MiB"):
+        list(values)
+
+
+def test_a_value_of_more_parts_than_any_span_ends_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brackets are short in a file and long in memory."""
+    monkeypatch.setattr(reading_json, "_MOST_EVENTS", 1_000)
+    values = JsonValues(io.BytesIO(b'{"it": [' + b"[]," * 1_000), "text", [("it",)])
+
+    with pytest.raises(TraceError, match=r"line 1, column [0-9]+: one value has more than 1,000 parts"):
+        list(values)
+
+
+# What other tools make of the same spans.
+
+
+def spelled_in_snake_case(document: Any) -> Any:
+    """A document as protobuf writes it with its own field names."""
+    if isinstance(document, dict):
+        return {
+            re.sub("([A-Z])", lambda found: f"_{found[1].lower()}", key): spelled_in_snake_case(value)
+            for key, value in document.items()
+        }
+    return [spelled_in_snake_case(item) for item in document] if isinstance(document, list) else document
+
+
+def older(document: Any) -> Any:
+    """A document as it was before scopes were called so."""
+    return json.loads(json.dumps(document).replace('"scopeSpans"', '"instrumentationLibrarySpans"'))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pytest.param(spelled_in_snake_case, id="snake case"),
+        pytest.param(lambda found: {"batches": found["resourceSpans"]}, id="Tempo"),
+        pytest.param(lambda found: older({"batches": found["resourceSpans"]}), id="an older Tempo"),
+        pytest.param(older, id="an older OTLP"),
+        pytest.param(lambda found: {"trace": found, "metrics": {}}, id="Tempo's second API"),
+        pytest.param(lambda found: {"trace": {"batches": found["resourceSpans"]}}, id="Tempo's batches in a trace"),
+        pytest.param(lambda found: [found], id="an array of documents"),
+    ],
+)
+@pytest.mark.parametrize("hexadecimal", [True, False])
+def test_backends_and_tools_wrap_otlp_in_their_own_ways(
+    traced: Traced, tmp_path: Path, wrap: Any, hexadecimal: bool
+) -> None:
+    """A trace downloaded from Grafana or printed by a script is the same trace."""
+    path = saved(tmp_path / "trace", wrap(otlp(traced.spans(), hexadecimal=hexadecimal)))
+
+    assert [essence(span) for span in read_file(path)] == [
+        essence(span) for span in read_file(saved(tmp_path / "plain", otlp(traced.spans())))
+    ]
+
+
+def test_the_console_exporters_output_is_read(traced: Traced, tmp_path: Path) -> None:
+    """It is what people have before they have a backend; its times are whole microseconds."""
+    path = tmp_path / "console.txt"
+    path.write_text("\n".join(span.to_json() for span in traced.spans()), encoding="utf-8")
+    in_an_array = saved(tmp_path / "array", [json.loads(span.to_json()) for span in traced.spans()])
+
+    spans, again = ([essence(span) for span in read_file(each)] for each in (path, in_an_array))
+
+    assert spans == again == [essence(span) for span in read_file(saved(tmp_path / "otlp", otlp(traced.spans())))]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"context": 3}, "context is not an object but 3"),
+        ({"start_time": "soon"}, "start_time is not a time in ISO 8601: 'soon'"),
+        ({"start_time": None}, "start_time is not a time in ISO 8601: None"),
+        ({"attributes": [1]}, "attributes is not an object but [1]"),
+    ],
+)
+def test_a_console_span_that_is_none_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    """By the same rules as any other span."""
+    context = {"trace_id": "0x5b8efff798038103d269b633813fc60c", "span_id": "0xeee19b7ec3c1b174"}
+    span = {"name": "ask", "context": context, "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:01"}
+
+    assert said in problem(saved(tmp_path / "trace", {**span, **change}))
+    (read,) = read_file(
+        saved(tmp_path / "trace", {**span, "attributes": {"a": [1, "b"], "c": {}}, "kind": "SpanKind.CLIENT"})
+    )
+    assert (read.end_ns - read.start_ns, dict(read.attributes), read.kind) == (
+        10**9,
+        {"a": [1, "b"], "c": None},
+        "client",
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_read(traced: Traced, tmp_path: Path, encoding: str) -> None:
+    """PowerShell redirects into it."""
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path = tmp_path / "trace.json"
+    path.write_bytes((mark + json.dumps(jaeger(traced.spans()))).encode(encoding))
+
+    assert len(list(read_file(path))) == len(traced.spans())
+
+
+def test_a_pipe_is_read_like_a_file(traced: Traced, tmp_path: Path) -> None:
+    """``routeware trace <(zcat spans.gz)``."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(json.dumps(otlp(traced.spans())),))
+    writer.start()
+
+    assert len(list(read_file(path))) == len(traced.spans())
+    writer.join()
+
+
+def test_a_file_that_expands_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some kilobytes of gzip can stand for terabytes of nothing."""
+    monkeypatch.setattr(reading_bytes, "_SMALL_BYTES", 1 << 18)
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(b'{"data": []}\n' * 40_000, compresslevel=9))
+
+    assert "expands to more than 250 times its size" in problem(path)
+
+
+@pytest.mark.parametrize("value", [10**400, -(1 << 64), "9" * 30, "1" * 5_000, float("1e300")])
+def test_numbers_beyond_64_bits_are_no_times(tmp_path: Path, value: object) -> None:
+    """They would overflow in the arithmetic, far from the file that they came from."""
+    path = saved(tmp_path / "trace", otlp_with(endTimeUnixNano=value))
+
+    assert "endTimeUnixNano is" in problem(path)
+
+
+def test_a_parent_of_zeros_is_no_parent(tmp_path: Path) -> None:
+    """Some writers fill in what is absent."""
+    (span,) = read_file(saved(tmp_path / "trace", otlp_with(parentSpanId="0000000000000000")))
+
+    assert span.parent_id is None
+
+
+def test_text_from_a_file_cannot_repaint_the_terminal(tmp_path: Path) -> None:
+    """Control characters are spelled out in an error."""
+    told = problem(saved(tmp_path / "trace", otlp_with(traceId="\x1b[31m\u202e")))
+
+    assert told.isprintable()
+    assert "\\x1b[31m" in told

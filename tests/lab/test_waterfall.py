@@ -15,9 +15,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from routeware.cli.trace import trace
+from routeware.lab.summary import dollars, duration, status_text
 from routeware.lab.tree import AttemptBar, CallEvent, CallTree
-from routeware.lab.waterfall import render_call, story
-from routeware.lab.wording import dollars, duration, fate
+from routeware.lab.waterfall import render_call, summary
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.exported import Traced, jaeger, otlp
 
@@ -73,7 +73,7 @@ def drawn(call: CallTree, *, width: int = 80, encoding: str = "utf-8", columns: 
 
 def test_a_failover_is_told_in_one_line() -> None:
     """Who was tried, what came of it, and what it cost: settled, and at most besides."""
-    assert story(CALL) == (
+    assert summary(CALL) == (
         "openai:gpt-4o answered 429 after 120 ms; anthropic:claude answered in 840 ms; "
         "$0.0042 spent, at most $0.0011 more"
     )
@@ -81,7 +81,7 @@ def test_a_failover_is_told_in_one_line() -> None:
 
 def test_a_race_is_told_with_who_raced_whom() -> None:
     """The backup was started beside the one that had not answered."""
-    assert story(RACE) == (
+    assert summary(RACE) == (
         "openai:gpt-4o lost the race and was cut off after 1.24 s; "
         "anthropic:claude, started beside openai:gpt-4o at 800 ms, answered in 440 ms; "
         "$0.0042 spent, at most $0.0011 more"
@@ -90,7 +90,7 @@ def test_a_race_is_told_with_who_raced_whom() -> None:
 
 def test_a_backup_whose_rival_cannot_be_seen_was_started_as_a_race() -> None:
     """Spans get lost."""
-    assert story(attrs.evolve(RACE, attempts=(BACKUP,))).startswith(
+    assert summary(attrs.evolve(RACE, attempts=(BACKUP,))).startswith(
         "anthropic:claude, started as a race at 800 ms, answered in 440 ms;"
     )
 
@@ -118,11 +118,11 @@ def test_a_backup_whose_rival_cannot_be_seen_was_started_as_a_race() -> None:
     ],
 )
 def test_every_end_of_an_attempt_has_its_words(changes: dict[str, object], told: str, in_short: str) -> None:
-    """In the story, and beside the bar."""
+    """In the summary, and beside the bar."""
     attempt = attrs.evolve(FAILED, **changes)
 
-    assert story(attrs.evolve(CALL, attempts=(attempt,))).startswith(f"openai:gpt-4o {told};")
-    assert fate(attempt) == in_short
+    assert summary(attrs.evolve(CALL, attempts=(attempt,))).startswith(f"openai:gpt-4o {told};")
+    assert status_text(attempt) == in_short
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_call_without_a_result_is_told_by_what_ended_it(outcome: str | None, t
     """After its attempts, before the money."""
     call = attrs.evolve(CALL, outcome=outcome, attempts=(FAILED,))
 
-    assert story(call) == f"openai:gpt-4o answered 429 after 120 ms; {told}; $0.0042 spent, at most $0.0011 more"
+    assert summary(call) == f"openai:gpt-4o answered 429 after 120 ms; {told}; $0.0042 spent, at most $0.0011 more"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_call_without_a_result_is_told_by_what_ended_it(outcome: str | None, t
 )
 def test_unknown_money_is_never_told_as_nothing(cost_usd: float | None, uncertain_usd: float | None, told: str) -> None:
     """Nothing spent and nobody knows are two things."""
-    assert story(attrs.evolve(CALL, cost_usd=cost_usd, uncertain_usd=uncertain_usd)).endswith(f"840 ms; {told}")
+    assert summary(attrs.evolve(CALL, cost_usd=cost_usd, uncertain_usd=uncertain_usd)).endswith(f"840 ms; {told}")
 
 
 def test_amounts_and_times_are_short_and_keep_their_digits() -> None:
@@ -213,7 +213,7 @@ def test_an_encoding_without_blocks_gets_ascii() -> None:
 
 
 def test_long_labels_leave_room_for_the_bars() -> None:
-    """They are cut, and the story has them whole."""
+    """They are cut, and the summary has them whole."""
     label = "anthropic:claude-with-a-name-that-does-not-end-anywhere-soon"
 
     shown = drawn(attrs.evolve(CALL, attempts=(FAILED, attrs.evolve(ANSWERED, label=label))))
@@ -276,7 +276,7 @@ def test_control_characters_from_a_file_do_not_reach_the_terminal() -> None:
     )
 
     assert not set(drawn(call)) & {"\x1b", "\x07"}
-    assert "\n" not in story(call)
+    assert "\n" not in summary(call)
 
 
 @given(
@@ -387,7 +387,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_1(tmp_path: Path) 
     path = tmp_path / "trace.json"
     path.write_text('{"data": [\n  {"spans": 3]}', encoding="utf-8")
 
-    assert run(path) == (1, "", f"routeware: {path}, line 2, column 14: expected ',', found ']'\n")
+    assert run(path) == (1, "", f"routeware: {path}, line 2, column 14: not JSON: unexpected ']'\n")
 
 
 def test_a_trace_without_routewares_spans_says_so(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import ClassVar
@@ -14,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from routeware.cli.trace import trace
+from routeware.lab import reading_query
 from routeware.lab.reading_query import QueryAddress
 from routeware.lab.spans import TraceError
 from tests.fakes.exported import Traced, jaeger
@@ -27,11 +31,14 @@ class Handler(BaseHTTPRequestHandler):
 
     answers: ClassVar[dict[str, tuple[int, bytes]]] = {}
     asked: ClassVar[list[str]] = []
+    reasons: ClassVar[dict[str, str]] = {}
+    authorized: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        self.authorized.append(self.headers["Authorization"])
         status, body = self.answers.get(self.path, (404, b'{"data": null, "errors": [{"code": 404}]}'))
-        self.send_response(status)
+        self.send_response(status, self.reasons.get(self.path))
         if status == 302:
             self.send_header("Location", body.decode())
         self.send_header("Content-Length", str(len(body) + (5 if self.path.endswith("cut") else 0)))
@@ -48,6 +55,8 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "*")
     Handler.answers.clear()
     Handler.asked.clear()
+    Handler.reasons.clear()
+    Handler.authorized.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -198,3 +207,114 @@ def say_and_fall_silent(listening: socket.socket, begun: bytes) -> None:
         connection.recv(4096)
         connection.sendall(begun)
         connection.recv(4096)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"3", b'"data"', b'{"data": {}}', b'{"data": 3}', b"[" * 100_000, b'{"data": [null, 3]}', b"\xff\xfe"],
+)
+def test_a_reply_that_is_no_list_of_services_is_one_line(address: str, body: bytes) -> None:
+    """Whatever listens there may say anything."""
+    Handler.answers["/api/services"] = (200, body)
+
+    code, _, err = drawn(address)
+
+    assert code == 1
+    assert err.count("\n") == 1
+    assert err.startswith(f"routeware: {address}")
+
+
+def test_a_reason_phrase_cannot_repaint_the_terminal(address: str) -> None:
+    """Its control characters are spelled out."""
+    Handler.answers["/api/traces/abc"] = (500, b"")
+    Handler.reasons["/api/traces/abc"] = "\x1b[31mred"
+
+    _, _, err = drawn(address, "abc")
+
+    assert err == f"routeware: {address}/api/traces/abc: answered 500 \\x1b[31mred\n"
+
+
+def test_a_user_name_and_a_password_are_sent_and_never_shown(address: str) -> None:
+    """People copy addresses with them; a message ends up in a log."""
+    host = address.removeprefix("http://")
+    lay_out("/api/services", {"data": None})
+
+    code, _, err = drawn(f"http://me:p%2Fw@{host}")
+    assert (code, err) == (1, f"routeware: {address}: no spans\n")
+    assert Handler.authorized == ["Basic " + base64.b64encode(b"me:p/w").decode()]
+
+    _, _, err = drawn(f"http://me:secret@{host}", "abc")
+    assert err == f"routeware: {address}/api/traces/abc: no such trace\n"
+    assert "secret" not in drawn(f"ftp://me:secret@{host}")[2]
+    assert "secret" not in drawn(f"http://me:secret@{host}:port")[2]
+    assert "secret" not in repr(QueryAddress.parse(f"http://me:secret@{host}"))
+
+
+def test_credentials_do_not_follow_a_redirect(address: str) -> None:
+    """The answer of one server must not get them sent to another."""
+    Handler.answers["/api/services"] = (302, f"{address}/elsewhere".encode())
+
+    drawn(f"http://me:secret@{address.removeprefix('http://')}")
+
+    assert Handler.authorized[1:] == [None]
+
+
+def test_redirects_without_end_are_one_line(address: str) -> None:
+    """Each leads to the next."""
+    Handler.answers["/api/services"] = (302, f"{address}/api/services".encode())
+
+    code, _, err = drawn(address)
+
+    assert (code, err.count("\n")) == (1, 1)
+
+
+def keep_sending(listening: socket.socket, begun: bytes, piece: bytes, every_s: float) -> None:
+    """Accept one connection and send ``piece`` again and again until the other side gives up."""
+    connection, _ = listening.accept()
+    with connection, suppress(OSError):
+        connection.recv(4096)
+        connection.sendall(begun)
+        while True:
+            connection.sendall(piece)
+            time.sleep(every_s)
+
+
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", b" ", id="a body that drips"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", b"a", id="a header that drips"),
+    ],
+)
+@pytest.mark.parametrize("wanted", ["trace", "services"])
+def test_a_server_that_drips_gets_no_more_than_the_time_in_all(begun: bytes, piece: bytes, wanted: str) -> None:
+    """Each byte comes in time, and the answer never."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = QueryAddress.parse(f"http://127.0.0.1:{listening.getsockname()[1]}", all_s=0.3)
+        thread = Thread(target=keep_sending, args=(listening, begun, piece, 0.01))
+        thread.start()
+
+        with pytest.raises(TraceError, match=r"it took longer than 0\.3 s in all"):
+            list(address.trace("abc") if wanted == "trace" else address.services())
+        thread.join()
+
+
+def test_after_the_time_in_all_nothing_more_is_asked() -> None:
+    """Many services share one limit."""
+    address = QueryAddress.parse("http://127.0.0.1:9", all_s=0.0)
+
+    with pytest.raises(TraceError, match="it took longer than 0 s in all"):
+        address.services()
+
+
+def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 256 MiB of spans; here at a hundredth of it."""
+    monkeypatch.setattr(reading_query, "_LONGEST_BYTES", 3 << 20)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = QueryAddress.parse(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        thread = Thread(target=keep_sending, args=(listening, b"HTTP/1.1 200 OK\r\n\r\n", b" " * (1 << 20), 0.0))
+        thread.start()
+
+        with pytest.raises(TraceError, match="the answer is longer than 3 MiB"):
+            list(address.trace("abc"))
+        thread.join()

@@ -1,4 +1,4 @@
-"""A call in words: what each attempt did, why the next one was started, how it ended and what it cost."""
+"""Describes a call in words: what each attempt did, why the next one was started, how it ended and what it cost."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import assert_never
 
-from routeware.lab.spans import Plain
+from routeware.lab.spans import Plain, printable
 from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 
-__all__ = ["dollars", "duration", "ending", "fate", "money", "printable", "remarks", "story"]
+__all__ = ["dollars", "duration", "ending", "money", "remarks", "status_text", "summary"]
 
 _MS_PER_S = 1_000
 _WHOLE_CENTS_USD = 10
@@ -22,15 +22,15 @@ _NO_RESULT = {
 }
 
 
-def story(call: CallTree) -> str:
-    """The call in one line, attempt by attempt, then how it ended unless it succeeded, then the money."""
-    told = [_sentence(call, attempt) for attempt in call.attempts]
+def summary(call: CallTree) -> str:
+    """Return the call in one line: each attempt, then how the call ended unless it succeeded, then the money."""
+    sentences = [_sentence(call, attempt) for attempt in call.attempts]
     end = ending(call)
-    return "; ".join([*told, *([end] if end else []), money(call)])
+    return "; ".join([*sentences, *([end] if end else []), money(call)])
 
 
 def ending(call: CallTree) -> str | None:
-    """How a call ended that did not succeed; ``None`` for one that did, which its attempts have told."""
+    """Return how a call ended that did not succeed; ``None`` for one that did, which its attempts show."""
     match call.outcome:
         case "succeeded":
             return None
@@ -41,7 +41,7 @@ def ending(call: CallTree) -> str | None:
 
 
 def money(call: CallTree) -> str:
-    """What the call cost, and what it may have cost besides: what is unknown is never told as nothing."""
+    """Return what the call cost, and what it may have cost on top. An unknown amount is never shown as zero."""
     spent = "what it cost is not known" if call.cost_usd is None else f"{dollars(call.cost_usd)} spent"
     if call.uncertain_usd is None:
         return spent if call.cost_usd is None else f"{spent}, how much more is not known"
@@ -49,36 +49,36 @@ def money(call: CallTree) -> str:
 
 
 def remarks(call: CallTree) -> list[str]:
-    """What stopped attempts from being started, one line each: they have no bar that could show it."""
-    tellers = {"budget_exceeded": _refusal, "race_skipped": _no_race}
-    heeded = [(event, tellers[event.name]) for event in call.events if event.name in tellers]
-    return [f"at {duration(event.at_ms)} {tell(event.attributes)}" for event, tell in heeded]
+    """Return why attempts were not started, one line each: they have no bar that could show it."""
+    texts = {"budget_exceeded": _refusal, "race_skipped": _no_race}
+    known = [(event, texts[event.name]) for event in call.events if event.name in texts]
+    return [f"at {duration(event.at_ms)} {text(event.attributes)}" for event, text in known]
 
 
-def fate(attempt: AttemptBar) -> str:
-    """What became of an attempt, in a word or two."""
+def status_text(attempt: AttemptBar) -> str:
+    """Return how an attempt ended, in a word or two."""
     match attempt.status:
         case AttemptStatus.SUCCEEDED:
-            told = "answered" if attempt.selected else "answered, unused"
+            text = "answered" if attempt.selected else "answered, unused"
         case AttemptStatus.FAILED:
-            told = " ".join(filter(None, (_status(attempt), attempt.error_category))) or "failed"
+            text = " ".join(filter(None, (_status(attempt), attempt.error_category))) or "failed"
         case AttemptStatus.REJECTED:
-            told = "not accepted"
+            text = "not accepted"
         case AttemptStatus.SKIPPED:
-            told = "skipped: budget"
+            text = "skipped: budget"
         case AttemptStatus.RACE_LOST:
-            told = "lost the race"
+            text = "lost the race"
         case AttemptStatus.CANCELLED:
-            told = "cancelled"
+            text = "cancelled"
         case None:
-            told = "not known"
+            text = "not known"
         case other:
             assert_never(other)
-    return printable(told)
+    return printable(text)
 
 
 def dollars(amount_usd: float) -> str:
-    """An amount of dollars with four decimals, or with as many as show two digits of a smaller one."""
+    """Return an amount of dollars with four decimals, or with as many as show two digits of a smaller one."""
     if amount_usd == 0:
         return "$0"
     if amount_usd >= _WHOLE_CENTS_USD:
@@ -88,7 +88,7 @@ def dollars(amount_usd: float) -> str:
 
 
 def duration(ms: float) -> str:
-    """A time in milliseconds or, from one second on, in seconds, to three digits or so."""
+    """Return a time in milliseconds or, from one second on, in seconds, to about three digits."""
     if ms >= 100 * _MS_PER_S:
         return f"{ms / _MS_PER_S:.0f} s"
     if ms >= _MS_PER_S:
@@ -96,40 +96,35 @@ def duration(ms: float) -> str:
     return f"{ms:.0f} ms" if ms >= 10 or ms == 0 else f"{ms:.2g} ms"
 
 
-def printable(text: str) -> str:
-    """Text from somebody's file, made safe to print: control characters could repaint the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
 def _sentence(call: CallTree, attempt: AttemptBar) -> str:
     label = printable(attempt.label)
     if attempt.trigger is AttemptTrigger.RACE and attempt.status is not AttemptStatus.SKIPPED:
         against = " and ".join(printable(rival.label) for rival in call.rivals(attempt))
         label = f"{label}, started {f'beside {against}' if against else 'as a race'} at {duration(attempt.started_ms)},"
-    return f"{label} {_deed(attempt)}"
+    return f"{label} {_describe(attempt)}"
 
 
-def _deed(attempt: AttemptBar) -> str:
-    """The predicate of an attempt's sentence."""
+def _describe(attempt: AttemptBar) -> str:
+    """Return the predicate of an attempt's sentence."""
     took = duration(attempt.duration_ms)
     match attempt.status:
         case AttemptStatus.SUCCEEDED:
-            deed = f"answered in {took}" + ("" if attempt.selected else ", too late for its caller")
+            text = f"answered in {took}" + ("" if attempt.selected else ", too late for its caller")
         case AttemptStatus.FAILED:
-            deed = f"{_failing(attempt)} after {took}{_asked_for_time(attempt)}"
+            text = f"{_failing(attempt)} after {took}{_asked_for_time(attempt)}"
         case AttemptStatus.REJECTED:
-            deed = f"answered in {took}, which was not accepted"
+            text = f"answered in {took}, which was not accepted"
         case AttemptStatus.SKIPPED:
-            deed = "was skipped, over the budget"
+            text = "was skipped, over the budget"
         case AttemptStatus.RACE_LOST:
-            deed = f"lost the race and was cut off after {took}"
+            text = f"lost the race and was cut off after {took}"
         case AttemptStatus.CANCELLED:
-            deed = f"was cancelled after {took}"
+            text = f"was cancelled after {took}"
         case None:
-            deed = f"ended after {took}, how is not known"
+            text = f"ended after {took}, how is not known"
         case other:
             assert_never(other)
-    return deed
+    return text
 
 
 def _failing(attempt: AttemptBar) -> str:
@@ -146,7 +141,7 @@ def _asked_for_time(attempt: AttemptBar) -> str:
 
 
 def _refusal(fields: Mapping[str, Plain]) -> str:
-    """Why the budget said no, or only warned, as far as the event tells."""
+    """Return why the budget refused an attempt or warned of it, as far as the event says."""
     amounts = [fields.get(key) for key in ("projected_usd", "committed_usd", "limit_usd")]
     projected, committed, limit = (dollars(value) if isinstance(value, int | float) else "?" for value in amounts)
     whose = "this call's" if fields.get("kind") == "per_call" else "the session's"
