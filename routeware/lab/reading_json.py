@@ -3,8 +3,7 @@
 The parsing is ijson's. This module adds what a reader of strangers' files needs: the line and column of an error, a
 bound on the size of one value, and a bound on nesting.
 
-ijson does not say where it is. So an error is located by a second parse of the same bytes, which goes byte by byte only
-through the piece that holds the error: an intact file is parsed once and fast.
+An error is located by a second parse (see :mod:`routeware.lab.reading_place`): an intact file is parsed once and fast.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 import attrs
 
 from routeware.lab.reading_bytes import Bytes
+from routeware.lab.reading_place import PIECE, Event, find_event, find_mistake, mistakes, new_parser, place_after
 from routeware.lab.spans import TraceError, printable
 
 __all__ = ["EACH", "Found", "JsonValues", "Path"]
@@ -24,15 +24,11 @@ Path = tuple[str, ...]
 
 EACH = "*"
 
-_PIECE = 1 << 16
 _LONGEST_BYTES = 1 << 24
 _MOST_EVENTS = 500_000
 _DEEPEST = 100
-_CONTINUATION = bytes(range(0x80, 0xC0))
 _OPENING = ("start_map", "start_array")
 _CLOSING = ("end_map", "end_array")
-
-Event = tuple[str, Any]
 
 
 @attrs.frozen
@@ -94,7 +90,7 @@ class JsonValues:
             self._quiet_since = fed
             self._walker.note_bytes(fed)
         if fed - min(self._quiet_since, self._walker.begun_at(fed)) > _LONGEST_BYTES:
-            raise self._parser.error(f"one value is longer than {_LONGEST_BYTES >> 20} MiB", events)
+            raise self._parser.end_of_piece(f"one value is longer than {_LONGEST_BYTES >> 20} MiB")
 
 
 class _Parser:
@@ -103,28 +99,27 @@ class _Parser:
     def __init__(self, file: Bytes, source: str) -> None:
         self._file = file
         self._source = source
-        self._pieces = 0
         self._fed = 0
+        self._begun = 0
+        self._any_text = False
         self.events_before = 0
         self.between_documents = True
 
     def pieces(self) -> Iterator[list[Event]]:
         """Yield the events of each piece. The events before a mistake are yielded before the mistake is raised."""
-        import ijson
-
-        events, parser = _new_parser()
+        events, parser = new_parser()
         mistake: Exception | None = None
         piece = b" "
         while piece and mistake is None:
-            piece = self._file.read(_PIECE)
+            piece = self._file.read(PIECE)
             try:
                 if piece:
-                    self._pieces += 1
-                    self._fed += len(piece)
+                    self._any_text = self._any_text or bool(piece.strip())
+                    self._begun, self._fed = self._fed, self._fed + len(piece)
                     parser.send(piece)
                 else:
                     parser.close()
-            except (ijson.JSONError, ValueError, ArithmeticError) as error:
+            except mistakes() as error:
                 mistake = error
             yield events
             self.events_before += len(events)
@@ -139,76 +134,23 @@ class _Parser:
 
     def error(self, problem: str, event: int) -> TraceError:
         """Return an error at the end of the event ``event`` of the piece that is being walked."""
-        line, column, _ = self._locate(self.events_before + event + 1)
-        return TraceError(self._source, problem, place=f"line {line}, column {column}")
+        place = find_event(self._file, self._begun, self.events_before + event + 1)
+        return TraceError(self._source, problem, place=str(place))
+
+    def end_of_piece(self, problem: str) -> TraceError:
+        """Return an error at the end of what has been parsed so far."""
+        return TraceError(self._source, problem, place=str(place_after(self._file, self._fed)))
 
     def _not_json(self, mistake: Exception, *, at_end: bool) -> TraceError:
         if at_end:
-            line, column, _ = self._locate(None)
-            problem = "empty" if self._nothing_but_space() else "ends in the middle of a value"
-        else:
-            line, column, found = self._locate(None)
-            problem = f"not JSON: unexpected {printable(found)!r}"
-            if "UTF8" in str(mistake) or found == "\ufffd":
-                problem = "not UTF-8 text"
-            elif self.between_documents:
-                problem = "neither Jaeger JSON nor OTLP JSON: not an object"
-        return TraceError(self._source, problem, place=f"line {line}, column {column}")
-
-    def _nothing_but_space(self) -> bool:
-        self._file.seek(0)
-        return self.events_before == 0 and not self._file.read(_PIECE).strip()
-
-    def _locate(self, events: int | None) -> tuple[int, int, str]:
-        """Parse again up to ``events`` events, or up to the mistake; return line, column and the character there."""
-        import ijson
-
-        self._file.seek(0)
-        place = _Place()
-        seen, parser = _new_parser()
-        for _ in range(self._pieces - 1):
-            piece = self._file.read(_PIECE)
-            parser.send(piece)
-            place.pass_over(piece)
-        before = self.events_before
-        seen.clear()
-        piece = self._file.read(_PIECE)
-        for at in range(len(piece)):
-            try:
-                parser.send(piece[at : at + 1])
-            except (ijson.JSONError, ValueError, ArithmeticError):
-                # A misspelt word is noticed in its middle, and named by its start.
-                start = at
-                while start > 0 and piece[start : start + 1].isalnum() and piece[start - 1 : start].isalnum():
-                    start -= 1
-                place.pass_over(piece[:start])
-                return place.line, place.column, piece[start : start + 4].decode(errors="replace")[:1]
-            if events is not None and before + len(seen) >= events:
-                place.pass_over(piece[: at + 1])
-                return place.line, place.column, ""
-        place.pass_over(piece)
-        return place.line, place.column, ""
-
-
-def _new_parser() -> tuple[list[Event], Any]:
-    import ijson
-
-    events = ijson.sendable_list()
-    return events, ijson.basic_parse_coro(events, multiple_values=True)
-
-
-@attrs.define
-class _Place:
-    """A line and a column, both from 1; columns count characters, not bytes."""
-
-    line: int = 1
-    column: int = 1
-
-    def pass_over(self, piece: bytes) -> None:
-        newline = piece.rfind(b"\n")
-        self.line += piece.count(b"\n")
-        last = piece[newline + 1 :].translate(None, _CONTINUATION)
-        self.column = len(last) + (1 if newline >= 0 else self.column)
+            return self.end_of_piece("ends in the middle of a value" if self._any_text else "empty")
+        place, found = find_mistake(self._file, self._begun)
+        problem = f"not JSON: unexpected {printable(found)!r}"
+        if "UTF8" in str(mistake) or found == "\ufffd":
+            problem = "not UTF-8 text"
+        elif self.between_documents:
+            problem = "neither Jaeger JSON nor OTLP JSON: not an object"
+        return TraceError(self._source, problem, place=str(place))
 
 
 class _Walker:

@@ -72,8 +72,8 @@ def identifier(value: object, what: str, digits: int) -> str:
     Older Jaegers leave out leading zeros, plain protobuf JSON writes base64 where OTLP asks for hexadecimal, and the
     console exporter writes ``0x`` in front.
     """
-    text = words(value, what).removeprefix("0x")
-    number = _from_base64(text, digits) if text.endswith("=") else text.lower()
+    text = words(value, what)
+    number = _from_base64(text, digits) if text.endswith("=") else text.lower().removeprefix("0x")
     if len(number) > digits or not set(number) <= _DIGITS or set(number) <= _NO_ID:
         raise MalformedError(f"{what} {_shown(value)} is not a hexadecimal id")
     return number.zfill(digits)
