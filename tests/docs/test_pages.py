@@ -120,7 +120,7 @@ def test_what_is_said_to_be_printed_is_printed(block: Block, tmp_path: Path) -> 
         words = shlex.split(block.notes["prints"])
         assert words[0] == "routeware"
         env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "80"}
-        line = [sys.executable, "-m", "routeware.cli", *words[1:]]
+        line = [sys.executable, "-m", "routeware", *words[1:]]
         printed = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
 
     assert [line.rstrip() for line in printed.splitlines()] == block.text.splitlines()

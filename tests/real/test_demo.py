@@ -32,7 +32,7 @@ FEW = 60
 
 def routeware(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, its output in pipes."""
-    command = [sys.executable, "-m", "routeware.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "routeware", *map(str, arguments)]
     surroundings = {**os.environ, **environment}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, env=surroundings)
 
@@ -330,7 +330,7 @@ def heard_interrupts() -> Iterator[None]:
 @pytest.mark.parametrize("after_s", [0.0, 1.5])
 def test_ctrl_c_ends_it_cleanly(after_s: float) -> None:
     """Starting or running: one line, exit code 130, no traceback, and the providers are gone."""
-    command = [sys.executable, "-m", "routeware.cli", "demo", "--requests", "20000"]
+    command = [sys.executable, "-m", "routeware", "demo", "--requests", "20000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         assert within_a_minute(lambda: children(demo.pid))
         (servers,) = children(demo.pid)

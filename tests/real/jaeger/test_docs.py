@@ -49,7 +49,7 @@ def test_five_commands_lead_from_nothing_to_a_trace(jaeger: Jaeger) -> None:
     trace_id = run([example.removeprefix(".venv/bin/python ")], environment).strip()
     jaeger.trace(trace_id, spans=4)
     command = draw.replace("http://localhost:16686", jaeger.query_url).removeprefix(".venv/bin/routeware ").split()
-    drawn = run(["-m", "routeware.cli", *command, "--service", variables["OTEL_SERVICE_NAME"]], environment)
+    drawn = run(["-m", "routeware", *command, "--service", variables["OTEL_SERVICE_NAME"]], environment)
 
     assert trace_id in drawn
     assert without_measurements(drawn) == without_measurements(block("text"))
