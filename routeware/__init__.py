@@ -1,7 +1,7 @@
 """Middleware for asyncio applications: failover, racing, budgets and traces for any async provider function."""
 
 from routeware.attempt import Attempt, current_attempt
-from routeware.budget import Ledger, MemoryLedger
+from routeware.budget import Ledger, MemoryLedger, Session, current_session, session
 from routeware.classify import ErrorSnapshot
 from routeware.decorator import Routed, routed
 from routeware.errors import (
@@ -38,7 +38,6 @@ from routeware.records import (
     RoutingDecision,
     record_of,
 )
-from routeware.sessions import Session, current_session, session
 
 __all__ = [
     "Attempt",

@@ -8,7 +8,7 @@ from typing import Any
 
 from routeware.attempt.handle import CURRENT, Attempt
 from routeware.attempt.lane import Hooks, Lane
-from routeware.budget import Book, Reservation
+from routeware.budget import Reservation, Session
 from routeware.classify import ErrorSnapshot
 from routeware.records import AttemptStatus, AttemptTrigger, CostSource
 from routeware.telemetry import CallTrace, Meters
@@ -30,7 +30,8 @@ class Scope:
     owner: object
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    book: Book | None = None
+    session: Session | None = None
+    booked_in: Session | None = None
     trace: CallTrace | None = None
     meters: Meters | None = None
     committed: int = 0

@@ -9,32 +9,30 @@ Tallies of this process are kept in :class:`Account` objects and never suspend: 
 the hold. What is kept elsewhere is asked through a :class:`Ledger`.
 """
 
-from routeware.budget.account import Account, refusal
-from routeware.budget.book import NOWHERE, Book
-from routeware.budget.counts import Counts, Ended
-from routeware.budget.ledger import Balance, Ledger, Tally, different_limit
+from routeware.budget.account import Account
+from routeware.budget.ledger import Balance, Ledger, Tally, different_limit, refusal
 from routeware.budget.memory import MemoryLedger
-from routeware.budget.report import AttemptSums, SessionReport, attempt_sums
-from routeware.budget.reservation import Reservation
-from routeware.budget.sheet import Sheet
-from routeware.budget.stopgap import Stopgap
+from routeware.budget.offline import OfflineLedger
+from routeware.budget.report import AttemptSums, CountedAttempt, SessionReport
+from routeware.budget.reservation import PendingReservation, Reservation
+from routeware.budget.session import CURRENT_SESSION, Session, current_session, session
 
 __all__ = [
-    "NOWHERE",
+    "CURRENT_SESSION",
     "Account",
     "AttemptSums",
     "Balance",
-    "Book",
-    "Counts",
-    "Ended",
+    "CountedAttempt",
     "Ledger",
     "MemoryLedger",
+    "OfflineLedger",
+    "PendingReservation",
     "Reservation",
+    "Session",
     "SessionReport",
-    "Sheet",
-    "Stopgap",
     "Tally",
-    "attempt_sums",
+    "current_session",
     "different_limit",
     "refusal",
+    "session",
 ]

@@ -1,32 +1,41 @@
-"""The running sums of this process: checked and changed in one step, without suspending."""
+"""The running sums of this process, and the one lock that guards them.
+
+The lock is re-entrant, because the collector may run while it is held: it may close the coroutine of a call that was
+lost with its loop, and that call settles what it had reserved, in the middle of another change. With a plain lock the
+process would wait for itself. Changes are additions only, so a change inside another one leaves both sums right.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from routeware.budget.ledger import Balance
-from routeware.errors import BudgetExceededError
-from routeware.money import usd
+from routeware.budget.ledger import Balance, refusal
 
-__all__ = ["LOCK", "Account", "refusal", "reserve"]
+__all__ = ["LOCK", "Account", "change", "lesser", "reserve"]
 
-# One lock for all tallies of the process: a hold covers several of them at once, and one lock cannot be taken in two
+# One lock for all accounts of the process: a hold covers several of them at once, and one lock cannot be taken in two
 # orders. It is never held across an await.
-LOCK = threading.Lock()
+LOCK = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    # Otherwise a child that is forked while another thread changes sums finds the lock taken by a thread that it does
+    # not have, and waits for ever. Taking it first also means that no change is half done in the child.
+    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 
 
 class Account:
-    """The running sums of one tally in this process, in nano-dollars.
+    """The running sums under one name, in nano-dollars, and the limit that a hold has to fit.
 
     For a tally of a remote ledger it is what was last seen there.
     """
 
-    __slots__ = ("_seen", "name", "reserved", "settled", "uncertain")
+    __slots__ = ("limit", "name", "reserved", "settled", "uncertain")
 
-    def __init__(self, name: str | None) -> None:
+    def __init__(self, name: str | None, limit: int | None = None) -> None:
         self.name = name
-        self._seen = 0
+        self.limit = limit
         self.settled = 0
         self.uncertain = 0
         self.reserved = 0
@@ -36,47 +45,57 @@ class Account:
         """All that counts against a cap."""
         return self.settled + self.uncertain + self.reserved
 
-    def balance(self) -> Balance:
-        """The sums of this moment."""
-        return Balance(self.settled, self.uncertain, self.reserved)
+    def open(self, limit: int | None) -> None:
+        """Fix the limit that holds have to fit from now on."""
+        self.limit = limit
 
-    def see(self, balance: Balance, question: int) -> None:
-        """Take over what a remote ledger said, unless it answered a question with a higher number before."""
-        if question >= self._seen:
-            self._seen = question
+    def balance(self) -> Balance:
+        """Return the sums of this moment."""
+        with LOCK:
+            return Balance(self.settled, self.uncertain, self.reserved)
+
+    def see(self, balance: Balance) -> None:
+        """Take over what a remote ledger answered. The last answer wins: it is the newest that anyone here knows."""
+        with LOCK:
             self.settled, self.uncertain, self.reserved = balance.settled, balance.uncertain, balance.reserved
 
-    def change(self, reserved: int, settled: int, uncertain: int) -> None:
-        """Add to the sums; the caller holds the lock."""
-        self.reserved += reserved
-        self.settled += settled
-        self.uncertain += uncertain
 
-    def refusal(self, limit: int, nanos: int) -> BudgetExceededError:
-        """The error for a hold of ``nanos`` that does not fit ``limit``."""
-        return refusal(self.name, self.committed, limit, nanos)
+def change(accounts: Iterable[Account], reserved: int, settled: int, uncertain: int) -> None:
+    """Add to the sums of all accounts; the caller holds the lock."""
+    for account in accounts:
+        account.reserved += reserved
+        account.settled += settled
+        account.uncertain += uncertain
 
 
-def refusal(name: str | None, committed: int, limit: int, nanos: int) -> BudgetExceededError:
-    """The error for a hold of ``nanos`` that does not fit ``limit`` beside what is ``committed``."""
-    return BudgetExceededError(
-        kind="session",
-        limit_usd=usd(limit),
-        projected_usd=usd(nanos),
-        committed_usd=usd(committed),
-        session_name=name,
-    )
-
-
-def reserve(entries: Sequence[tuple[Account, int | None]], nanos: int) -> None:
+def reserve(accounts: Iterable[Account], nanos: int, own: Account | None = None, cap: int | None = None) -> None:
     """Set ``nanos`` aside in all accounts, each under its limit, or in none; the caller holds the lock.
+
+    Args:
+        accounts: outermost first; the first one that refuses is named.
+        nanos: the amount.
+        own: the account that has to stay under ``cap``, too, where there is one.
+        cap: one more limit for ``own``, for this hold only.
 
     Raises:
         BudgetExceededError: a limit would be passed; equality fits.
     """
-    # All are asked before any is changed: a refusal leaves nothing to roll back.
-    for account, limit in entries:
-        if limit is not None and account.settled + account.uncertain + account.reserved + nanos > limit:
-            raise account.refusal(limit, nanos)
-    for account, _ in entries:
+    # The amount is added before it is compared. The other way round, a hold that the collector makes in between (a
+    # lost coroutine whose clean-up makes a call) would find room that is already promised.
+    for account in accounts:
         account.reserved += nanos
+    for account in accounts:
+        limit = account.limit
+        if account is own:
+            limit = lesser(limit, cap)
+        if limit is not None and account.settled + account.uncertain + account.reserved > limit:
+            committed = account.committed - nanos
+            change(accounts, -nanos, 0, 0)
+            raise refusal(account.name, committed, limit, nanos)
+
+
+def lesser(limit: int | None, cap: int | None) -> int | None:
+    """Return the lower of two limits, of which either may be missing."""
+    if limit is None or cap is None:
+        return cap if limit is None else limit
+    return min(limit, cap)

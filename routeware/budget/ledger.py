@@ -1,15 +1,23 @@
-"""Where sums are kept: what a ledger is asked, and what it answers."""
+"""Where sums are kept: what a ledger is asked, and what it answers.
+
+A ledger answers or raises. What to do when it cannot be reached, and how often to repeat a settlement, is not its
+concern: sessions repeat, and :class:`~routeware.budget.OfflineLedger` goes on for a while without it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, TypeVar
 
 import attrs
 
+from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.money import usd
 
-__all__ = ["Balance", "Ledger", "Tally", "different_limit"]
+__all__ = ["Balance", "Ledger", "Tally", "answer_of", "check_ledger", "different_limit", "refusal"]
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -27,7 +35,7 @@ class Tally:
 
 @attrs.frozen
 class Balance:
-    """What one tally stands at, in nano-dollars."""
+    """The sums of one tally, in nano-dollars."""
 
     settled: int = 0
     uncertain: int = 0
@@ -42,13 +50,17 @@ class Balance:
 class Ledger(Protocol):
     """Where sessions of one name keep one sum: across tasks, processes or machines.
 
-    Every change carries an ``id`` that the caller made, so that asking twice changes nothing twice: whoever lost a
-    reply asks again. All amounts are nano-dollars. Each method raises :class:`~routeware.LedgerUnavailableError` when
-    nobody can be asked, and may have been acted upon all the same.
+    Every change carries an ``id`` that the caller made, so that asking twice changes nothing twice: a caller that lost
+    a reply asks again. An id is never used for two ledgers. All amounts are nano-dollars. Each method raises
+    :class:`~routeware.LedgerUnavailableError` when the ledger cannot be reached, and may have been acted upon all the
+    same.
+
+    A ledger whose sums lie in this process may also have ``account(tally)``, which opens the tally as :meth:`tally`
+    does and returns its :class:`~routeware.budget.Account`. Sessions then change the sums directly: calls never wait.
     """
 
     async def tally(self, tally: Tally, /) -> Balance:
-        """Open ``tally``, or go on with it, and say what it stands at.
+        """Open ``tally``, or go on with it, and return its sums.
 
         Raises:
             PolicyError: it was opened with another limit (names both), or its limit does not fit in this ledger.
@@ -56,7 +68,7 @@ class Ledger(Protocol):
         ...
 
     async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
-        """Set aside ``nanos`` in every tally, or in none; what they stand at then, in their order.
+        """Set aside ``nanos`` in every tally, or in none, and return their sums after it, in their order.
 
         An ``id`` that holds already, or was settled, is answered as granted, and holds nothing more.
 
@@ -66,19 +78,67 @@ class Ledger(Protocol):
         ...
 
     async def settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int, /) -> Sequence[Balance]:
-        """Replace what ``id`` holds by what it cost; what the tallies stand at then, in their order.
+        """Replace what ``id`` holds by what it cost, and return the tallies' sums after it, in their order.
 
         It counts once per ``id``. One that holds nothing is counted all the same: a correction, what was spent while
-        nobody could be asked, what a ledger that lost its memory has forgotten. Either amount may be negative.
+        the ledger was away, what a ledger that lost its memory has forgotten. Either amount may be negative.
         """
         ...
 
 
+def refusal(name: str | None, committed: int, limit: int, nanos: int) -> BudgetExceededError:
+    """Make the error for a hold of ``nanos`` that does not fit ``limit`` beside what is ``committed``."""
+    return BudgetExceededError(
+        kind="session",
+        limit_usd=usd(limit),
+        projected_usd=usd(nanos),
+        committed_usd=usd(committed),
+        session_name=name,
+    )
+
+
+def check_ledger(ledger: Ledger, name: str | None) -> None:
+    """Refuse what cannot keep the sum of a session called ``name``.
+
+    Raises:
+        PolicyError: there is no name to keep a sum under, or it is no ledger.
+    """
+    if name is None:
+        raise PolicyError("a session with a ledger needs a name: it is what the sum is kept under", key="name")
+    if not all(hasattr(ledger, method) for method in ("hold", "settle", "tally")):
+        raise PolicyError(
+            f"{type(ledger).__qualname__} is not a ledger: it has no hold, settle and tally", key="ledger"
+        )
+
+
 def different_limit(name: str, known: int | None, asked: int | None) -> str:
-    """The text of the error for a tally that is opened with two limits."""
+    """Write the text of the error for a tally that is opened with two limits."""
 
     def shown(limit: int | None) -> str:
         return "no limit" if limit is None else f"a limit of ${usd(limit):g}"
 
     both = f"{shown(known)} in this ledger, and was entered with {shown(asked)}"
     return f"session {name!r} has {both}; all must bring the same"
+
+
+async def answer_of(question: Awaitable[T]) -> T:
+    """Await a ledger's answer.
+
+    Raises:
+        LedgerUnavailableError: the ledger raised CancelledError by itself. It would pass for the caller's own
+            cancellation, and end attempts that have nothing to do with this ledger.
+        Exception: what the ledger raised.
+    """
+    before = _cancelling()
+    try:
+        return await question
+    except asyncio.CancelledError as error:
+        if _cancelling() > before:
+            raise
+        raise LedgerUnavailableError("the ledger's answer was cancelled") from error
+
+
+def _cancelling() -> int:
+    # The task is not kept: it may keep the error that is raised, whose traceback would keep it.
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()

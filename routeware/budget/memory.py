@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from routeware.budget.account import LOCK, Account, reserve
-from routeware.budget.ledger import Balance, Tally, different_limit
+from routeware.budget.account import LOCK, Account, change, reserve
+from routeware.budget.ledger import Balance, Tally, different_limit, refusal
 from routeware.errors import PolicyError
 
 __all__ = ["MemoryLedger"]
 
 _REMEMBERED = 10_000
-"""How many settled ids are known, to tell who asks twice."""
+"""How many settled ids are known, to recognise a question that is asked twice."""
 
 
 class MemoryLedger:
@@ -19,25 +20,34 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
-        self._limits: dict[str, int | None] = {}
+        self._limited: set[str] = set()
         self._held: dict[str, tuple[int, tuple[Account, ...]]] = {}
         self._settled: dict[str, None] = {}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have sessions ask a subclass that answers in its own way, instead of changing the sums directly."""
+        super().__init_subclass__(**kwargs)
+        if not {"tally", "hold", "settle"}.isdisjoint(vars(cls)) and "account" not in vars(cls):
+            cls.account = None  # type: ignore[method-assign,assignment]  # what has no account is asked
+
     def account(self, tally: Tally) -> Account:
-        """The running sums under the tally's name, which its limit is fixed to from the first time on.
+        """Return the running sums under the tally's name, which its limit is fixed to from the first time on.
 
         Raises:
             PolicyError: the name was opened with another limit.
         """
         with LOCK:
-            known = self._limits.setdefault(tally.name, tally.limit_nanos)
-            if known != tally.limit_nanos:
-                raise PolicyError(different_limit(tally.name, known, tally.limit_nanos), key="limit_usd")
-            return self._find(tally.name)
+            account = self._find(tally.name)
+            if tally.name not in self._limited:
+                self._limited.add(tally.name)
+                account.open(tally.limit_nanos)
+            elif account.limit != tally.limit_nanos:
+                raise PolicyError(different_limit(tally.name, account.limit, tally.limit_nanos), key="limit_usd")
+            return account
 
     async def tally(self, tally: Tally, /) -> Balance:
-        """Open ``tally`` and say what it stands at. Raises :class:`PolicyError` for another limit than it has."""
-        return self.account(tally).balance()
+        """Open ``tally`` and return its sums. Raises :class:`PolicyError` for another limit than it has."""
+        return MemoryLedger.account(self, tally).balance()
 
     async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
         """Set aside ``nanos`` in every tally, or in none.
@@ -51,7 +61,11 @@ class MemoryLedger:
         with LOCK:
             accounts = tuple(self._find(tally.name) for tally in tallies)
             if id not in self._held and id not in self._settled:
-                reserve([(account, t.limit_nanos) for account, t in zip(accounts, tallies, strict=True)], nanos)
+                for account, tally in zip(accounts, tallies, strict=True):
+                    limit = tally.limit_nanos
+                    if limit is not None and account.committed + nanos > limit:
+                        raise refusal(tally.name, account.committed, limit, nanos)
+                reserve(accounts, nanos)
                 self._held[id] = (nanos, accounts)
             return [account.balance() for account in accounts]
 
@@ -61,8 +75,7 @@ class MemoryLedger:
             if id not in self._settled:
                 self._remember(id)
                 nanos, accounts = self._held.pop(id, (0, tuple(self._find(tally.name) for tally in tallies)))
-                for account in accounts:
-                    account.change(-nanos, settled, uncertain)
+                change(accounts, -nanos, settled, uncertain)
             return [self._find(tally.name).balance() for tally in tallies]
 
     def _remember(self, id: str) -> None:

@@ -1,16 +1,86 @@
-"""What a session came to: plain facts, as JSON or as a table to print."""
+"""What was spent in a session: counted as calls end, reported as plain facts, as JSON or as a table to print."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
-from routeware.budget.counts import Counts
 from routeware.money import usd
+from routeware.records import AttemptStatus, AttemptTrigger
 
-__all__ = ["AttemptSums", "SessionReport", "attempt_sums"]
+__all__ = ["AttemptSums", "CallCounts", "CountedAttempt", "SessionReport", "report_of"]
+
+# Looked up once: finding a member of an enumeration costs as much as counting an attempt.
+_RACE, _SUCCEEDED, _RACE_LOST = AttemptTrigger.RACE, AttemptStatus.SUCCEEDED, AttemptStatus.RACE_LOST
+
+
+class CountedAttempt(Protocol):
+    """An attempt that has ended, with what it was settled at, in nano-dollars; ``None`` where that is unknown."""
+
+    @property
+    def label(self) -> str:
+        """The link's label."""
+        ...
+
+    @property
+    def status(self) -> AttemptStatus | None:
+        """How it ended."""
+        ...
+
+    @property
+    def trigger(self) -> AttemptTrigger:
+        """Why it was started."""
+        ...
+
+    @property
+    def settled(self) -> int | None:
+        """What it cost."""
+        ...
+
+    @property
+    def uncertain(self) -> int | None:
+        """What it may have cost besides."""
+        ...
+
+
+class CallCounts:
+    """Calls by outcome, attempts by link and status, and what racing cost and won.
+
+    Attributes:
+        calls: how many calls ended so.
+        attempts: of the attempts at this link that ended so, how many there were, and their settled and uncertain sums.
+        races: how many calls started a backup beside a running attempt.
+        races_won: in how many of these the backup's answer was the first.
+        race_nanos: what attempts cost, or may have cost, that lost a race.
+    """
+
+    __slots__ = ("attempts", "calls", "race_nanos", "races", "races_won")
+
+    def __init__(self) -> None:
+        self.calls: dict[str, int] = {}
+        self.attempts: dict[tuple[str, AttemptStatus | None], list[int]] = {}
+        self.races = 0
+        self.races_won = 0
+        self.race_nanos = 0
+
+    def add(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
+        """Count one call and its attempts."""
+        self.calls[outcome] = self.calls.get(outcome, 0) + 1
+        raced = False
+        for attempt in attempts:
+            status, settled, uncertain = attempt.status, attempt.settled or 0, attempt.uncertain or 0
+            sums = self.attempts.setdefault((attempt.label, status), [0, 0, 0])
+            sums[0] += 1
+            sums[1] += settled
+            sums[2] += uncertain
+            if attempt.trigger is _RACE:
+                raced = True
+                self.races_won += status is _SUCCEEDED
+            if status is _RACE_LOST:
+                self.race_nanos += settled + uncertain
+        self.races += raced
 
 
 @attrs.frozen(kw_only=True)
@@ -91,17 +161,28 @@ class SessionReport:
         return f"{_dollars(self.remaining_usd)} left" + (f" of {_dollars(self.limit_usd)}" if self.limit_usd else "")
 
 
-def attempt_sums(counts: Counts) -> tuple[AttemptSums, ...]:
-    """What has been counted, by link and status, the dearest first."""
+def report_of(counts: CallCounts, **figures: Any) -> SessionReport:
+    """Make the report of a session from what was counted in it and its figures of this moment."""
+    return SessionReport(
+        **figures,
+        calls=dict(counts.calls),
+        attempts=_rows(counts),
+        races=counts.races,
+        races_won=counts.races_won,
+        race_usd=usd(counts.race_nanos),
+    )
+
+
+def _rows(counts: CallCounts) -> tuple[AttemptSums, ...]:
     rows = [
         AttemptSums(
             label=label,
             status=status.value if status is not None else "unknown",
-            attempts=sums.attempts,
-            spent_usd=usd(sums.settled),
-            uncertain_usd=usd(sums.uncertain),
+            attempts=attempts,
+            spent_usd=usd(settled),
+            uncertain_usd=usd(uncertain),
         )
-        for (label, status), sums in counts.attempts.items()
+        for (label, status), (attempts, settled, uncertain) in counts.attempts.items()
     ]
     return tuple(sorted(rows, key=lambda row: -(row.spent_usd + row.uncertain_usd)))
 

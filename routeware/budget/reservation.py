@@ -7,34 +7,20 @@ a hold that nobody waits for any more is given back when its answer is in.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any
-from uuid import uuid4
+from collections.abc import Sequence
 
-from routeware.budget.account import LOCK, reserve
-from routeware.budget.book import Book
-from routeware.budget.message import Message
-from routeware.budget.sheet import Sheet
-from routeware.errors import BudgetExceededError, LedgerUnavailableError
+from routeware.budget.account import LOCK, Account, change, reserve
+from routeware.budget.delivery import SettlementQueue
+from routeware.budget.session import Session
+from routeware.errors import BudgetExceededError
 
-__all__ = ["Reservation"]
-
-logger = logging.getLogger("routeware")
-
-
-class _Asked:
-    """What remote ledgers were asked to hold: under which id, and which of them are away and are done without."""
-
-    __slots__ = ("id", "locally")
-
-    def __init__(self, id: str) -> None:
-        self.id = id
-        self.locally: list[Sheet] = []
+__all__ = ["PendingReservation", "Reservation"]
 
 
 class Reservation:
-    """What one attempt has set aside in a book; settled once, corrected afterwards.
+    """The money of one attempt; settled once, corrected afterwards.
+
+    Without a session nothing is written down anywhere: it then knows the amounts for a call's own cap.
 
     Attributes:
         held: what is set aside now, in nano-dollars.
@@ -42,23 +28,26 @@ class Reservation:
         uncertain: what was booked as uncertain.
     """
 
-    __slots__ = ("_asked", "_book", "_posted", "held", "settled", "uncertain")
+    __slots__ = ("_accounts", "_delivery", "_loop", "_queues", "_session", "held", "settled", "uncertain")
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._asked: _Asked | None = None
-        self._posted: asyncio.Task[None] | None = None
+    def __init__(self, session: Session | None) -> None:
+        self._session = session
+        self._accounts: tuple[Account, ...] = () if session is None else session.accounts
+        self._queues: tuple[SettlementQueue, ...] = ()
+        self._delivery: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.held = 0
         self.settled = 0
         self.uncertain = 0
 
     @property
-    def posted(self) -> asyncio.Task[None] | None:
-        """The newest message on its way to the ledgers; ``None`` where all is kept in this process."""
-        return self._posted
+    def undelivered(self) -> asyncio.Task[None] | None:
+        """The first try to tell remote ledgers that is on its way; ``None`` where there is none."""
+        delivery = self._delivery
+        return None if delivery is None or delivery.done() else delivery
 
     def hold(self, nanos: int, cap: int | None = None) -> None:
-        """Set ``nanos`` aside in all accounts of this process, or in none.
+        """Set ``nanos`` aside in all accounts of this process, or in none. It never suspends.
 
         Args:
             nanos: the projection.
@@ -67,114 +56,172 @@ class Reservation:
         Raises:
             BudgetExceededError: a limit would be passed; equality fits.
         """
-        book = self._book
+        session = self._session
+        own = None if cap is None or session is None else session.shown
         with LOCK:
-            reserve(book.entries if cap is None else book.capped_entries(cap), nanos)
-        self.held = nanos
+            reserve(self._accounts, nanos, own, cap)
+            self.held = nanos
 
     async def hold_remotely(self, nanos: int, cap: int | None = None) -> None:
-        """Set ``nanos`` aside in the remote ledgers too, outermost first; give all back where one refuses.
+        """Set ``nanos`` aside in the remote ledgers too, outermost first.
 
-        A ledger that cannot be reached is done without where its sessions have a stopgap.
+        Where one refuses, or the caller goes away, everything is given back, here and there.
 
         Raises:
             BudgetExceededError: a limit would be passed.
             LedgerUnavailableError: a ledger could not be asked.
         """
-        self._asked = mine = _Asked(uuid4().hex)
-        asked: list[tuple[Sheet, asyncio.Task[None]]] = []
-        task: asyncio.Task[None]
+        session = self._session
+        assert session is not None
+        self._loop = loop = asyncio.get_running_loop()
+        queues = tuple(SettlementQueue(view) for view in session.views)
+        asked: list[asyncio.Task[None]] = []
         try:
-            for sheet in self._book.sheets:
-                tallies = sheet.capped(self._book.account, cap)
-                task = asyncio.get_running_loop().create_task(sheet.hold(mine.id, tallies, nanos))
-                asked.append((sheet, task))
+            for queue in queues:
+                task = loop.create_task(queue.hold(nanos, session.shown, cap))
+                asked.append(task)
                 await asyncio.wait([task])
-                try:
-                    task.result()
-                except LedgerUnavailableError:
-                    if not sheet.stopgaps:
-                        raise
-                    sheet.hold_locally(tallies, nanos)
-                    mine.locally.append(sheet)
-                else:
-                    if sheet.stopgaps and sheet.stopgaps[0].owes:
-                        self._post_one(sheet.stopgaps[0].catch_up())
-        except BaseException:
-            self._forget(nanos)
-            for sheet, task in asked:
-                self._post_one(_give_back(self._book, task, Message(sheet, mine.id, 0, 0)))
+                task.result()
+        except BaseException as error:
+            self.settle(0, 0)  # no queue is known yet, so this frees what this process holds
+            for queue, task in zip(queues, asked, strict=False):
+                _start_giving_back(session, task, queue)
+            if isinstance(error, Exception):
+                # One turn, in which what was held here for a ledger that is away is given back: whoever catches the
+                # refusal finds nothing reserved.
+                await asyncio.sleep(0)
             raise
+        else:
+            self._queues = queues
         finally:
             # A task keeps the error that it raised, whose traceback keeps this frame: nobody would free either.
-            del asked, task
+            asked.clear()
+            task = None  # type: ignore[assignment]
 
     def settle(self, settled: int, uncertain: int) -> None:
-        """Replace what is held by what it cost. Where it has been settled before, correct that to this."""
-        more_settled, more_uncertain = settled - self.settled, uncertain - self.uncertain
-        held, self.held, self.settled, self.uncertain = self.held, 0, settled, uncertain
+        """Replace what is held by what it cost. Where it has been settled before, correct that to this.
+
+        Any thread may call it, and the collector. Remote ledgers are told on the loop that asked them.
+        """
         with LOCK:
-            for account, _ in self._book.entries:
-                account.reserved -= held
-                account.settled += more_settled
-                account.uncertain += more_uncertain
-        if self._book.sheets:
-            self._post(held, more_settled, more_uncertain)
+            more_settled, more_uncertain = settled - self.settled, uncertain - self.uncertain
+            held, self.held, self.settled, self.uncertain = self.held, 0, settled, uncertain
+            change(self._accounts, -held, more_settled, more_uncertain)
+            # Under the lock, so that reports of several threads are told in the order in which they were booked.
+            news = self._queues and [queue for queue in self._queues if queue.add(more_settled, more_uncertain)]
+        if news:
+            self._hand_over()
 
-    def _post(self, held: int, settled: int, uncertain: int) -> None:
-        before, mine, self._asked = self._posted, self._asked, None
-        if mine is None:
-            if not settled and not uncertain:
-                return
-            mine = _Asked(uuid4().hex)  # a correction
-        for sheet in mine.locally:
-            sheet.change_locally(-held, settled, uncertain)
-        messages = [
-            Message(sheet, mine.id, settled, uncertain, untold=sheet in mine.locally) for sheet in self._book.sheets
-        ]
-        self._posted = self._post_one(_deliver(self._book, messages, before))
+    def release(self) -> None:
+        """Give back what is held: the attempt was not started after all, or is paid for elsewhere."""
+        self.settle(0, 0)
 
-    def _post_one(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    def _hand_over(self) -> None:
+        """Start telling the ledgers, on the loop that the session belongs to."""
+        home = self._loop
+        here = _running_loop()
+        if here is home:
+            self._deliver()
+            return
         try:
-            loop = asyncio.get_running_loop()
+            assert home is not None
+            home.call_soon_threadsafe(self._deliver)
         except RuntimeError:
-            # The call is torn down by the garbage collector, its loop is gone: the ledger's lease has to end it.
-            coroutine.close()
-            logger.warning("a ledger could not be told what an attempt cost (the loop is closed)")
-            return None
-        task = loop.create_task(coroutine)
-        self._book.keep(task)
-        return task
+            # The loop is closed. Where another one runs (the next `asyncio.run`), a ledger can be told from there.
+            if here is not None:
+                self._deliver()
+                return
+            for queue in self._queues:
+                queue.say_lost("the loop is closed")
 
-    def _forget(self, nanos: int) -> None:
-        self.held = 0
-        mine, self._asked = self._asked, None
-        with LOCK:
-            for account, _ in self._book.entries:
-                account.reserved -= nanos
-        for sheet in mine.locally if mine is not None else ():
-            sheet.change_locally(-nanos, 0, 0)
+    def _deliver(self) -> None:
+        loop, before = asyncio.get_running_loop(), self._delivery
+        at_home = loop is self._loop
+        session = self._session if at_home else None
+        self._delivery = task = loop.create_task(_deliver(self._queues, session, before if at_home else None))
+        if session is not None:
+            session.keep(task)
 
 
-async def _give_back(book: Book, asked: asyncio.Task[None], message: Message) -> None:
+class PendingReservation:
+    """The reservation of a backup that remote ledgers are being asked for, in a task of its own.
+
+    Attributes:
+        reservation: what is asked for.
+        task: ends when the answer is in.
+    """
+
+    __slots__ = ("_session", "reservation", "task")
+
+    def __init__(self, session: Session, reservation: Reservation, nanos: int, cap: int | None = None) -> None:
+        self._session = session
+        self.reservation = reservation
+        self.task = asyncio.get_running_loop().create_task(reservation.hold_remotely(nanos, cap))
+
+    def failure(self) -> BaseException | None:
+        """Return why the reservation was not granted, once the task is done; ``None`` if it was."""
+        if self.task.cancelled():
+            return asyncio.CancelledError()
+        return self.task.exception()
+
+    def abandon(self) -> None:
+        """Stop asking. What is granted all the same is given back, and the session waits for that."""
+        self.task.cancel()
+        self.task.add_done_callback(self._abandoned)
+        self._session.keep(self.task)
+
+    def _abandoned(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # read, so that the loop does not report it as lost
+        self.reservation.release()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _start_giving_back(session: Session, asked: asyncio.Task[None], queue: SettlementQueue) -> None:
+    giving = _give_back(session, asked, queue)
+    try:
+        session.keep(asked.get_loop().create_task(giving))
+    except RuntimeError:
+        # The call is torn down by the garbage collector, its loop is gone: the ledger's lease has to end the hold.
+        giving.close()
+        queue.add(0, 0)
+        queue.say_lost("the loop is closed")
+
+
+async def _give_back(session: Session, asked: asyncio.Task[None], queue: SettlementQueue) -> None:
     # The hold may be granted after its caller has gone: only when its answer is in is there something to give back.
-    await asyncio.wait([asked])
-    if asked.cancelled() or isinstance(asked.exception(), BudgetExceededError):
-        return
-    await _deliver(book, [message], None)
+    if not asked.done():
+        await asyncio.wait([asked])
+    if not asked.cancelled() and not isinstance(asked.exception(), BudgetExceededError):
+        queue.add(0, 0)
+        await _send(queue, session)
 
 
-async def _deliver(book: Book, messages: Sequence[Message], before: asyncio.Task[None] | None) -> None:
-    """Send ``messages``, once; what does not arrive is sent again by a task that the session waits for."""
+async def _deliver(
+    queues: Sequence[SettlementQueue], session: Session | None, before: asyncio.Task[None] | None
+) -> None:
+    """Tell every ledger once; what does not arrive is told again by a task that the session waits for."""
     if before is not None:
         await asyncio.wait([before])
-    if len(messages) == 1:
-        await _send(book, messages[0])
-    else:
-        await asyncio.wait([asyncio.ensure_future(_send(book, message)) for message in messages])
+    due = [queue for queue in queues if not queue.repeating]
+    if len(due) == 1:
+        await _send(due[0], session)
+    elif due:
+        await asyncio.wait([asyncio.ensure_future(_send(queue, session)) for queue in due])
 
 
-async def _send(book: Book, message: Message) -> None:
-    if not await message.send():
-        task = asyncio.get_running_loop().create_task(message.insist())
-        book.insist(task, message)
+async def _send(queue: SettlementQueue, session: Session | None) -> None:
+    if await queue.send():
+        return
+    if session is None:
+        # Told from another loop than that of the session, which is closed: no session waits for a second try.
+        queue.say_lost("it could not be reached")
+        return
+    queue.begin_repeating()
+    session.insist(asyncio.get_running_loop().create_task(queue.repeat()), queue)

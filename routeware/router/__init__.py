@@ -7,13 +7,13 @@ import logging
 from typing import Any
 
 from routeware.attempt import CURRENT, Run, live_run, open_container
+from routeware.budget import CURRENT_SESSION
 from routeware.records import CallRecord
 from routeware.router.admission import check_in
 from routeware.router.ending import abandon, clear_away, finish
 from routeware.router.engine import serve
 from routeware.router.plan import Plan
 from routeware.router.state import Call
-from routeware.sessions import CURRENT_SESSION
 
 __all__ = ["Call", "Plan", "answer"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from routeware.attempt import Run, project
-from routeware.budget import NOWHERE, Reservation
+from routeware.budget import Reservation
 from routeware.errors import BudgetExceededError, NoSessionError, PolicyError
 from routeware.money import usd
 from routeware.policy import OnExceed
@@ -32,11 +32,12 @@ def check_in(call: Call) -> None:
                 " `async with routeware.session(...)`"
             )
         return
-    call.book = book = session.book()
+    session.check_open()
+    call.booked_in = session
     call.counted = True
-    if book.sheets:
+    if session.remote:
         call.remote = call.untidy = True
-    if book.capped and not plan.capped:
+    if session.capped and not plan.capped:
         call.capped = True
         plan.refuse_unpriced(str(session))
 
@@ -49,16 +50,16 @@ def reserve(call: Call, run: Run) -> None:
         PolicyError: nobody can say what it may cost, and a cap is in force.
         Exception: what the ``estimate`` hook raised.
     """
-    book = call.book
-    if book is not None and not book.reserving and not call.capped:
-        run.reservation = Reservation(book)
+    session = call.session
+    if session is not None and not session.reserving and not call.capped:
+        run.reservation = Reservation(session)
         return
     run.projection, run.projected = project(run), True
     if run.projection is None:
         _require_allowance(call, run)
     amount = run.projection or 0
     _check_call(call, run, amount)
-    run.reservation = Reservation(book or NOWHERE)
+    run.reservation = Reservation(session)
     try:
         run.reservation.hold(amount, _session_cap(call, run, amount))
     except BudgetExceededError as refusal:
@@ -117,11 +118,12 @@ def _check_call(call: Call, run: Run, amount: int) -> None:
 
 def _session_cap(call: Call, run: Run, amount: int) -> int | None:
     # The policy's cap on the session, where it is to refuse. A warning must not; the session's own limit still does.
-    cap, book = call.plan.session_cap, call.book
-    if cap is None or book is None or call.plan.on_exceed is not OnExceed.WARN:
+    cap, session = call.plan.session_cap, call.session
+    if cap is None or session is None or call.plan.on_exceed is not OnExceed.WARN:
         return cap
-    if book.account.committed + amount > cap:
-        tell_refusal(call, book.account.refusal(cap, amount).about(run.label))
+    refusal = session.exceeded(cap, amount)
+    if refusal is not None:
+        tell_refusal(call, refusal.about(run.label))
     return None
 
 

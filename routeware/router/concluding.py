@@ -62,9 +62,9 @@ def _strand(call: Call, run: Run, task: asyncio.Task[None], kept: list[object]) 
     run.straggling = True
     adopt(task)
     reservation = run.reservation
-    if call.book is not None and reservation is not None:
+    if call.session is not None and reservation is not None:
         settled, uncertain = run.settled or 0, run.uncertain or 0
-        call.book.keep(task, lambda: reservation.settle(settled, uncertain))
+        call.session.keep(task, lambda: reservation.settle(settled, uncertain))
 
     def ended(_task: asyncio.Future[Any]) -> None:
         if not task.cancelled():

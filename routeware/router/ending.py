@@ -140,8 +140,8 @@ def _tell_all(call: Call, verdict: BaseException | None) -> None:
     """Tell everybody but the caller: the learner, the session, the trace and the metrics."""
     if call.decision is not None:
         learn(call)
-    if call.book is not None:
-        call.book.note(call.outcome, call.runs)
+    if call.booked_in is not None:
+        call.booked_in.count_call(call.outcome, call.runs)
     if call.heard:
         _tell_race(call)
         end_call(call, verdict)
@@ -163,7 +163,7 @@ async def _post(call: Call, until: float) -> asyncio.CancelledError | None:
         return None
     for run in call.runs:
         settle(run)
-    posted = [run.reservation.posted for run in call.runs if run.reservation is not None]
+    posted = [run.reservation.undelivered for run in call.runs if run.reservation is not None]
     if call.deadline is not None:
         until = min(until, call.deadline)
     return await reap([one for one in posted if one is not None], until)

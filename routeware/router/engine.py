@@ -37,7 +37,7 @@ async def serve(call: Call) -> Run:
         Exception: there is no success, and this is what the call raises.
     """
     racing = call.race_after_s is not None
-    plain = not call.capped and call.book is None and call.deadline is None
+    plain = not call.capped and call.session is None and call.deadline is None
     while True:
         if not racing or (not call.flying and call.asking is None):
             run = _first(call) if plain and not call.started else await _next(call)
@@ -74,7 +74,7 @@ async def _next(call: Call) -> Run:
         trigger = _FAILOVER if call.started else _INITIAL
         run = Run(call.lanes[call.cursor], call, len(call.runs) + 1, trigger)
         try:
-            if call.capped or call.book is not None:
+            if call.capped or call.session is not None:
                 reserve(call, run)
             if call.remote:
                 await _within_deadline(call, run)
@@ -117,7 +117,7 @@ async def _within_deadline(call: Call, run: Run) -> None:
     try:
         # What attempts before have given back has to be there before more is asked for.
         for before in (call.outer, *(run.reservation for run in call.runs)):
-            message = None if before is None else before.posted
+            message = None if before is None else before.undelivered
             if message is not None and not message.done():
                 await asyncio.wait([message])
         await reserve_remotely(call, run)

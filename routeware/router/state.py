@@ -12,7 +12,6 @@ from routeware.errors import BudgetExceededError
 from routeware.race import Alarm
 from routeware.records import CallOutcome
 from routeware.router.plan import Plan
-from routeware.sessions import Session
 from routeware.threshold import Decision
 
 __all__ = ["Asking", "Call"]
@@ -57,7 +56,6 @@ class Call(Scope):
     """
 
     outcome: CallOutcome = "failed"
-    session: Session | None = None
     outer: Reservation | None = None
     left_counted: int = 0
     cursor: int = 0
@@ -146,8 +144,8 @@ class Call(Scope):
 
         asking.task.cancel()
         asking.task.add_done_callback(answered)
-        assert self.book is not None
-        self.book.keep(asking.task)
+        assert self.session is not None
+        self.session.keep(asking.task)
 
     def forget(self) -> None:
         """Hold no exception and no result: after a call, what it raised or gave is the caller's alone."""

@@ -7,7 +7,7 @@ import json
 import attrs
 
 import routeware
-from routeware.budget import NOWHERE, Account, Book
+from routeware import Session
 from routeware.records import AttemptStatus, AttemptTrigger
 
 
@@ -20,60 +20,62 @@ class Ended:
     uncertain: int | None = 0
 
 
-def book(around: Book | None = None) -> Book:
-    """A book of one account."""
-    return Book(Account("day"), (), (), around, ledgers=False)
+def sums(session: Session) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """How many attempts at each link ended so, and what they cost, in nano-dollars."""
+    return {
+        (row.label, row.status): (row.attempts, round(row.spent_usd * 1e9), round(row.uncertain_usd * 1e9))
+        for row in session.report().attempts
+    }
 
 
 def test_calls_are_counted_by_outcome_and_attempts_by_link_and_status() -> None:
     """With what they came to; what is unknown adds nothing."""
-    one = book()
+    one = routeware.session()
 
-    one.note("succeeded", [Ended("a", AttemptStatus.FAILED, settled=5), Ended("b", AttemptStatus.SUCCEEDED, settled=7)])
-    one.note("failed", [Ended("a", AttemptStatus.FAILED, settled=None, uncertain=3)])
-    one.note("budget_exceeded", [])
+    one.count_call(
+        "succeeded", [Ended("a", AttemptStatus.FAILED, settled=5), Ended("b", AttemptStatus.SUCCEEDED, settled=7)]
+    )
+    one.count_call("failed", [Ended("a", AttemptStatus.FAILED, settled=None, uncertain=3)])
+    one.count_call("budget_exceeded", [])
 
-    assert one.counts.calls == {"succeeded": 1, "failed": 1, "budget_exceeded": 1}
-    sums = {key: (each.attempts, each.settled, each.uncertain) for key, each in one.counts.attempts.items()}
-    assert sums == {("a", "failed"): (2, 5, 3), ("b", "succeeded"): (1, 7, 0)}
+    assert one.report().calls == {"succeeded": 1, "failed": 1, "budget_exceeded": 1}
+    assert sums(one) == {("a", "failed"): (2, 5, 3), ("b", "succeeded"): (1, 7, 0)}
 
 
 def test_a_race_is_won_by_its_backup_and_costs_what_its_losers_cost() -> None:
     """Settled or uncertain."""
-    one, race = book(), AttemptTrigger.RACE
+    one, race = routeware.session(), AttemptTrigger.RACE
 
-    one.note(
+    one.count_call(
         "succeeded",
         [Ended("a", AttemptStatus.RACE_LOST, uncertain=5), Ended("b", AttemptStatus.SUCCEEDED, race, settled=1)],
     )
-    one.note(
+    one.count_call(
         "succeeded",
         [Ended("a", AttemptStatus.SUCCEEDED, settled=1), Ended("b", AttemptStatus.RACE_LOST, race, settled=7)],
     )
-    one.note("cancelled", [Ended("a", AttemptStatus.CANCELLED), Ended("b", None, race)])
+    one.count_call("cancelled", [Ended("a", AttemptStatus.CANCELLED), Ended("b", None, race)])
 
-    counts = one.counts
-    assert (counts.races, counts.races_won, counts.race_nanos) == (3, 1, 12)
+    report = one.report()
+    assert (report.races, report.races_won, round(report.race_usd * 1e9)) == (3, 1, 12)
 
 
-def test_what_is_counted_inside_is_counted_around() -> None:
+async def test_what_is_counted_inside_is_counted_around() -> None:
     """Once in each."""
-    outer = book()
-    inner = book(outer)
+    async with routeware.session() as outer, routeware.session() as inner:
+        inner.count_call("succeeded", [Ended("a", AttemptStatus.SUCCEEDED)])
+        outer.count_call("succeeded", [])
 
-    inner.note("succeeded", [Ended("a", AttemptStatus.SUCCEEDED)])
-    outer.note("succeeded", [])
-
-    assert (inner.counts.calls, outer.counts.calls) == ({"succeeded": 1}, {"succeeded": 2})
-    assert not NOWHERE.counts.calls
+        assert (inner.report().calls, outer.report().calls) == ({"succeeded": 1}, {"succeeded": 2})
 
 
 async def test_a_report_is_plain_json_and_prints_as_a_table() -> None:
     """The dearest first."""
     async with routeware.session("day", limit_usd=1) as spending:
-        noted = spending.book()
-        noted.note("succeeded", [Ended("cheap", AttemptStatus.SUCCEEDED, settled=1_000_000)])
-        noted.note("succeeded", [Ended("dear", AttemptStatus.SUCCEEDED, AttemptTrigger.RACE, settled=125_000_000)])
+        spending.count_call("succeeded", [Ended("cheap", AttemptStatus.SUCCEEDED, settled=1_000_000)])
+        spending.count_call(
+            "succeeded", [Ended("dear", AttemptStatus.SUCCEEDED, AttemptTrigger.RACE, settled=125_000_000)]
+        )
         report = spending.report()
 
     assert json.loads(json.dumps(report.to_dict())) == {

@@ -57,7 +57,7 @@ def test_a_session_that_was_not_entered_has_no_books() -> None:
     spending = routeware.session("day", limit_usd=1)
 
     with pytest.raises(SessionClosedError, match=r"^session 'day' was not entered"):
-        spending.book()
+        spending.check_open()
 
     assert (spending.spent_usd, spending.remaining_usd) == (0, 1)
 

@@ -282,7 +282,7 @@ async def test_a_session_that_was_never_entered_has_no_book_and_can_be_left() ->
     spending = routeware.session()
 
     with pytest.raises(SessionClosedError, match="a session was not entered"):
-        spending.book()
+        spending.check_open()
     await spending.__aexit__(None, None, None)
 
     assert current_session() is None

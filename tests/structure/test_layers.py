@@ -26,7 +26,6 @@ LAYERS = (
     "records",
     "pricing",
     "budget",
-    "sessions",
     "telemetry",
     "attempt",
     "race",
@@ -116,7 +115,7 @@ def test_an_offending_line_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "    import routeware.race\n"
         "    from .router import x\n"
         "    from . import budget\n"
-        "    from routeware import sessions, routed\n"
+        "    from routeware import decorator, routed\n"
     )
 
     assert [offence.replace("\\", "/") for offence in offences(module)] == [
@@ -124,7 +123,7 @@ def test_an_offending_line_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "routeware/money.py:5: money imports race, which stands below it",
         "routeware/money.py:6: money imports router, which stands below it",
         "routeware/money.py:7: money imports budget, which stands below it",
-        "routeware/money.py:8: money imports sessions, which stands below it",
+        "routeware/money.py:8: money imports decorator, which stands below it",
         "routeware/money.py:8: money imports the package itself, which imports everything",
     ]
 

@@ -1,0 +1,208 @@
+"""A ledger that goes on for a little while the one behind it cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from routeware.budget.account import LOCK, change
+from routeware.budget.ledger import Balance, Ledger, Tally, answer_of
+from routeware.budget.outage import OfflineAllowance, UntoldSettlement, outage_of
+from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, say_undelivered
+from routeware.errors import LedgerUnavailableError, PolicyError
+from routeware.money import amount_usd, nanos
+
+__all__ = ["OfflineLedger", "spare_of"]
+
+_LATER = " Queued for the next session that reaches it."
+
+
+class OfflineLedger:
+    """A ledger that goes on for a little while ``ledger`` cannot be reached, and tells it when it is back.
+
+    It answers as ``ledger`` does. Where that cannot be reached, it holds and settles by itself: up to ``spare_usd``
+    under each name, and by what was last seen never beyond a limit. It tells the ledger again and again until it has
+    heard. ``session(..., on_unavailable=0.50)`` makes one, and closes it when the session is left.
+    """
+
+    def __init__(self, ledger: Ledger, spare_usd: float) -> None:
+        """Stand before ``ledger``.
+
+        Args:
+            ledger: the ledger to ask.
+            spare_usd: how many dollars may be spent under one name without its knowing.
+
+        Raises:
+            PolicyError: ``spare_usd`` is no amount.
+        """
+        self._ledger = ledger
+        self._outage = outage_of(ledger)
+        self._spare = nanos(amount_usd(spare_usd, "spare_usd"))
+        self._spares: dict[str, int] = {}
+        self._unopened: tuple[dict[str, Tally], ...] = ({},)
+        # Kept here, so that an allowance lasts as long as a session that counts in it.
+        self._allowances: dict[str, OfflineAllowance] = {}
+        self._granted: set[str] = set()
+        self._held: dict[str, int] = {}
+        self._mine: list[UntoldSettlement] = []
+        self._teller: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    def inside(self, name: str, spare_usd: float) -> OfflineLedger:
+        """Return another for a session inside: ``name`` may spend ``spare_usd``, the names around what they may."""
+        one = OfflineLedger(self._ledger, spare_usd)
+        one._spares = {name: one._spare, **dict.fromkeys(self._allowances, self._spare), **self._spares}
+        one._unopened = (*self._unopened, *one._unopened)
+        return one
+
+    async def aclose(self) -> None:
+        """Tell the ledger once more what it has not heard from here; what it cannot be told stays for others."""
+        task = self.stop()
+        if task is not None:
+            await asyncio.wait([task])
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """Stop repeating after one more try, and return the task that makes it; ``None`` where there is none."""
+        self._closed = True
+        self._wake.set()
+        if self._forget_told():
+            self._start_telling()
+        return self._teller
+
+    async def tally(self, tally: Tally, /) -> Balance:
+        """Open ``tally``, or go on with it; where the ledger is away, it is opened when it is back.
+
+        Raises:
+            PolicyError: it was opened with another limit.
+        """
+        allowance = self._allowance(tally.name)
+        try:
+            await self._ask_tally(tally)
+        except LedgerUnavailableError:
+            self._unopened[-1][tally.name] = tally
+        return allowance.balance()
+
+    async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
+        """Set aside ``nanos`` in every tally, or in none: in the ledger, or here while it is away.
+
+        Raises:
+            BudgetExceededError: a limit, or here the spare amount, would be passed; equality fits.
+            PolicyError: the ledger knows a session that was entered while it was away by another limit.
+        """
+        allowances = [self._allowance(tally.name) for tally in tallies]
+        try:
+            for unopened in self._unopened:
+                for tally in list(unopened.values()):
+                    await self._ask_tally(tally)
+                    unopened.pop(tally.name, None)
+            self._outage.check_reachable()
+            try:
+                balances = await answer_of(self._ledger.hold(id, tallies, nanos))
+            except LedgerUnavailableError:
+                self._outage.missed()
+                raise
+        except LedgerUnavailableError:
+            self._hold_here(id, tallies, allowances, nanos)
+        else:
+            self._granted.add(id)
+            for allowance, balance in zip(allowances, balances, strict=True):
+                allowance.seen.see(balance)
+            if self._outage.untold:
+                self._start_telling()
+        return [allowance.balance() for allowance in allowances]
+
+    async def settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int, /) -> Sequence[Balance]:
+        """Replace what ``id`` holds by what it cost. What was held here is settled here, and the ledger told of it.
+
+        Raises:
+            LedgerUnavailableError: the ledger granted the hold, and cannot be told now.
+        """
+        allowances = tuple(self._allowance(tally.name) for tally in tallies)
+        held = self._held.pop(id, None)
+        if held is not None or (id not in self._granted and self._outage.owes(tally.name for tally in tallies)):
+            with LOCK:
+                change([one.untold for one in allowances], -(held or 0), settled, uncertain)
+            one = UntoldSettlement(SettlementMessage(id, settled, uncertain), tuple(tallies), allowances)
+            self._mine.append(one)
+            self._outage.untold.append(one)
+            self._start_telling(FIRST_PAUSE_S)
+        else:
+            balances = await answer_of(self._ledger.settle(id, tallies, settled, uncertain))
+            self._granted.discard(id)
+            for allowance, balance in zip(allowances, balances, strict=True):
+                allowance.seen.see(balance)
+        return [allowance.balance() for allowance in allowances]
+
+    async def _ask_tally(self, tally: Tally) -> None:
+        self._outage.check_reachable()
+        try:
+            self._allowance(tally.name).seen.see(await answer_of(self._ledger.tally(tally)))
+        except LedgerUnavailableError:
+            self._outage.missed()
+            raise
+
+    def _hold_here(self, id: str, tallies: Sequence[Tally], allowances: Sequence[OfflineAllowance], nanos: int) -> None:
+        with LOCK:
+            for tally, allowance in zip(tallies, allowances, strict=True):
+                allowance.check(nanos, self._spares.get(tally.name, self._spare), tally.limit_nanos)
+            change([allowance.untold for allowance in allowances], nanos, 0, 0)
+        self._held[id] = nanos
+
+    def _allowance(self, name: str) -> OfflineAllowance:
+        found = self._allowances.get(name)
+        if found is None:
+            found = self._allowances[name] = self._outage.allowance(name)
+        return found
+
+    def _forget_told(self) -> bool:
+        """Forget what the ledger has heard. Return True if anything of ours is left to tell."""
+        untold = set(map(id, self._outage.untold))
+        self._mine = [one for one in self._mine if id(one) in untold]
+        return bool(self._mine)
+
+    def _start_telling(self, pause_s: float = 0.0) -> None:
+        teller = self._teller
+        if teller is None or teller.done() or teller.get_loop().is_closed():
+            self._wake = asyncio.Event()  # a new one, for events and tasks belong to one loop
+            self._teller = asyncio.get_running_loop().create_task(self._tell(self._wake, pause_s))
+
+    async def _tell(self, wake: asyncio.Event, pause_s: float) -> None:
+        """Tell the ledger what it has not heard, again and again, until it has or this is closed."""
+        try:
+            while True:
+                if pause_s and not self._closed:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(wake.wait(), pause_s)
+                if await self._outage.tell(self._ledger):
+                    return
+                if self._closed:
+                    self._say_lost("it could not be reached")
+                    return
+                pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+        except asyncio.CancelledError:
+            self._say_lost("the loop is closing")
+            raise
+        finally:
+            self._teller = None  # a task that ended would keep this, and this the task
+
+    def _say_lost(self, why: str) -> None:
+        self._forget_told()
+        say_undelivered([one.message for one in self._mine], why, _LATER)
+
+
+def spare_of(on_unavailable: str | float) -> float | None:
+    """Return how many dollars a session may spend while its ledger is away; ``None`` to refuse.
+
+    Raises:
+        PolicyError: neither ``refuse`` nor an amount.
+    """
+    if not isinstance(on_unavailable, str):
+        return amount_usd(on_unavailable, "on_unavailable")
+    if on_unavailable != "refuse":
+        raise PolicyError(
+            f"{on_unavailable!r} is not known: 'refuse', or how many dollars may be spent meanwhile",
+            key="on_unavailable",
+        )
+    return None

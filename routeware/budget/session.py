@@ -1,0 +1,349 @@
+"""Sessions: spans of program time over which spending is added up and capped.
+
+A session is found through a context variable, so it follows calls into tasks without being passed around. It is its
+own book: the accounts that a charge is written to, its own and those of all sessions around it, are worked out once,
+when it is entered, from those of the session around it. It refers to that session and never the other way round, so a
+session that was left is freed at once, without the garbage collector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from routeware.budget.account import Account, lesser
+from routeware.budget.delivery import SettlementQueue
+from routeware.budget.ledger import Ledger, Tally, answer_of, check_ledger, refusal
+from routeware.budget.offline import OfflineLedger, spare_of
+from routeware.budget.report import CallCounts, CountedAttempt, SessionReport, report_of
+from routeware.budget.view import LedgerView, view_of
+from routeware.errors import BudgetExceededError, PolicyError, SessionClosedError
+from routeware.money import amount_usd, nanos, usd
+
+__all__ = ["CURRENT_SESSION", "Session", "current_session", "session"]
+
+logger = logging.getLogger("routeware")
+
+CURRENT_SESSION: ContextVar[Session | None] = ContextVar("routeware.session", default=None)
+
+PATIENCE_S = 5.0
+"""How long leaving a session waits for its stragglers."""
+_LAST_WORDS_S = 0.5
+"""How long messages that are given up may take for their last try."""
+
+
+def current_session() -> Session | None:
+    """Return the innermost session that is open here; ``None`` outside of any."""
+    return CURRENT_SESSION.get()
+
+
+def session(
+    name: str | None = None,
+    *,
+    limit_usd: float | None = None,
+    ledger: Ledger | None = None,
+    on_unavailable: Literal["refuse"] | float = "refuse",
+    attributes: Mapping[str, Any] | None = None,
+    root: bool = False,
+) -> Session:
+    """Make a session, to be entered with ``async with``.
+
+    Args:
+        name: shown in records, spans and errors; with a ledger, what the sum is kept under.
+        limit_usd: a hard cap on what is committed inside; ``None`` for none.
+        ledger: where the sum is kept. With one, the same name is the same sum: entered again, or by several at once.
+        on_unavailable: what to do when the ledger cannot be asked. ``refuse`` raises ``LedgerUnavailableError``; an
+            amount of dollars is what this session may spend meanwhile. The ledger is told of it when it is back.
+        attributes: put on every call span inside.
+        root: start afresh instead of counting in the enclosing sessions, too.
+
+    Raises:
+        PolicyError: a limit that is no amount, a ledger without a name, or (on entering) a limit other than the
+            one that the ledger knows for this name.
+    """
+    return Session(name, limit_usd, ledger, on_unavailable, attributes, root)
+
+
+class Session:
+    """A span of program time with a sum of its own. Made by :func:`session`; entered once.
+
+    Attributes:
+        name: shown in records, spans and errors.
+        limit_usd: its own cap; ``None`` for none.
+        attributes: put on every call span inside, those of the sessions around included.
+        capped: True if this session or one around it has a limit.
+        reserving: True if attempts have to reserve: under a cap, and wherever others count in the same ledger.
+        accounts: what a charge is written to in this process, outermost first.
+        views: what remote ledgers keep of it, outermost first.
+        shown: the account whose sums are the session's: its own, or its ledger's, as last seen.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_around",
+        "_before",
+        "_chores",
+        "_counts",
+        "_drained",
+        "_ledger",
+        "_offline",
+        "_own",
+        "_repeats",
+        "_root",
+        "_spare_usd",
+        "_state",
+        "accounts",
+        "attributes",
+        "capped",
+        "limit_usd",
+        "name",
+        "reserving",
+        "shown",
+        "views",
+    )
+
+    def __init__(
+        self,
+        name: str | None,
+        limit_usd: float | None,
+        ledger: Ledger | None,
+        on_unavailable: str | float,
+        attributes: Mapping[str, Any] | None,
+        root: bool,
+    ) -> None:
+        if name is not None and (not isinstance(name, str) or not name):
+            raise PolicyError(f"{name!r} is not a session's name: a non-empty string, or None", key="name")
+        if ledger is not None:
+            check_ledger(ledger, name)
+        self.name = name
+        self.limit_usd = None if limit_usd is None else amount_usd(limit_usd, "limit_usd")
+        self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self.capped = self.reserving = self.limit_usd is not None
+        # What was charged through this object, whoever else counts in its ledger.
+        self._own = self.shown = Account(name, None if self.limit_usd is None else nanos(self.limit_usd))
+        self.accounts: tuple[Account, ...] = ()
+        self.views: tuple[LedgerView, ...] = ()
+        self._ledger = ledger
+        self._spare_usd = spare_of(on_unavailable)
+        self._offline: OfflineLedger | None = None
+        self._root = root
+        self._around: Session | None = None
+        self._before: Session | None = None
+        self._state: Literal["made", "entering", "open", "left"] = "made"
+        self._drained = False
+        self._counts: CallCounts | None = None
+        self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
+        self._repeats: dict[asyncio.Future[Any], SettlementQueue] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._state != "made":
+            raise SessionClosedError(f"{self} was entered before; make another with session(...)")
+        before = CURRENT_SESSION.get()
+        around = None if self._root else before
+        if around is not None:
+            around.check_open()
+        # Said before anything is awaited: a second `async with` on the same object is refused while a ledger thinks.
+        self._state = "entering"
+        try:
+            await self._open(around)
+        except BaseException:
+            self._state = "made"
+            raise
+        self._around, self._before = around, before
+        self._state = "open"
+        CURRENT_SESSION.set(self)
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._state = "left"
+        if CURRENT_SESSION.get() is self:
+            # Not by a token: sessions that overlap without nesting (in generators) would bring back one that was left.
+            before = self._before
+            while before is not None and before._state == "left":
+                before = before._before
+            CURRENT_SESSION.set(before)
+        given_up = await self._drain() if self._chores or self._repeats or self.views else 0
+        self._drained = True
+        if given_up or self._own.reserved:
+            logger.warning(
+                "%s was left with $%.9f still reserved, and %d attempts still running whose projection is booked as"
+                " uncertain",
+                self,
+                usd(self._own.reserved),
+                given_up,
+            )
+
+    def __str__(self) -> str:
+        return f"session {self.name!r}" if self.name is not None else "a session"
+
+    def check_open(self) -> None:
+        """Make sure that a call may start here.
+
+        Raises:
+            SessionClosedError: this session, or one around it, is not open (any more).
+        """
+        one: Session | None = self
+        while one is not None:
+            if one._state == "left":
+                raise SessionClosedError(
+                    f"{one} was left before this call started; start it inside, or in a session of its own"
+                )
+            if one._state != "open":
+                raise SessionClosedError(f"{one} was not entered")
+            one = one._around
+
+    @property
+    def spent_usd(self) -> float:
+        """What is settled."""
+        return usd(self.shown.settled)
+
+    @property
+    def uncertain_usd(self) -> float:
+        """What may have been spent besides: attempts that were cut off, or did not say."""
+        return usd(self.shown.uncertain)
+
+    @property
+    def reserved_usd(self) -> float:
+        """What running attempts have set aside."""
+        return usd(self.shown.reserved)
+
+    @property
+    def remaining_usd(self) -> float | None:
+        """What is left, the least of this session and those around it; ``None`` where none has a limit."""
+        left: int | None = None
+        one: Session | None = self
+        while one is not None:
+            if one.shown.limit is not None:
+                left = lesser(left, one.shown.limit - one.shown.committed)
+            one = one._around
+        return None if left is None else usd(max(0, left))
+
+    @property
+    def remote(self) -> bool:
+        """True if a ledger outside of this process counts what is spent here."""
+        return bool(self.views)
+
+    def report(self) -> SessionReport:
+        """Return what was spent here so far: ``to_dict()`` is plain JSON, ``print()`` shows a table."""
+        return report_of(
+            self._counts or CallCounts(),
+            name=self.name,
+            limit_usd=self.limit_usd,
+            spent_usd=self.spent_usd,
+            uncertain_usd=self.uncertain_usd,
+            reserved_usd=self.reserved_usd,
+            remaining_usd=self.remaining_usd,
+        )
+
+    def exceeded(self, cap: int, nanos: int) -> BudgetExceededError | None:
+        """Return the refusal of ``nanos`` more under ``cap``, for a policy that only warns; ``None`` if it fits."""
+        committed = self.shown.committed
+        return refusal(self.name, committed, cap, nanos) if committed + nanos > cap else None
+
+    def count_call(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
+        """Count a call that has ended, here and in the sessions around."""
+        one: Session | None = self
+        while one is not None:
+            counts = one._counts
+            if counts is None:
+                counts = one._counts = CallCounts()
+            counts.add(outcome, attempts)
+            one = one._around
+
+    def keep(self, task: asyncio.Future[Any], give_up: Callable[[], None] | None = None) -> None:
+        """Have this session, and those around it, wait for ``task`` on leaving.
+
+        Args:
+            task: a straggler, or a message to a ledger.
+            give_up: called where it does not end in time, to book what it may cost.
+        """
+        one: Session | None = self
+        while one is not None:
+            one._wait_for(task, give_up)
+            one = one._around
+
+    def insist(self, task: asyncio.Future[Any], queue: SettlementQueue) -> None:
+        """Have this session, and those around it, wait for a settlement that is told again and again.
+
+        Only the outermost session may give it up: the others are left long before the ledger has to have heard.
+        """
+        one = self
+        while one._around is not None:
+            one._wait_for(task, None)
+            one = one._around
+        if one._drained:
+            queue.give_up()
+        repeats = one._repeats
+        repeats[task] = queue
+        task.add_done_callback(lambda done: repeats.pop(done, None))
+
+    def _wait_for(self, task: asyncio.Future[Any], give_up: Callable[[], None] | None) -> None:
+        chores = self._chores
+        chores[task] = give_up
+        task.add_done_callback(lambda done: chores.pop(done, None))
+
+    async def _drain(self) -> int:
+        """Wait for all that is kept, at most 5 s, then give it up. Return how many attempts that were."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE_S
+        telling: asyncio.Future[Any] | None = None
+        try:
+            # Reports that other threads have handed over to this loop are taken first.
+            await asyncio.sleep(0)
+            while (kept := [*self._chores, *self._repeats]) and (left := until - loop.time()) > 0:
+                await asyncio.wait(kept, timeout=left)
+        finally:
+            # Also where the wait is cancelled: otherwise a message would be repeated for ever.
+            self._drained = True
+            given_up = [give_up for give_up in self._chores.values() if give_up is not None]
+            for give_up in given_up:
+                give_up()
+            for queue in self._repeats.values():
+                queue.give_up()
+            if self._offline is not None:
+                telling = self._offline.stop()
+        last = [*self._repeats] if telling is None else [*self._repeats, telling]
+        if last:
+            await asyncio.wait(last, timeout=max(until - loop.time(), _LAST_WORDS_S))
+        return len(given_up)
+
+    async def _open(self, around: Session | None) -> None:
+        """Find the accounts that a charge is written to, and open the tally in the ledger, if there is one."""
+        ledger, own = self._ledger, self._own
+        if ledger is None:
+            self.accounts = (own,) if around is None else (*around.accounts, own)
+            self.views = () if around is None else around.views
+        else:
+            self._own = Account(self.name)
+            await self._open_tally(ledger, Tally(self.name or "", own.limit), around)
+            self.reserving = True
+        if around is not None:
+            self.capped = self.capped or around.capped
+            self.reserving = self.reserving or around.reserving
+            if around.attributes:
+                self.attributes = {**around.attributes, **self.attributes}
+
+    async def _open_tally(self, ledger: Ledger, tally: Tally, around: Session | None) -> None:
+        accounts = (self._own,) if around is None else (*around.accounts, self._own)
+        views = () if around is None else around.views
+        in_process = getattr(ledger, "account", None)
+        if in_process is not None:
+            # In this process: the account itself, so that holding and settling need no await.
+            shared = in_process(tally)
+            # Entered inside itself, a name counts a charge once.
+            self.accounts = accounts if shared in accounts else (*accounts, shared)
+            self.views, self.shown = views, shared
+            return
+        view = view_of(ledger, tally, self._spare_usd, next((one for one in views if one.ledger is ledger), None))
+        self.shown = view.seen_of(tally.name)
+        self.shown.see(await answer_of(view.asked.tally(tally)))
+        self.accounts = accounts
+        self.views = (*(one for one in views if one.ledger is not ledger), view)
+        if view.offline is not None and all(view.offline is not one.offline for one in views):
+            self._offline = view.offline

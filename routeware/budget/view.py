@@ -1,0 +1,150 @@
+"""What one ledger outside of this process keeps of a session and those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import attrs
+
+from routeware.budget.account import Account, lesser
+from routeware.budget.ledger import Balance, Ledger, Tally, answer_of
+from routeware.budget.offline import OfflineLedger
+from routeware.errors import LedgerUnavailableError, PolicyError
+
+__all__ = ["LedgerView", "view_of"]
+
+
+class AnswerOrder:
+    """Whether the answer that came last is also the newest.
+
+    Two questions may be on their way at once, on two connections, and be answered in another order than they were
+    asked in. Then nothing says which of them the ledger dealt with last.
+    """
+
+    __slots__ = ("_asked", "_crossed", "_in_flight", "_latest")
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._in_flight = 0
+        self._latest = 0
+        self._crossed = False
+
+    def ask(self) -> int:
+        """Note that a question is asked, and return its number."""
+        self._asked += 1
+        self._in_flight += 1
+        return self._asked
+
+    def answered(self, question: int) -> None:
+        """Note that the answer to a question has come, or never will."""
+        self._in_flight -= 1
+        self._crossed = self._crossed or question < self._latest
+        self._latest = max(self._latest, question)
+
+    @property
+    def doubtful(self) -> bool:
+        """True if answers have crossed, and none is on its way that would settle the matter."""
+        return self._crossed and not self._in_flight
+
+    def trust(self) -> None:
+        """Note that the ledger is asked once more, with nothing else on its way."""
+        self._crossed = False
+
+
+@attrs.frozen(eq=False)
+class LedgerView:
+    """The tallies of one session and its enclosing ones that one ledger keeps, outermost first.
+
+    Attributes:
+        ledger: the ledger as it was given to the sessions.
+        tallies: what is asked for.
+        seen: what was last seen of each.
+        answers: whether the last answer is the newest.
+        offline: what is asked instead of the ledger where every session may spend a little while it is away.
+    """
+
+    ledger: Ledger
+    tallies: tuple[Tally, ...]
+    seen: tuple[Account, ...]
+    offline: OfflineLedger | None
+    answers: AnswerOrder
+
+    @property
+    def asked(self) -> Ledger:
+        """What is really asked."""
+        return self.offline or self.ledger
+
+    def seen_of(self, name: str) -> Account:
+        """Return what was last seen of the tally under ``name``."""
+        return next(seen for tally, seen in zip(self.tallies, self.seen, strict=True) if tally.name == name)
+
+    async def hold(self, id: str, nanos: int, own: Account, cap: int | None) -> None:
+        """Ask the ledger to set ``nanos`` aside, for ``own`` under ``cap`` as well as under its own limit.
+
+        Raises:
+            BudgetExceededError: a limit would be passed.
+            LedgerUnavailableError: it could not be asked.
+            PolicyError: it knows a session by another limit.
+        """
+        tallies = self.tallies
+        if cap is not None:
+            tallies = tuple(
+                tally if seen is not own else attrs.evolve(tally, limit_nanos=lesser(tally.limit_nanos, cap))
+                for tally, seen in zip(tallies, self.seen, strict=True)
+            )
+        question = self.answers.ask()
+        try:
+            self._see(await answer_of(self.asked.hold(id, tallies, nanos)))
+        finally:
+            self.answers.answered(question)
+
+    async def settle(self, id: str, settled: int, uncertain: int) -> None:
+        """Tell the ledger what an attempt cost.
+
+        Raises:
+            LedgerUnavailableError: it could not be told.
+        """
+        question = self.answers.ask()
+        try:
+            self._see(await answer_of(self.asked.settle(id, self.tallies, settled, uncertain)))
+        finally:
+            self.answers.answered(question)
+        if self.answers.doubtful:
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        self.answers.trust()
+        with suppress(LedgerUnavailableError, PolicyError):
+            for tally, seen in zip(self.tallies, self.seen, strict=True):
+                seen.see(await answer_of(self.asked.tally(tally)))
+
+    def _see(self, balances: Sequence[Balance]) -> None:
+        for seen, balance in zip(self.seen, balances, strict=True):
+            seen.see(balance)
+
+
+def view_of(ledger: Ledger, tally: Tally, spare_usd: float | None, around: LedgerView | None) -> LedgerView:
+    """Return the view of a session that counts ``tally`` in ``ledger``, inside those that ``around`` stands for.
+
+    Args:
+        ledger: the ledger.
+        tally: of the session. A name that counts already is counted once, by the amounts of the outer session.
+        spare_usd: what the session may spend while the ledger is away; ``None`` to refuse. Where one session refuses,
+            none of them goes on: one hold is asked for them all.
+        around: what the ledger keeps of the sessions around.
+    """
+    known = around is not None and any(one.name == tally.name for one in around.tallies)
+    offline = None if around is None else around.offline
+    if spare_usd is None:
+        offline = None
+    elif around is None:
+        offline = OfflineLedger(ledger, spare_usd)
+    elif offline is not None and not known:
+        offline = offline.inside(tally.name, spare_usd)
+    if around is None:
+        return LedgerView(ledger, (tally,), (Account(tally.name, tally.limit_nanos),), offline, AnswerOrder())
+    if known:
+        return attrs.evolve(around, offline=offline)
+    account = Account(tally.name, tally.limit_nanos)
+    return LedgerView(ledger, (*around.tallies, tally), (*around.seen, account), offline, around.answers)
