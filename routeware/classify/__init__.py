@@ -1,6 +1,6 @@
 """What an exception means: one closed set of categories for every SDK, found without importing any of them."""
 
-from routeware.classify.glance import failed_over_by_status
+from routeware.classify.fast_path import failed_over_by_status
 from routeware.classify.names import error_type
 from routeware.classify.rules import ClassifyHook, eligible, snapshot_from_hook, statuses_taken
 from routeware.classify.snapshot import ErrorSnapshot

@@ -1,4 +1,4 @@
-"""The errors behind an error: its causes, and what it was raised in the middle of."""
+"""The errors behind an error: its causes, and the error that was being handled when it was raised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAVES = vars(BaseExceptionGroup)["exceptions"].__get__
 
 
 def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
-    """``error`` and what is behind it, outermost first. ``seen`` keeps circles from closing, also over groups."""
+    """Walk from an error to its causes, outermost first. ``seen`` stops circles, also those through groups."""
     hop: BaseException | None = error
     while hop is not None and id(hop) not in seen and len(seen) < _MOST:
         seen.add(id(hop))
@@ -27,25 +27,25 @@ def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
 
 
 def cause_of(error: BaseException) -> BaseException | None:
-    """What it was explicitly raised from."""
+    """Read the error that it was explicitly raised from."""
     found: BaseException | None = _CAUSE(error)
     return found
 
 
 def arguments_of(error: BaseException) -> tuple[object, ...]:
-    """What it was made with."""
+    """Read the arguments that it was made with."""
     found: tuple[object, ...] = _ARGUMENTS(error)
     return found
 
 
 def errno_of(error: BaseException) -> object:
-    """The operating system's number of an ``OSError``; ``None`` for other errors."""
+    """Read the operating system's number of an ``OSError``; ``None`` for other errors."""
     found: object = _ERRNO(error) if issubclass(type(error), OSError) else None
     return found
 
 
 def leaves_of(error: BaseException) -> tuple[BaseException, ...] | None:
-    """The errors directly inside a group; ``None`` where it is none by its class."""
+    """List the errors directly inside a group; ``None`` if its class is no group."""
     found: tuple[BaseException, ...] | None = _LEAVES(error) if issubclass(type(error), BaseExceptionGroup) else None
     return found
 

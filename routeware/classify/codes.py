@@ -1,112 +1,91 @@
-"""Machine codes: the words in which providers say what went wrong.
+"""Machine codes: where errors keep them, and which of several says most.
 
-A code is compared without case, underscores and the words that only say it is an error, so that ``rate_limit_error``,
-``RateLimitExceeded`` and ``rateLimitExceeded`` need few lines. Some codes settle the matter; others are what a provider
-says of almost everything (``invalid_request_error`` comes with 400, 401, 404 and 429 alike) and count only where no
-status does.
+Some codes settle the matter; others are what a provider says of almost everything (``invalid_request_error`` comes
+with 400, 401, 404 and 429 alike) and count only where no status does.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable, Iterator
+from enum import Enum
 from functools import lru_cache
 
 import attrs
 
-from routeware.classify.reading import View, as_text, entry, is_mapping, is_sequence
-from routeware.classify.statuses import category_of_status
+from routeware.classify.bodies import Body
+from routeware.classify.code_words import meaning_of
+from routeware.classify.reading import View, as_int, as_text, attempt, entry, is_sequence
 from routeware.errors import ErrorCategory
 
-__all__ = ["Code", "details_of", "meaning_of", "telling_code"]
-
-_SPECIFIC: dict[ErrorCategory, str] = {
-    ErrorCategory.RATE_LIMIT: """
-        ratelimit ratelimited ratelimitreached ratelimitexceeded toomanyrequests throttling throttled requestthrottled
-        requestlimitexceeded resourceexhausted provisionedthroughputexceeded concurrencylimitexceeded
-        concurrentrequestlimitexceeded""",
-    ErrorCategory.QUOTA: """
-        quota quotaexceeded insufficientquota servicequotaexceeded billing billinghardlimitreached billingnotactive
-        creditbalanceexhausted creditbalancetoolow insufficientbalance insufficientcredit insufficientcredits
-        insufficientfunds
-        paymentrequired spendlimitreached spendlimitexceeded organizationspendlimitexceeded projectspendlimitexceeded
-        organizationusagelimitexceeded contractspendlimitreached enforcedspendlimitreached
-        linkedorganizationspendlimitreached budgetexceeded""",
-    ErrorCategory.OVERLOADED: """
-        overloaded engineoverloaded modeloverloaded serveroverloaded unavailable serviceunavailable modelnotready
-        nocapacity capacityexceeded""",
-    ErrorCategory.TIMEOUT: "timeout requesttimeout modeltimeout gatewaytimeout deadlineexceeded",
-    ErrorCategory.SERVER_ERROR: "modelerror modelstreamerror",
-    ErrorCategory.AUTH: """
-        authentication unauthenticated unauthorized unauthorised permission permissiondenied accessdenied forbidden
-        invalidapikey incorrectapikey apikeyinvalid invalidtoken expiredtoken tokenexpired unrecognizedclient
-        invalidsignature signaturedoesnotmatch invalidclienttokenid missingauthenticationtoken incompletesignature
-        accountdeactivated""",
-    ErrorCategory.NOT_FOUND: "notfound modelnotfound resourcenotfound deploymentnotfound",
-    ErrorCategory.CONTEXT_LENGTH: """
-        contextlengthexceeded contextwindowexceeded modelcontextwindowexceeded requesttoolarge requestentitytoolarge
-        contenttoolarge prompttoolong inputtoolong tokenlimitexceeded""",
-    ErrorCategory.CONTENT_POLICY: """
-        contentfilter contentfiltered contentpolicy contentpolicyviolation imagecontentpolicyviolation
-        responsibleaipolicyviolation contentmoderation moderationblocked invalidprompt prohibitedcontent
-        datainspectionfailed guardrailintervened""",
-    ErrorCategory.SCHEMA_VALIDATION: "jsonvalidatefailed invalidjsonschema schemavalidation schemavalidationfailed",
-    ErrorCategory.TOOL_ERROR: "toolusefailed",
-    ErrorCategory.CIRCUIT_OPEN: "circuitopen circuitbreakeropen",
-}
-_VAGUE: dict[ErrorCategory, str] = {
-    ErrorCategory.SERVER_ERROR: """
-        api server internal internalserver internalfailure internalservice upstream badgateway dataloss""",
-    ErrorCategory.BAD_REQUEST: """
-        badrequest invalidrequest invalidargument invalidparameter invalidparametervalue invalidvalue validation
-        unprocessableentity failedprecondition outofrange""",
-    ErrorCategory.CANCELLED: "cancelled canceled",
-}
-_MEANINGS = {
-    word: (category, specific)
-    for table, specific in ((_SPECIFIC, True), (_VAGUE, False))
-    for category, words in table.items()
-    for word in words.split()
-}
+__all__ = ["Code", "details_of", "name_of_member", "telling_code", "telling_word"]
 
 # Words of letters, a number of at most three digits behind each; or a short number. Keys and tokens look different.
 _PRINTABLE = re.compile(r"(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", re.ASCII)
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{2,63}", re.ASCII)
-_ENDING = re.compile(r"(?:error|exception|fault)\Z")
-_LONGEST_BODY = 65_536
+_CODE = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
+_SAYS_NOTHING = frozenset({"error", "none", "null", "unknown"})
 _LONGEST_CODE = 64
 _MOST_DETAILS = 16
+
+# What JSON-RPC 2.0 and the Model Context Protocol number: https://www.jsonrpc.org/specification, section 5.1.
+_JSON_RPC = {
+    -32700: ErrorCategory.BAD_REQUEST,
+    -32600: ErrorCategory.BAD_REQUEST,
+    -32601: ErrorCategory.NOT_FOUND,
+    -32602: ErrorCategory.BAD_REQUEST,
+    -32603: ErrorCategory.SERVER_ERROR,
+    -32000: ErrorCategory.TRANSIENT_NETWORK,
+    -32001: ErrorCategory.TIMEOUT,
+    -32002: ErrorCategory.NOT_FOUND,
+    -32800: ErrorCategory.CANCELLED,
+}
+_JSON_RPC_SERVER = range(-32_099, -31_999)
+# Made by the client itself when a reply is missing: the request was under way.
+_JSON_RPC_LOCAL = frozenset({-32000, -32001})
 
 
 @attrs.frozen
 class Code:
-    """One machine code: its text where it may be shown, and its meaning where it has one."""
+    """One machine code.
+
+    Attributes:
+        text: the code where it may be shown.
+        category: its meaning, where it has one.
+        specific: it says more than a status does.
+        passing: a quota that may fill again.
+        local: the client made it up when no answer came.
+    """
 
     text: str | None
     category: ErrorCategory | None
     specific: bool
+    passing: bool = False
+    local: bool = False
 
 
-@lru_cache(maxsize=512)
-def meaning_of(word: str) -> tuple[ErrorCategory | None, bool]:
-    """What a code (or a class name) means, and whether that is more than a status says."""
-    if word.isdecimal() and len(word) == 3:
-        return category_of_status(int(word)), False
-    key = word.lower().replace("_", "").replace("-", "")
-    found = _MEANINGS.get(key) or _MEANINGS.get(_ENDING.sub("", key))
-    return found if found is not None else (None, False)
-
-
-def telling_code(error: View, *, known_only: bool = False) -> Code | None:
-    """The code that says most: one that settles the matter, else one that means something, else the first.
+def telling_code(error: View, body: Body, *, known_only: bool = False) -> Code | None:
+    """Find the code that says most: one that settles the matter, else one that means something, else the first.
 
     Args:
         error: where to look.
+        body: the body that it keeps.
         known_only: pass over words that mean nothing here, and ``type``: the error is of a family whose attributes may
             say something else.
     """
+    best = telling_word(_words_of(error, body, with_type=not known_only), known_only=known_only)
+    if best is not None and best.specific:
+        return best
+    other = telling_word(_further_words(error, body), known_only=True)
+    if other is None or (best is not None and best.category is not None and not other.specific):
+        return best
+    return other
+
+
+def telling_word(words: Iterable[object], *, known_only: bool) -> Code | None:
+    """Find the code among ``words`` that says most."""
     best: Code | None = None
-    for word in _words_of(error, with_type=not known_only):
+    for word in words:
         code = None if word is None else _code_of(word)
         if code is None or (code.category is None and (known_only or code.text is None)):
             continue
@@ -117,69 +96,94 @@ def telling_code(error: View, *, known_only: bool = False) -> Code | None:
     return best
 
 
+def details_of(error: View, body: Body) -> list[object]:
+    """List the error details of Google's APIs (``google.rpc``), wherever the error carries them."""
+    own = error.get("details")
+    return [*(own[:_MOST_DETAILS] if is_sequence(own) else ()), *body.details()]
+
+
+def name_of_member(value: object) -> str | None:
+    """Give the name of an enum's member, as gRPC's ``StatusCode``; ``None`` for everything else."""
+    return as_text(vars(value).get("_name_")) if issubclass(type(value), Enum) else None
+
+
 def _code_of(word: object) -> Code | None:
     text = as_text(word)
+    if text is None:
+        number = as_int(word)
+        if number is not None:
+            return _numbered(number)
+        text = name_of_member(word)
     return None if text is None or len(text) > _LONGEST_CODE else _code(text)
 
 
+def _numbered(number: int) -> Code | None:
+    category = _JSON_RPC.get(number) or (ErrorCategory.SERVER_ERROR if number in _JSON_RPC_SERVER else None)
+    if category is None:
+        return None
+    return Code(str(number), category, specific=False, local=number in _JSON_RPC_LOCAL)
+
+
 @lru_cache(maxsize=512)
-def _code(word: str) -> Code:
-    category, specific = meaning_of(word)
-    return Code(word if category is not None or _PRINTABLE.fullmatch(word) else None, category, specific)
+def _code(word: str) -> Code | None:
+    if word.lower() in _SAYS_NOTHING and not _CONSTANT.fullmatch(word):
+        return None
+    # A sentence is no code, whatever words it is made of.
+    meaning = meaning_of(word) if _CODE.fullmatch(word) else meaning_of("")
+    shown = meaning.category is not None or _PRINTABLE.fullmatch(word)
+    return Code(word if shown else None, meaning.category, meaning.specific, meaning.passing)
 
 
-def _words_of(error: View, *, with_type: bool) -> list[object]:
-    """Everything that stands where codes stand, the most telling place first."""
+def _words_of(error: View, body: Body, *, with_type: bool) -> Iterator[object]:
+    """Give everything that stands where codes stand, the most telling place first."""
     get = error.get
-    words = [get("error_code"), get("code")]
+    yield get("error_code")
+    yield get("code")
+    yield error.constant("grpc_status_code")
     if (status := get("status")) is not None:
-        words.append(_grpc_status(status))
+        yield _textual_status(status)
     if (response := get("response")) is not None:
-        words.append(entry(response, "Error", "Code"))
-    if (body := get("body")) is not None:
-        words.extend(_body_words(_decoded(body)))
-    words.extend([entry(detail, "reason") for detail in details_of(error)])
+        yield entry(response, "Error", "Code")
+    yield from body.words()
+    yield from (_reason_of(detail) for detail in details_of(error, body))
     if with_type:
-        words.append(get("type"))
-    return words
+        yield get("type")
 
 
-def _grpc_status(status: object) -> str | None:
-    """Google's word for the status; what others say in prose there is no code."""
+def _further_words(error: View, body: Body) -> Iterator[object]:
+    get = error.get
+    yield get("reason")
+    for held in (get("error"), get("detail")):
+        if held is not None:
+            yield from _words_held(held)
+    yield from body.further_words()
+
+
+def _words_held(held: object) -> Iterator[object]:
+    """Give the codes of what an error keeps under ``error`` or ``detail``: an object, a mapping, a word."""
+    yield held
+    inner = Body(held)
+    yield from inner.words()
+    yield from inner.further_words()
+    if not inner.mappings:
+        view = View(held)
+        yield from (view.get(name) for name in ("error_code", "code", "type"))
+
+
+def _reason_of(detail: object) -> object:
+    found = entry(detail, "reason")
+    return attempt(_read_reason, detail) if found is None else found
+
+
+def _read_reason(detail: object) -> object:
+    return View(detail).get("reason")
+
+
+def _textual_status(status: object) -> str | None:
+    """Take Google's word for the status; what others say in prose there is no code."""
     word = as_text(status)
+    if word is None:
+        word = name_of_member(status)
     if word is None or len(word) > _LONGEST_CODE:
         return None
-    return word if meaning_of(word)[0] is not None or _CONSTANT.fullmatch(word) else None
-
-
-def _decoded(body: object) -> object:
-    """The error body. Some SDKs keep its text only, and it is read as JSON then."""
-    text = as_text(body)
-    if text is None or len(text) > _LONGEST_BODY:
-        return body
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _body_words(body: object) -> list[object]:
-    inner = entry(body, "error")
-    outer = inner if is_mapping(inner) else body
-    return [
-        entry(outer, "details", "error_code"),
-        entry(outer, "code"),
-        entry(outer, "innererror", "code"),
-        entry(outer, "type"),
-    ]
-
-
-def details_of(error: View) -> list[object]:
-    """The error details of Google's APIs (``google.rpc``), wherever the error carries them."""
-    details: list[object] = []
-    for source in (error.get("details"), error.get("body")):
-        if source is not None:
-            for found in (source, entry(source, "details"), entry(source, "error", "details")):
-                if is_sequence(found):
-                    details.extend(found[:_MOST_DETAILS])
-    return details
+    return word if meaning_of(word).category is not None or _CONSTANT.fullmatch(word) else None

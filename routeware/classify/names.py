@@ -13,7 +13,7 @@ from enum import Enum
 import attrs
 
 from routeware import errors as own
-from routeware.classify.codes import meaning_of
+from routeware.classify.code_words import meaning_of
 from routeware.classify.reading import as_text, remembered
 from routeware.errors import ErrorCategory
 
@@ -48,6 +48,9 @@ class Kind:
             nothing about the money spent on the answer that it stumbled over.
         own_words: its ``code`` and ``type`` are Python's or the operating system's unless they are known.
         system: it is an ``OSError``, whose number may say more.
+        provider: an SDK's class for whatever the provider answers (``APIError``): not a mistake in the caller's code.
+        proxy: it is about the caller's own proxy.
+        body: the text that was being parsed may have been a response body.
     """
 
     name: str
@@ -55,13 +58,17 @@ class Kind:
     stumble: bool
     own_words: bool
     system: bool
+    provider: bool
+    proxy: bool
+    body: bool
 
 
 _NETWORK = Meaning(ErrorCategory.TRANSIENT_NETWORK)
 _DROPPED = Meaning(ErrorCategory.TRANSIENT_NETWORK, Cost.POSSIBLE)
 UNREACHED = Meaning(ErrorCategory.TRANSIENT_NETWORK, Cost.NONE)
 _TIMEOUT = Meaning(ErrorCategory.TIMEOUT)
-_UNPARSED = Meaning(ErrorCategory.SCHEMA_VALIDATION, Cost.POSSIBLE)
+_WRONG_SHAPE = Meaning(ErrorCategory.SCHEMA_VALIDATION, Cost.POSSIBLE)
+_UNREADABLE = Meaning(ErrorCategory.SERVER_ERROR, Cost.POSSIBLE)
 _UNSENT = Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE)
 _UNSIGNED = Meaning(ErrorCategory.AUTH, Cost.NONE)
 _OURS = Meaning(ErrorCategory.GENERIC, Cost.NONE)
@@ -104,11 +111,17 @@ _NAMES: dict[str, Meaning] = {
             """ConnectionError NetworkError TransportError ClientConnectionError ClientOSError APIConnectionError
             SSLError HTTPClientError NoResponseError MaxRetryError""",
         ),
+        (Meaning(ErrorCategory.RATE_LIMIT, Cost.NONE_BY_ITSELF), "ResourceExhausted"),
         (_TIMEOUT, "TimeoutException DeadlineExceeded RetryTimeout"),
         (
-            _UNPARSED,
+            _WRONG_SHAPE,
             """ValidationError JSONDecodeError ContentTypeError LengthFinishReasonError APIResponseValidationError
-            ResponseValidationError UnknownApiResponseError ResponseParserError OutputParserException DecodeError""",
+            ResponseValidationError OutputParserException DecodeError""",
+        ),
+        # The provider answered with something that is no JSON, or not even readable: a page of its proxy, half a body.
+        (
+            Meaning(ErrorCategory.SERVER_ERROR, Cost.POSSIBLE),
+            "UnknownApiResponseError ResponseParserError DecodingError",
         ),
         # Earlier steps of the same call were answered and billed; what broke it off is its cause.
         (Meaning(None, Cost.POSSIBLE), "ContinuationInterruptedError"),
@@ -123,7 +136,10 @@ _NAMES: dict[str, Meaning] = {
             """NoCredentialsError PartialCredentialsError CredentialRetrievalError TokenRetrievalError NoAuthTokenError
             CredentialsError DefaultCredentialsError""",
         ),
-        (Meaning(ErrorCategory.BAD_REQUEST), "BadRequest BadRequestError InvalidRequestError InvalidArgument"),
+        (
+            Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE_BY_ITSELF),
+            "BadRequest BadRequestError InvalidRequestError InvalidArgument",
+        ),
         (Meaning(ErrorCategory.SERVER_ERROR), "InternalServerError ServerError BadGateway BadGatewayError"),
         (Meaning(ErrorCategory.CANCELLED), "CancelledError"),
         (Meaning(ErrorCategory.TOOL_ERROR), "ToolError ToolException ToolExecutionError FunctionInvocationError"),
@@ -146,20 +162,36 @@ _STUMBLES = (
     AssertionError,
     SyntaxError,
 )
+# What a class alone says of a refusal: the provider answered, and has done nothing.
+_REFUSALS = frozenset(
+    {
+        ErrorCategory.RATE_LIMIT,
+        ErrorCategory.QUOTA,
+        ErrorCategory.OVERLOADED,
+        ErrorCategory.AUTH,
+        ErrorCategory.NOT_FOUND,
+        ErrorCategory.BAD_REQUEST,
+    }
+)
+_PROVIDER = re.compile(
+    r"(?:(?:API|Api)(?:Call|Status|Response)?(?:Error|Exception)|SDKError|(?<!Client)ResponseError)\Z"
+)
 _TIMED_OUT = re.compile(r"(?:Timeout|TimedOut)(?:Error|Exception)?\Z")
 _NOT_CONNECTED = re.compile(r"(?:Connect|Connection|Pool)Time")
 _IN_FLIGHT = re.compile(r"(?:Read|Write|Socket)Time")
+_PROXY = re.compile(r"Proxy\w*Error\Z")
+_PARSER = re.compile(r"(?:\AJSONDecodeError|\AContentTypeError)\Z")
 _CIRCUIT = re.compile(r"circuit.*(?:open|broken|breaker|tripped)|(?:open|broken).*circuit", re.IGNORECASE)
 
 
 def error_type(error: BaseException) -> str:
-    """The qualified class name (``module.Class``, builtins without their module), as telemetry names error types."""
+    """Give the qualified class name (``module.Class``, builtins without their module), as telemetry names errors."""
     return kind_of(type(error)).name
 
 
 @remembered
 def kind_of(kind: type) -> Kind:
-    """What is known by the type alone; remembered, so that a failing provider costs this once."""
+    """Classify a type. The answer is kept, so that a failing provider costs this once."""
     meaning = _along_bases([found for base in kind.__mro__ if (found := _meaning_of_class(base)) is not None])
     stumble, system = issubclass(kind, _STUMBLES), issubclass(kind, OSError)
     return Kind(
@@ -168,7 +200,14 @@ def kind_of(kind: type) -> Kind:
         stumble=stumble,
         own_words=stumble or system or not issubclass(kind, Exception),
         system=system,
+        provider=_has_name(kind, _PROVIDER),
+        proxy=_has_name(kind, _PROXY),
+        body=_has_name(kind, _PARSER),
     )
+
+
+def _has_name(kind: type, pattern: re.Pattern[str]) -> bool:
+    return any(pattern.search(base.__name__) is not None for base in kind.__mro__)
 
 
 def _qualified(kind: type) -> str:
@@ -177,12 +216,12 @@ def _qualified(kind: type) -> str:
 
 
 def _module_of(kind: type) -> str:
-    """A class body may put anything there."""
+    """Read the module of a class; a class body may put anything there."""
     return as_text(kind.__module__) or ""
 
 
 def _along_bases(found: list[Meaning]) -> Meaning | None:
-    """The first meaning decides; a time-out wins over a lost connection, whose cost is then the time-out's."""
+    """Take the first meaning; but a time-out wins over a lost connection, and its cost with it."""
     if not found or found[0].category is not ErrorCategory.TRANSIENT_NETWORK:
         return found[0] if found else None
     return next((meaning for meaning in found if meaning.category is ErrorCategory.TIMEOUT), found[0])
@@ -201,8 +240,10 @@ def _by_pattern(name: str) -> Meaning | None:
         return Meaning(ErrorCategory.TIMEOUT, _cost_of_timeout(name))
     if _CIRCUIT.search(name):
         return Meaning(ErrorCategory.CIRCUIT_OPEN, Cost.NONE_BY_ITSELF)
-    category, specific = meaning_of(name)
-    return Meaning(category) if category is not None and specific else None
+    found = meaning_of(name)
+    if found.category is None or not found.specific:
+        return None
+    return Meaning(found.category, Cost.NONE_BY_ITSELF if found.category in _REFUSALS else Cost.POSSIBLE_BY_ITSELF)
 
 
 def _cost_of_timeout(name: str) -> Cost:

@@ -33,11 +33,15 @@ _NAMES = (
     "retry_after",
     "retry_after_ms",
     "message",
+    "reason",
+    "error",
+    "detail",
 )
+_CONSTANTS = ("code", "grpc_status_code")
 
 
 def remembered(make: Callable[[type], T]) -> Callable[[type], T]:
-    """``make``, asked once per type: most errors are of few types.
+    """Keep what ``make`` gives for a type: most errors are of few types.
 
     Bounded, because some libraries make types as they go.
     """
@@ -62,16 +66,24 @@ class View:
         get: gives the value of one of the known names; ``None`` where there is none, or reading it failed.
     """
 
-    __slots__ = ("get", "own")
+    __slots__ = ("_kind", "get", "own")
 
     def __init__(self, of: object) -> None:
+        self._kind = type(of)
         self.own = _own_attributes(of)
         readers = _readers_of(type(of))
         self.get: Callable[[str], object] = partial(_get, of, self.own, readers) if readers else self.own.get
 
+    def constant(self, name: str) -> object:
+        """Give a value that stands in the class itself, as ``google.api_core`` keeps its statuses.
+
+        A property of that name is not asked: ``code`` is mostly a deprecated alias.
+        """
+        return _constants_of(self._kind).get(name)
+
 
 def attempt(reader: Reader, of: object) -> object:
-    """What ``reader`` gives; ``None`` where it raises, whatever that is: what a property says is only evidence."""
+    """Call ``reader``; ``None`` if it raises, whatever that is: what a property says is only evidence."""
     try:
         return reader(of)
     except (KeyboardInterrupt, SystemExit):
@@ -81,27 +93,27 @@ def attempt(reader: Reader, of: object) -> object:
 
 
 def as_int(value: object) -> int | None:
-    """A plain int (of a status enum, say); booleans are none. The class is asked, for an instance can lie about it."""
+    """Take a plain int, also of a status enum; booleans are none. An instance can lie about its class."""
     return int.__int__(value) if _is_a(value, int) and type(value) is not bool else None
 
 
 def as_text(value: object) -> str | None:
-    """A plain str, also of a subclass with ideas of its own."""
+    """Take a plain str, also from a subclass with methods of its own."""
     return str.__str__(value) if _is_a(value, str) else None
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
-    """Whether it is a mapping by its class, not merely by its own account."""
+    """Tell whether a value is a mapping by its class, not merely by its own account."""
     return type(value) is dict or _is_mapping_type(type(value))
 
 
 def is_sequence(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
-    """Whether it is a list or a tuple, and no kind of one that has ideas of its own."""
+    """Tell whether a value is a list or a tuple, and no subclass with methods of its own."""
     return type(value) is list or type(value) is tuple
 
 
 def entry(value: object, *path: str) -> object:
-    """What lies at ``path`` in nested mappings; ``None`` where it leads nowhere."""
+    """Follow ``path`` into nested mappings; ``None`` if it leads nowhere."""
     for key in path:
         if not is_mapping(value):
             return None
@@ -140,7 +152,7 @@ def _read_dict(of: object) -> object:
 
 @remembered
 def _readers_of(kind: type) -> Mapping[str, Reader]:
-    """How to read the known names that the class itself defines. Python's own classes mean other things by them."""
+    """Find out how to read the known names that a class defines. Python's own classes mean other things by them."""
     readers: dict[str, Reader] = {}
     for name in _NAMES:
         owner = next((base for base in kind.__mro__ if name in vars(base)), None)
@@ -148,6 +160,16 @@ def _readers_of(kind: type) -> Mapping[str, Reader]:
         if reader is not None:
             readers[name] = reader
     return MappingProxyType(readers)
+
+
+@remembered
+def _constants_of(kind: type) -> Mapping[str, object]:
+    found: dict[str, object] = {}
+    for name in _CONSTANTS:
+        owner = next((base for base in kind.__mro__ if name in vars(base)), None)
+        if owner is not None and not hasattr(type(vars(owner)[name]), "__get__"):
+            found[name] = vars(owner)[name]
+    return MappingProxyType(found)
 
 
 def _reader_of(attribute: object) -> Reader | None:
@@ -165,6 +187,6 @@ def _constant(value: object, _of: object) -> object:
 
 
 def _is_deprecated(function: Any) -> bool:
-    """Whether a property warns when it is read: seen from its code, for reading it to find out would be too late."""
+    """Tell from its code whether a property warns when it is read: reading it to find out would be too late."""
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return hasattr(function, "__deprecated__") or any("warn" in name or "deprecat" in name for name in names)

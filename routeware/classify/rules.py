@@ -1,4 +1,4 @@
-"""What is done with a category: whether the next link is tried, and what the caller's own hook may say about it."""
+"""From a category to a decision: whether the next link is tried, and what the caller's hook may say about it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ClassifyHook: TypeAlias = Callable[[BaseException], ErrorCategory | str | ErrorS
 """The caller's own classification: a category (or its name), a whole snapshot, or ``None`` for "you do it"."""
 
 _DEFAULT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
+_ALL_STATUSES = frozenset(range(100, 600))
 _DEFAULT_CATEGORIES = frozenset(
     {
         ErrorCategory.RATE_LIMIT,
@@ -33,7 +34,7 @@ _DEFAULT_CATEGORIES = frozenset(
 
 
 def eligible(snapshot: ErrorSnapshot, rules: FailoverRules, *, by_hook: bool = False) -> bool:
-    """Whether the next link is tried after such an error.
+    """Tell whether the next link is tried after such an error.
 
     Args:
         snapshot: the error.
@@ -53,10 +54,13 @@ def eligible(snapshot: ErrorSnapshot, rules: FailoverRules, *, by_hook: bool = F
 
 
 def statuses_taken(rules: FailoverRules) -> frozenset[int]:
-    """The statuses that are failed over on whatever else an error says."""
-    if rules.on_status is not None:
-        return frozenset(rules.on_status)
-    return _DEFAULT_STATUSES if rules.on_error_kinds is None else frozenset()
+    """List the statuses that are failed over on, whatever else an error says."""
+    kinds = rules.on_error_kinds
+    if kinds is not None and "any" in kinds:
+        return _ALL_STATUSES
+    given = frozenset(rules.on_status or ())
+    default = "default" in kinds if kinds is not None else rules.on_status is None
+    return given | _DEFAULT_STATUSES if default else given
 
 
 def _matches(snapshot: ErrorSnapshot, kinds: tuple[str, ...], *, by_hook: bool) -> bool:
@@ -74,7 +78,7 @@ def _by_default(snapshot: ErrorSnapshot, *, by_hook: bool) -> bool:
 def snapshot_from_hook(
     answer: ErrorCategory | str | ErrorSnapshot | None, error: BaseException, *, with_text: bool = False
 ) -> ErrorSnapshot:
-    """What the caller's hook answered, as a snapshot. A category replaces that of the structural classification.
+    """Turn the answer of the caller's hook into a snapshot. A category replaces that of the structural classification.
 
     Raises:
         TypeError: the answer is none of what a hook may give.
@@ -91,7 +95,7 @@ def snapshot_from_hook(
 
 
 def _category(answer: object) -> ErrorCategory:
-    """The category that a name stands for. What was given is not quoted: it may be the provider's text."""
+    """Find the category of a name. An unknown name is not quoted: it may be the provider's text."""
     if not isinstance(answer, str):
         raise TypeError(f"a classify hook gives a category, a snapshot or None, not a {type(answer).__name__}")
     name = answer.strip().lower()

@@ -34,7 +34,7 @@ class ErrorSnapshot:
 
 
 def describe(category: ErrorCategory, status: int | None, code: str | None, kind: str) -> str:
-    """``rate_limit 429 rate_limit_exceeded openai.RateLimitError``: it quotes nobody, and leaves out what is absent."""
+    """Write ``rate_limit 429 rate_limit_exceeded openai.RateLimitError``, without any text of the provider's."""
     parts: list[str] = [category]
     if status is not None:
         parts.append(str(status))
@@ -45,7 +45,7 @@ def describe(category: ErrorCategory, status: int | None, code: str | None, kind
 
 
 def text_of(error: BaseException, limit: int = _TEXT_LIMIT) -> str | None:
-    """The error's own text, cut at ``limit`` characters; ``None`` where it has none or cannot say it."""
+    """Read the error's own text, cut at ``limit`` characters; ``None`` if it has none or cannot give it."""
     try:
         return str.__str__(str(error))[:limit] or None
     except Exception:  # noqa: BLE001  an error that cannot be printed is still an error

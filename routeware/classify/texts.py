@@ -1,14 +1,17 @@
-"""Text, the last resort: what an error says in prose where nothing structured was found, or a status is too coarse."""
+"""Text, the last resort: what an error says in prose where a status is too coarse or nothing structured was found.
+
+Phrases are read under the statuses for which they matter, and never where the text names a rate or a time to wait: "You
+exceeded your current quota, retry in 20 s" is a throttle.
+"""
 
 from __future__ import annotations
 
 import re
 
-from routeware.classify.reading import View, as_text
 from routeware.classify.statuses import category_of_status
 from routeware.errors import ErrorCategory
 
-__all__ = ["LONGEST", "category_in_text", "refined_by_text", "status_in_text", "words_of"]
+__all__ = ["LONGEST", "category_in_text", "names_a_wait", "provider_said", "refined_by_text", "status_in_text"]
 
 LONGEST = 2_048
 _STATUS = re.compile(
@@ -16,51 +19,187 @@ _STATUS = re.compile(
     r"|^\W?([45]\d\d)(?=\s+[A-Z]|\s*$|[:,)])",
     re.ASCII,
 )
-_QUOTA = (
-    ErrorCategory.QUOTA,
-    re.compile(
-        r"credit balance|insufficient_quota|billing[_ ]hard[_ ]limit|insufficient (?:credits|balance)", re.IGNORECASE
-    ),
+
+
+def _any(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_THROTTLE = _any(
+    r"rate[ _-]?limit",
+    r"too many requests",
+    r"\bthrottl",
+    r"per[ _-]?(?:second|minute|min|hour|day)(?![a-z])|per(?:minute|day)per",
+    r"\b[rt]p[md]\b",
 )
-_CONTEXT_LENGTH = (
-    ErrorCategory.CONTEXT_LENGTH,
-    re.compile(
-        r"context_length_exceeded|context (?:length|window)|(?:prompt|input) is too long"
-        r"|exceeds the maximum number of tokens",
-        re.IGNORECASE,
-    ),
+_WAIT = re.compile(
+    r"\b(?:try again|retry|wait)\b[^.\n]{0,30}?\b(?:in|after|for)\s+(?:(\d+(?:\.\d+)?)\s*m(?:in\w*)?\s*)??"
+    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec\w*)\b",
+    re.IGNORECASE,
 )
-_RATE_LIMIT = (ErrorCategory.RATE_LIMIT, re.compile(r"rate[ -]limit|too many requests", re.IGNORECASE))
-_REFINED = {400: (_QUOTA, _CONTEXT_LENGTH), 422: (_QUOTA, _CONTEXT_LENGTH), 429: (_QUOTA,)}
+# The account cannot spend, and waiting does not change that.
+_SPENT = _any(
+    r"credit balance",
+    r"(?:insufficient|not enough|no|out of|exhausted|depleted|used all|used up|exceeded|run out of|ran out of)"
+    r"[ _](?:\w+ ){0,3}(?:credits?|funds|balance)\b",
+    r"(?:credits?|balance|funds) (?:is|are|has been|have been|was|were) (?:\w+ )?"
+    r"(?:low|insufficient|exhausted|depleted|used up|negative|empty|expired)",
+    r"billing[ _](?:hard[ _]|soft[ _])?limit",
+    r"\bbilling (?:details|is|not|has)\b",
+    r"(?:spend(?:ing)?|usage|monthly|credit|budget|key)[ _-](?:cap|limit)s?\b",
+    r"payment (?:is )?(?:required|overdue|past due|failed)",
+    r"\barrears?\b|\boverdue\b|\bgood standing\b|\btop[ -]up\b|\brecharge\b",
+    r"purchase (?:more |additional )?credits",
+    r"(?:over|exceed\w*)(?: \w+){0,3} budget\b|budget (?:has been |was )?(?:exceeded|exhausted)",
+    r"free (?:tier|trial|quota|credits?|allowance)(?: \w+){0,6} (?:exhausted|expired|ended|used up|exceeded)",
+    r"余额不足|欠费",
+)
+_QUOTA = _any(
+    r"insufficient_quota",
+    r"exceeded (?:\w+ ){0,3}quota",
+    r"quota (?:has been |is |was )?(?:exceeded|exhausted|used up)",
+)
+_REFUSED = _any(
+    r"content[ _-](?:policy|filter\w*|moderation|management policy|guidelines?|safety)",
+    r"violat\w+ (?:\w+ ){0,4}(?:usage|content|safety|community|acceptable use|openai'?s?|our) (?:\w+ ){0,2}"
+    r"(?:polic(?:y|ies)|guidelines?|rules)",
+    r"\b(?:input|prompt|content|message|request|text|image|output|response)s?\b[^.\n]{0,40}\bflagged\b",
+    r"\bflagged (?:as|by|for)\b",
+    r"safety[ _](?:system|checks?|filters?|settings|reasons?|polic\w+|guidelines?|guardrails?)",
+    r"(?:sensitive|inappropriate|harmful|prohibited|unsafe|disallowed|objectionable) (?:content|words?|material)",
+    r"\bmoderation\b|responsible ai|\bguardrails?\b|\bjailbreak|data inspection",
+    r"content exists risk|considered high risk",
+    r"敏感|不安全内容",
+)
+_ABOUT_THE_ACCOUNT = _any(
+    r"\b(?:account|organi[sz]ation|api key|user|project|team|access)\b[^.\n]{0,40}"
+    r"\b(?:suspended|disabled|deactivated|terminated|banned|revoked)\b"
+)
+
+# Settings that limit the answer, and paths into the request: neither says that the request is too long.
+_SETTINGS = re.compile(
+    r"\bmax_(?:completion_|output_|new_)?tokens\b|\b(?:output|completion|generated) tokens?\b"
+    r"|\binput (?:should|must) be\b|\b(?:messages|input)(?:[.\[]\w+\]?)+",
+    re.IGNORECASE,
+)
+_PATH_OF_TEXT = re.compile(r"(?:content|text|input|prompt)\]?\Z", re.IGNORECASE)
+_CONTEXT = _any(
+    r"context[ _-]?(?:length|window|size|limit)",
+    r"(?:max\w*|exceed\w*|longer than|overflow\w*)[^.\n]{0,40}\bcontext\b",
+)
+_TOO_LONG = _any(
+    r"\b(?:prompt|inputs?|messages|conversation|tokens?|sequence)\b[^\n]{0,60}"
+    r"\b(?:exceed\w*|too (?:long|large|big)|longer than|larger than|overflow\w*)",
+    r"\b(?:exceed\w*|too (?:long|large|big)|longer than|reduce the length of)\b[^\n]{0,60}"
+    r"\b(?:prompt|inputs?|messages|conversation|tokens?)\b",
+    r"too many (?:\w+ ){0,2}(?:tokens|messages|characters)",
+    r"\b(?:prompt|input|inputs|request|message|sequence|total)[`' ]{1,2}(?:text )?(?:token|length|tokens)\b[^\n]{0,60}"
+    r"\b(?:limit|max(?:imum)?|less than|more than|at most|only supports|should be|must be)\b",
+    r"\b(?:limit|max(?:imum)?|at most|must (?:be|have) (?:<=|less than))[^\n]{0,40}"
+    r"\b(?:(?:prompt|input) (?:token|length)|tokens?)\b",
+    r"\binputs?\b[^\n]{0,30}\bmust (?:be|have) (?:<=|less than|at most)",
+    r"\binputs?\b[^\n]{0,20}\btokens?\b[^\n]{0,30}\bmust be <=",
+)
+_OTHER_THINGS = _any(
+    r"\b(?:images?|pixels?|audio|video|files?|pdf|pages?|tools?|functions?|temperature|top_[pk]|metadata|schema|urls?)\b"
+)
+
+_STRICT_CONTEXT = _any(
+    r"context_length_exceeded|context (?:length|window)|(?:prompt|input) is too long"
+    r"|exceeds the maximum number of tokens"
+)
+_STRICT_QUOTA = _any(r"credit balance|insufficient_quota|billing[_ ]hard[_ ]limit|insufficient (?:credits|balance)")
+_STRICT_RATE = _any(r"rate[ -]limit|too many requests")
+_OVERLOADED = _any(r"\boverloaded\b|at capacity|no (?:available )?capacity|temporarily unavailable|server (?:is )?busy")
+
+# Which refinements matter under a status. Waiting has to be excluded before quota is asked for.
+_MATTERS: dict[int, frozenset[ErrorCategory]] = {
+    400: frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY}),
+    401: frozenset({ErrorCategory.QUOTA}),
+    403: frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTENT_POLICY, ErrorCategory.RATE_LIMIT}),
+    413: frozenset({ErrorCategory.RATE_LIMIT}),
+    422: frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY}),
+    429: frozenset({ErrorCategory.QUOTA}),
+    451: frozenset({ErrorCategory.CONTENT_POLICY}),
+}
+_ALL = frozenset(
+    {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY, ErrorCategory.RATE_LIMIT}
+)
 
 
-def words_of(view: View, arguments: tuple[object, ...]) -> str:
-    """The strings that an error was made with. Its ``__str__`` is not called: it is slow, and may do anything."""
-    values = (*arguments[:4], view.get("message"))
-    return " ".join([text[:LONGEST] for value in values if value is not None and (text := as_text(value)) is not None])
+def refined_by_text(status: int, text: str, *, throttled: bool) -> ErrorCategory | None:
+    """Find a closer category than the status alone gives: some answer 400 where the credit ran out, without a code.
+
+    Args:
+        status: of the answer.
+        text: what it says.
+        throttled: a code or a header says already that waiting helps, so that a mere quota is a rate limit.
+    """
+    matters = _MATTERS.get(status)
+    return None if matters is None or not text else _phrase(text, matters, throttled=throttled)
 
 
-def refined_by_text(status: int, view: View, arguments: tuple[object, ...]) -> ErrorCategory | None:
-    """A closer category than the status alone gives: some answer 400 where the credit ran out, without a code."""
-    phrases = _REFINED.get(status)
-    return None if phrases is None else _phrase(words_of(view, arguments), phrases)
+def provider_said(text: str) -> ErrorCategory | None:
+    """Read the text of an error that is a provider's by its class, and carries nothing else."""
+    found = _phrase(text, _ALL, throttled=False)
+    return ErrorCategory.OVERLOADED if found is None and _OVERLOADED.search(text) else found
+
+
+def names_a_wait(text: str) -> float | None:
+    """Read the milliseconds of ``try again in 1m2.5s``; ``None`` where the text names no such time."""
+    found = _WAIT.search(text)
+    if found is None:
+        return None
+    number = float(found[2])
+    factor = 1 if found[3].lower().startswith("m") else 1_000
+    return number * factor + float(found[1] or 0) * 60_000
 
 
 def status_in_text(text: str) -> int | None:
-    """The error status in ``HTTP 429 ...``, ``Error code: 500`` or ``503 Service Unavailable``."""
+    """Find the error status in ``HTTP 429 ...``, ``Error code: 500`` or ``503 Service Unavailable``."""
     found = _STATUS.search(text)
     return int(found[1] or found[2]) if found else None
 
 
 def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
-    """What a few well-known phrases mean, and where there are none, the status found in the text."""
-    if status is None:
-        return _phrase(text, (_QUOTA, _CONTEXT_LENGTH, _RATE_LIMIT))
-    return _phrase(text, (_QUOTA, _CONTEXT_LENGTH)) or category_of_status(status)
+    """Give the meaning of a few well-known phrases, and where there are none, of the status found in the text.
+
+    The error may be of any class, and its text about anything: only phrases that nobody else uses count.
+    """
+    if status is not None:
+        return refined_by_text(status, text, throttled=False) or category_of_status(status)
+    if _STRICT_QUOTA.search(text) and not _waits(text):
+        return ErrorCategory.QUOTA
+    if _STRICT_CONTEXT.search(text):
+        return ErrorCategory.CONTEXT_LENGTH
+    return ErrorCategory.RATE_LIMIT if _STRICT_RATE.search(text) else None
 
 
-def _phrase(text: str, phrases: tuple[tuple[ErrorCategory, re.Pattern[str]], ...]) -> ErrorCategory | None:
-    for category, pattern in phrases:
-        if text and pattern.search(text):
-            return category
-    return None
+def _phrase(text: str, matters: frozenset[ErrorCategory], *, throttled: bool) -> ErrorCategory | None:
+    if _waits(text):
+        return ErrorCategory.RATE_LIMIT if ErrorCategory.RATE_LIMIT in matters else None
+    if ErrorCategory.QUOTA in matters and (_SPENT.search(text) or (not throttled and _QUOTA.search(text))):
+        return ErrorCategory.QUOTA
+    if ErrorCategory.CONTENT_POLICY in matters and _REFUSED.search(text) and not _ABOUT_THE_ACCOUNT.search(text):
+        return ErrorCategory.CONTENT_POLICY
+    return ErrorCategory.CONTEXT_LENGTH if ErrorCategory.CONTEXT_LENGTH in matters and _too_long(text) else None
+
+
+def _waits(text: str) -> bool:
+    return _THROTTLE.search(text) is not None or names_a_wait(text) is not None
+
+
+def _too_long(text: str) -> bool:
+    if _CONTEXT.search(text):
+        return True
+    rest = _SETTINGS.sub(_path_of_text, text)
+    if not _TOO_LONG.search(rest):
+        return False
+    # "messages: image exceeds 5 MB" is about the image, unless tokens are counted.
+    return _OTHER_THINGS.search(rest) is None or re.search(r"\btokens?\b", rest, re.IGNORECASE) is not None
+
+
+def _path_of_text(found: re.Match[str]) -> str:
+    """Keep the first word of a path that leads to text: ``messages[0].content`` is a message."""
+    path = found[0]
+    return path.split(".")[0].split("[")[0] if _PATH_OF_TEXT.search(path) and "_tokens" not in path else " "

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import attrs
 
+from routeware.classify.bodies import Body
 from routeware.classify.codes import details_of
 from routeware.classify.reading import View, as_text, attempt, entry, is_mapping, is_sequence
 
@@ -17,6 +20,13 @@ __all__ = ["retry_after_ms"]
 
 _NUMBER = re.compile(r"\s*([+-]?\d{1,16}(?:\.\d{0,16})?)\s*s?\s*", re.ASCII)
 _MOST_HEADERS = 256
+_NAMES = (
+    ("retry_after_ms", 1),
+    ("retry_after", 1_000),
+    ("retry_after_seconds", 1_000),
+    ("retry_after_s", 1_000),
+    ("retryAfter", 1_000),
+)
 
 
 @attrs.frozen
@@ -27,7 +37,7 @@ class Header:
     title: str
 
     def get_from(self, headers: Any) -> object:
-        """Its value in a mapping; whatever that raises is the caller's to catch."""
+        """Read its value from a mapping. Whatever that raises is for the caller to catch."""
         found = headers.get(self.name)
         return headers.get(self.title) if found is None else found
 
@@ -37,15 +47,30 @@ _RETRY_AFTER = Header("retry-after", "Retry-After")
 _DATE = Header("date", "Date")
 
 
-def retry_after_ms(error: View) -> float | None:
-    """How long the provider asked to be left alone, in milliseconds; ``None`` where it did not say. Never negative."""
-    for headers in _headers_of(error):
+def retry_after_ms(error: View, body: Body, *, further: Sequence[object] = ()) -> float | None:
+    """Read how long the provider asks to be left alone, in milliseconds; ``None`` where it does not say.
+
+    Never negative.
+
+    Args:
+        error: what carries it.
+        body: the body that the error keeps.
+        further: more headers to look at.
+    """
+    for headers in (*_headers_of(error), *further):
         if headers is not None and (found := _from_headers(headers)) is not None:
             return found
-    found = _milliseconds(error.get("retry_after_ms"), 1)
+    found = _from_names(error.get)
     if found is None:
-        found = _milliseconds(error.get("retry_after"), 1_000)
-    return _from_details(error) if found is None else found
+        found = next((wait for part in body.mappings if (wait := _from_names(partial(entry, part))) is not None), None)
+    return _from_details(details_of(error, body)) if found is None else found
+
+
+def _from_names(get: Callable[[str], object]) -> float | None:
+    for name, factor in _NAMES:
+        if (found := _milliseconds(get(name), factor)) is not None:
+            return found
+    return None
 
 
 def _headers_of(error: View) -> list[object]:
@@ -72,7 +97,7 @@ def _from_headers(headers: object) -> float | None:
 
 
 def _until(value: object, headers: object) -> float | None:
-    """From a date to a duration, by the provider's own clock where it says what that shows."""
+    """Turn a date into a duration, by the provider's own clock if it sends its time."""
     then = _seconds_of_date(value)
     if then is None:
         return None
@@ -88,16 +113,23 @@ def _seconds_of_date(value: object) -> float | None:
         return None
 
 
-def _from_details(error: View) -> float | None:
-    for detail in details_of(error):
+def _from_details(details: list[object]) -> float | None:
+    for detail in details:
         found = _milliseconds(entry(detail, "retryDelay"), 1_000)
+        if found is None and type(detail).__name__ == "RetryInfo":
+            found = _milliseconds(attempt(_seconds_of_duration, detail), 1_000)
         if found is not None:
             return found
     return None
 
 
+def _seconds_of_duration(info: Any) -> object:
+    """Read the protobuf message that Google's older clients unpack: ``RetryInfo.retry_delay``."""
+    return info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+
+
 def _milliseconds(value: object, factor: int) -> float | None:
-    """A number, or the text of one, as milliseconds."""
+    """Read a number, or the text of one, as milliseconds."""
     if value is None:
         return None
     kind = type(value)
@@ -116,7 +148,7 @@ def _to_float(value: Any) -> float:
 
 
 def _header(headers: object, header: Header) -> object:
-    """One header, whatever holds them: mappings with or without regard to case, or pairs, also of bytes."""
+    """Find one header in a mapping, with or without regard to case, or in pairs, also of bytes."""
     if is_mapping(headers):
         found = attempt(header.get_from, headers)
         if found is not None or type(headers) is not dict:

@@ -20,6 +20,7 @@ STATUSES = {
     403: "auth",
     404: "not_found",
     405: "bad_request",
+    407: "egress_blocked",
     408: "timeout",
     409: "bad_request",
     410: "not_found",
@@ -28,7 +29,8 @@ STATUSES = {
     422: "bad_request",
     424: "bad_request",
     429: "rate_limit",
-    499: "bad_request",
+    425: "server_error",
+    499: "server_error",
     500: "server_error",
     501: "server_error",
     502: "server_error",
@@ -98,13 +100,28 @@ def test_the_order_of_places_is_kept() -> None:
     assert seen == [401, 404, 408, 413, 422]
 
 
-def test_a_code_of_the_class_is_no_status() -> None:
-    """An int ``code`` counts only in the instance's own ``__dict__``."""
+def test_a_status_may_stand_on_the_class() -> None:
+    """Google's older clients keep it there, as ``code``; an instance of its own comes first."""
 
     class WithCodeError(Exception):
-        code = 429
+        code = HTTPStatus.TOO_MANY_REQUESTS
 
-    assert classify(WithCodeError()).status is None
+    assert (classify(WithCodeError()).status, classify(WithCodeError()).may_have_cost) == (429, False)
+
+    error = WithCodeError()
+    vars(error)["code"] = 503
+    assert classify(error).status == 503
+
+
+def test_a_code_that_a_property_computes_is_no_status() -> None:
+    """It is mostly a deprecated alias."""
+
+    class WithPropertyError(Exception):
+        @property
+        def code(self) -> int:
+            return 429
+
+    assert classify(WithPropertyError()).status is None
 
 
 def test_an_answer_below_400_is_recorded_and_may_have_cost() -> None:

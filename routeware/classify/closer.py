@@ -1,0 +1,62 @@
+"""Which of several sources knows better than a coarse status: a code, a class name, a text."""
+
+from __future__ import annotations
+
+from routeware.classify.codes import Code
+from routeware.classify.names import Meaning
+from routeware.classify.texts import refined_by_text
+from routeware.errors import ErrorCategory
+
+__all__ = ["closer_category", "quota_or_throttle"]
+
+_COARSE = frozenset({ErrorCategory.BAD_REQUEST, ErrorCategory.AUTH, ErrorCategory.SERVER_ERROR})
+# Names that repeat a status (``BadRequestError``, ``InternalServerError``) say nothing that it does not.
+_REPEAT_A_STATUS = frozenset(
+    {
+        ErrorCategory.BAD_REQUEST,
+        ErrorCategory.AUTH,
+        ErrorCategory.NOT_FOUND,
+        ErrorCategory.SERVER_ERROR,
+        ErrorCategory.CANCELLED,
+    }
+)
+_SOON_MS = 3_600_000.0
+
+
+def closer_category(
+    status: int,
+    by_status: ErrorCategory,
+    code: Code | None,
+    by_class: Meaning | None,
+    text: str,
+    *,
+    wait_ms: float | None,
+) -> ErrorCategory:
+    """Choose the category of an answer: by its code, else the class of the error, else its text, else its status."""
+    if code is not None and code.specific and _may_refine(code, status):
+        return quota_or_throttle(code, wait_ms) or by_status
+    name = None if by_class is None else by_class.category
+    if name is not None and _says_more(name, by_status):
+        return name
+    return refined_by_text(status, text, throttled=soon(wait_ms)) or by_status
+
+
+def quota_or_throttle(code: Code, wait_ms: float | None) -> ErrorCategory | None:
+    """Give the category of a code. A quota that may fill again is a rate limit where a short wait is named."""
+    return ErrorCategory.RATE_LIMIT if code.passing and soon(wait_ms) else code.category
+
+
+def soon(wait_ms: float | None) -> bool:
+    """Tell whether waiting cures it: within an hour, as limits per minute do; a month's quota does not."""
+    return wait_ms is not None and wait_ms <= _SOON_MS
+
+
+def _may_refine(code: Code, status: int) -> bool:
+    # "Too many tokens" under 429 counts those of a minute, not those of one prompt.
+    return not (status == 429 and code.category is ErrorCategory.CONTEXT_LENGTH)
+
+
+def _says_more(name: ErrorCategory, by_status: ErrorCategory) -> bool:
+    if name is ErrorCategory.QUOTA and by_status is ErrorCategory.RATE_LIMIT:
+        return True
+    return by_status in _COARSE and name not in _REPEAT_A_STATUS

@@ -1,0 +1,178 @@
+"""One error by itself: its status, its codes, its class and its text, in this order.
+
+A status is coarse: a spent account, a refusal for content and a prompt that is too long all come as a 400 somewhere. So
+whatever says more than the status wins: a code, then the name of the class, then the text.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import NamedTuple
+
+from routeware.classify.bodies import Body, body_of
+from routeware.classify.chain import arguments_of, cause_of, errno_of
+from routeware.classify.closer import closer_category, quota_or_throttle
+from routeware.classify.codes import telling_code
+from routeware.classify.names import UNREACHED, Cost, Kind, Meaning, kind_of
+from routeware.classify.no_json import no_json
+from routeware.classify.protocols import headers_of_rpc, rpc_status
+from routeware.classify.reading import View, as_int, as_text
+from routeware.classify.statuses import category_of_status, status_of
+from routeware.classify.texts import LONGEST, category_in_text, names_a_wait, provider_said, status_in_text
+from routeware.classify.waiting import retry_after_ms
+from routeware.errors import ErrorCategory
+
+__all__ = ["SETTLED", "Finding", "look"]
+
+_UNREACHABLE = frozenset(
+    number
+    for number, name in errno.errorcode.items()
+    if name.removeprefix("WSA") in {"ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "EADDRNOTAVAIL"}
+)
+_HANDSHAKE = ("HANDSHAKE", "CERTIFICATE", "WRONG_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "UNKNOWN_CA")
+_NEVER_CONNECTED = re.compile(r"Connect call failed|(?i:failed to connect to)")
+_NO_ANSWERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK, ErrorCategory.SCHEMA_VALIDATION})
+SETTLED = (Cost.NONE, Cost.POSSIBLE)
+
+
+class Finding(NamedTuple):
+    """What one error, or a chain of them, says.
+
+    Attributes:
+        category: its category, where it has one.
+        status: the HTTP status.
+        code: the machine code, where it may be shown.
+        retry_after_ms: the time to wait that it names.
+        cost: whether money may have been spent.
+        provisional: the category is a guess, and gives way to one further in.
+    """
+
+    category: ErrorCategory | None = None
+    status: int | None = None
+    code: str | None = None
+    retry_after_ms: float | None = None
+    cost: Cost | None = None
+    provisional: bool = False
+
+
+class Reading(NamedTuple):
+    """One error, as far as it has been read."""
+
+    error: BaseException
+    view: View
+    kind: Kind
+    body: Body
+
+    def text(self) -> str:
+        """Join the strings that it was made with and that its body holds. ``__str__`` is slow, and may do anything."""
+        held = (*arguments_of(self.error)[:4], *(self.view.get(name) for name in ("message", "error", "detail")))
+        texts = [text[:LONGEST] for value in held if value is not None and (text := as_text(value)) is not None]
+        return "\n".join(dict.fromkeys([*texts, *self.body.texts()]))
+
+
+def look(error: BaseException) -> Finding:
+    """Read one error, without the errors behind it."""
+    view, kind = View(error), kind_of(type(error))
+    body = Body(body_of(view))
+    status = status_of(view)
+    by_status = None if status is None else category_of_status(status)
+    if status is not None and by_status is not None:
+        return _answered(Reading(error, view, kind, body), status, by_status)
+    if (call := rpc_status(error)) is not None:
+        wait = retry_after_ms(view, body, further=headers_of_rpc(error))
+        return Finding(call.category, status, call.code, wait, call.cost)
+    return _unanswered(Reading(error, view, kind, body), status)
+
+
+def _answered(read: Reading, status: int, by_status: ErrorCategory) -> Finding:
+    """Classify an answer with an error status: a code, the class or a phrase may say more than the status."""
+    code = telling_code(read.view, read.body)
+    wait = retry_after_ms(read.view, read.body)
+    text = read.text() if 400 <= status < 500 else ""
+    if wait is None and status == 429:
+        wait = names_a_wait(text)
+    # A parser's class says that there was no answer to parse, and the status why.
+    by_class = None if read.kind.body else read.kind.meaning
+    category = closer_category(status, by_status, code, by_class, text, wait_ms=wait)
+    cost = _cost_of_answer(read)
+    if read.kind.proxy and status < 500:
+        category, cost = ErrorCategory.EGRESS_BLOCKED, Cost.NONE
+    return Finding(category, status, None if code is None else code.text, wait, cost)
+
+
+def _cost_of_answer(read: Reading) -> Cost:
+    """Tell what an answer with an error cost: nothing. A status that an SDK gave to its own time-out is no answer."""
+    meaning, response = read.kind.meaning, read.view.get("response")
+    if isinstance(response, BaseException) and (call := rpc_status(response)) is not None:
+        return call.cost  # google.api_core keeps the gRPC error there, and gives its own class a status
+    invented = (
+        meaning is not None
+        and meaning.category in _NO_ANSWERS
+        and not read.kind.body
+        and all(read.view.get(name) is None for name in ("response", "raw_response", "body", "headers"))
+    )
+    return meaning.cost if invented and meaning is not None else Cost.NONE
+
+
+def _unanswered(read: Reading, status: int | None) -> Finding:
+    """Classify an error without an error status: by a code that was sent all the same, or by its class."""
+    view, kind = read.view, read.kind
+    meaning = (_of_system(read) if kind.system else None) or kind.meaning
+    # What was being parsed is an answer: a ``type`` in it is the answer's, and so is a status below 400.
+    parsing = meaning is not None and meaning.category is ErrorCategory.SCHEMA_VALIDATION
+    code = None if parsing else telling_code(view, read.body, known_only=kind.own_words or status is not None)
+    blank = Finding(None, status, None if code is None else code.text, retry_after_ms(view, read.body))
+    if code is not None and code.category is not None:
+        category = quota_or_throttle(code, blank.retry_after_ms)
+        return blank._replace(category=category, cost=Cost.POSSIBLE if code.local else Cost.NONE_BY_ITSELF)
+    if kind.proxy and (refused := status_in_text(read.text())) is not None and refused < 500:
+        return blank._replace(category=ErrorCategory.EGRESS_BLOCKED, cost=Cost.NONE)
+    if kind.body and no_json(read.error, view):
+        return blank._replace(category=ErrorCategory.SERVER_ERROR, cost=Cost.POSSIBLE)
+    return _by_class(read, blank, meaning)
+
+
+def _by_class(read: Reading, blank: Finding, meaning: Meaning | None) -> Finding:
+    """Classify an error by its class, where nothing that it carries has a meaning."""
+    if meaning is not None and meaning.category is not None:
+        return blank._replace(category=meaning.category, cost=meaning.cost)
+    if read.kind.provider:
+        return _of_provider(read, blank)
+    if meaning is not None:
+        return blank._replace(cost=meaning.cost)
+    if blank.code is not None:
+        return blank._replace(cost=Cost.NONE_BY_ITSELF)
+    stumbled = blank.status is not None or (read.kind.stumble and cause_of(read.error) is None)
+    return blank._replace(cost=Cost.POSSIBLE if stumbled else None)
+
+
+def _of_provider(read: Reading, blank: Finding) -> Finding:
+    """Classify an SDK's own class for what a provider answers, which carries a text at most."""
+    text = read.text()
+    status = status_in_text(text)
+    if status is not None:
+        category = category_in_text(text, status)
+        return blank._replace(category=category, status=status, cost=Cost.NONE_BY_ITSELF)
+    category = provider_said(text)
+    # Without a code it may have come in the middle of an answer.
+    cost = Cost.POSSIBLE_BY_ITSELF if category is None or blank.status is not None else Cost.NONE_BY_ITSELF
+    return blank._replace(
+        category=category or ErrorCategory.SERVER_ERROR,
+        cost=cost,
+        provisional=category is None and blank.status is None,
+    )
+
+
+def _of_system(read: Reading) -> Meaning | None:
+    """Find the operating system's errors that cost nothing, where their class leaves that open: no way, no TLS."""
+    meaning = read.kind.meaning
+    if meaning is not None and meaning.cost in SETTLED:
+        return None
+    reason = as_text(read.view.own.get("reason")) or ""
+    unreached = (
+        as_int(errno_of(read.error)) in _UNREACHABLE
+        or any(word in reason for word in _HANDSHAKE)
+        or _NEVER_CONNECTED.search(read.text()) is not None
+    )
+    return UNREACHED if unreached else None
