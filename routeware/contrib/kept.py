@@ -1,12 +1,18 @@
-"""What a ledger says of a tally that it keeps."""
+"""What a ledger that outlives its processes says of a tally: what it stands at, and who changed it by hand."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import attrs
 
 from routeware.budget import Balance
+from routeware.errors import PolicyError
 
-__all__ = ["Kept"]
+__all__ = ["HISTORY", "Change", "Kept", "check_name"]
+
+HISTORY = 100
+"""How many changes of a tally are kept."""
 
 
 @attrs.frozen
@@ -24,3 +30,34 @@ class Kept:
     balance: Balance
     limited: bool
     limit_nanos: int | None
+
+
+@attrs.frozen
+class Change:
+    """A change of a tally that no attempt made.
+
+    Attributes:
+        at: when, in seconds since 1970 by the clock of the server (of the host, for a file).
+        event: ``limit`` was set, or the uncertain sum was released.
+        before: the limit or the uncertain sum before, in nano-dollars; ``None`` for no limit.
+        after: the same afterwards.
+    """
+
+    at: float
+    event: Literal["limit", "release"]
+    before: int | None
+    after: int | None
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be encoded: it has half of a surrogate pair in it.
+
+    Raises:
+        PolicyError: it cannot.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise PolicyError(
+            f"{name!r} cannot be a session's name in a ledger: it is not valid Unicode", key="name"
+        ) from None

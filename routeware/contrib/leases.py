@@ -1,4 +1,4 @@
-"""Leases: what tells a reservation whose process was killed from one that is still running.
+"""Leases tell a reservation whose process was killed from one that is still running.
 
 A ledger that outlives its processes cannot tell by itself. So a reservation there is good for a while only, and the
 process that holds it renews it, until it settles it. When a lease ends, what it held becomes uncertain: it may have
@@ -26,21 +26,20 @@ class Leases:
     """
 
     def __init__(self, renew: Callable[[list[str]], Awaitable[None]], every_s: float) -> None:
-        """Leases that ``renew`` is called for, with their ids, each time that ``every_s`` seconds are over."""
+        """Call ``renew`` with the ids of what is held, every ``every_s`` seconds."""
         self._rounds = PerLoop(lambda: _Round(renew, every_s))
 
     def add(self, id: str) -> None:
         """Renew ``id`` from now on."""
         self._rounds.here().add(id, asyncio.get_running_loop())
 
-    def discard(self, id: str) -> None:
-        """Renew ``id`` no more; nothing happens where it is not renewed."""
+    def discard(self, id: str) -> bool:
+        """Stop renewing ``id``, and return True if it was renewed on this loop."""
         one = self._rounds.find()
-        if one is not None:
-            one.discard(id)
+        return one is not None and one.discard(id)
 
     async def stop(self) -> None:
-        """Renew nothing more on this loop: what is still held there becomes uncertain in its time."""
+        """Stop renewing on this loop: what is still held there becomes uncertain when its lease ends."""
         one = self._rounds.pop()
         if one is not None:
             await one.stop()
@@ -61,10 +60,12 @@ class _Round:
         if self._timer is None and self._task is None:
             self._timer = loop.call_later(self._every_s, self._go, loop)
 
-    def discard(self, id: str) -> None:
+    def discard(self, id: str) -> bool:
+        known = id in self._ids
         self._ids.pop(id, None)
         if not self._ids:
             self._disarm()
+        return known
 
     async def stop(self) -> None:
         self._ids.clear()

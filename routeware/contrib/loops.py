@@ -18,12 +18,12 @@ class PerLoop(Generic[T]):
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
-        """Things that ``make`` makes, when a loop asks for its own."""
+        """Call ``make`` for each loop that asks for its own."""
         self._make = make
         self._all: dict[asyncio.AbstractEventLoop, T] = {}
 
     def here(self) -> T:
-        """That of the running loop, made where there is none."""
+        """Return the running loop's, and make it if there is none."""
         loop = asyncio.get_running_loop()
         found = self._all.get(loop)
         if found is None:
@@ -33,9 +33,9 @@ class PerLoop(Generic[T]):
         return found
 
     def find(self) -> T | None:
-        """That of the running loop, if it has one."""
+        """Return the running loop's, if it has one."""
         return self._all.get(asyncio.get_running_loop())
 
     def pop(self) -> T | None:
-        """Likewise, and forget it."""
+        """Return the running loop's, if it has one, and forget it."""
         return self._all.pop(asyncio.get_running_loop(), None)

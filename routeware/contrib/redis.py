@@ -1,37 +1,37 @@
 """A ledger in Redis: processes on many machines share it. It needs Redis 7, or a server that speaks as it does.
 
-All of a request is one script on the server (``redis.lua``), so nothing comes between the check and the hold, and each
-request is one round trip. Every reservation has an id, so a request whose reply was lost is simply sent again. Leases
-are measured by the server's clock; who asks next finds those that have ended.
+One script on the server (``redis.lua``) answers every question, so nothing comes between the check and the hold, and
+what is asked in one turn of the loop is one round trip. Every reservation has an id, so a question whose answer was
+lost is simply asked again (``receipts`` says for how long). Leases are measured by the server's clock; whoever asks
+next finds those that have ended.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 from routeware.budget import Balance, Tally, different_limit, refusal
-from routeware.contrib.kept import Kept
+from routeware.contrib.kept import Change, Kept, check_name
 from routeware.contrib.leases import Leases
 from routeware.contrib.loops import PerLoop
+from routeware.contrib.receipts import ACKNOWLEDGED_S, REPEAT_S, Receipts, known_s
+from routeware.contrib.redis_client import Question, RedisClient, check_url, late
 from routeware.errors import LedgerUnavailableError, PolicyError
 from routeware.money import usd
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis, RedisCluster
-    from redis.commands.core import AsyncScript
 
 __all__ = ["RedisLedger"]
 
 _BIGGEST = 2**53 - 1
 _FITS = 2**62
-_RETRIES = 3
 _NO_LIMIT = "none"
 _LISTING_S = 60.0
+_PAGE = 200
+"""How many tallies are read by one question."""
 
 
 class RedisLedger:
@@ -49,10 +49,11 @@ class RedisLedger:
         timeout_s: float = 2.0,
         lease_s: float = 60.0,
         expire_s: float | None = None,
+        repeat_s: float = REPEAT_S,
         connections: int = 16,
         cluster: bool = False,
     ) -> None:
-        """A ledger that connects when it is first asked.
+        """Make a ledger that connects when it is first asked.
 
         Args:
             url: the server, as redis-py reads it.
@@ -60,23 +61,36 @@ class RedisLedger:
             timeout_s: how long a request may take, connecting and retries included.
             lease_s: how long a reservation stays reserved after its process was killed; then it becomes uncertain.
             expire_s: how long after its first use a tally is forgotten, with its limit; ``None`` for never.
+            repeat_s: how long a settlement that had no answer is repeated. The server knows ids for twice as long,
+                unless they are acknowledged.
             connections: how many there are at most, on each event loop.
             cluster: whether ``url`` is a node of a Redis Cluster.
 
         Raises:
-            PolicyError: a prefix with braces in it, or a time that is none.
+            PolicyError: a URL that is none, a prefix with braces in it, or a time that is none.
         """
+        check_url(url)
         if not prefix or "{" in prefix or "}" in prefix:
             raise PolicyError(f"{prefix!r} cannot be what keys begin with: some text without braces", key="prefix")
         for key, value in {"timeout_s": timeout_s, "lease_s": lease_s, "expire_s": expire_s}.items():
             if value is not None and not value > 0:
                 raise PolicyError(f"{value!r} is not a time above 0", key=key)
+        self._receipts = Receipts(repeat_s)
         self._prefix = f"{{{prefix}}}"
         self._timeout_s = timeout_s
-        self._lease_ms = str(max(1, round(lease_s * 1000)))
-        self._life_ms = "" if expire_s is None else str(max(1, round(expire_s * 1000)))
         self._leases = Leases(self._renew, lease_s / 3)
-        self._clients = PerLoop(lambda: _Client(url, connections, cluster))
+        self._clients = PerLoop(
+            lambda: RedisClient(
+                url,
+                connections=connections,
+                cluster=cluster,
+                timeout_s=timeout_s,
+                leases=self._key("leases"),
+                settings=[_ms(lease_s), _ms(expire_s), _ms(known_s(repeat_s)), _ms(ACKNOWLEDGED_S)],
+                probe=[self._key(kind, "") for kind in ("reservation", "tally", "history")],
+                receipts=self._receipts,
+            )
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,7 +105,7 @@ class RedisLedger:
         await self._leases.stop()
         client = self._clients.pop()
         if client is not None:
-            await client.redis.aclose()
+            await client.aclose()
 
     async def tally(self, tally: Tally, /) -> Balance:
         """Open ``tally``, or go on with it, and say what it stands at.
@@ -100,13 +114,10 @@ class RedisLedger:
             PolicyError: it was opened with another limit (names both), or with one above 2^53 - 1 nano-dollars.
             LedgerUnavailableError: the server cannot be asked, or does not answer in time.
         """
-        limit = tally.limit_nanos
-        if limit is not None and limit > _BIGGEST:
-            raise PolicyError(f"{usd(limit):g} does not fit: up to {usd(_BIGGEST):g} are kept here", key="limit_usd")
-        told = await self._ask("tally", self._key("leases"), [tally], [_text(limit)])
+        limit = _limit(tally)
+        told = await self._ask(Question("tally", [self._tally(tally.name)], [limit]))
         if told[0] == "limit":
-            known = None if told[1] == _NO_LIMIT else int(told[1])
-            raise PolicyError(different_limit(tally.name, known, limit), key="limit_usd")
+            raise PolicyError(different_limit(tally.name, _nanos(told[1]), tally.limit_nanos), key="limit_usd")
         return _balances(told)[0]
 
     async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
@@ -116,11 +127,11 @@ class RedisLedger:
             BudgetExceededError: a limit would be passed; equality fits.
             LedgerUnavailableError: the server cannot be asked, or does not answer in time.
         """
-        limits = [_text(tally.limit_nanos) for tally in tallies]
-        told = await self._ask("hold", self._reservation(id), tallies, [_amount(nanos), *limits])
+        bounds = [text for tally in tallies for text in [_text(tally.limit_nanos)] * 2]
+        told = await self._ask_about(id, "hold", tallies, [_amount(nanos), *bounds])
         if told[0] == "refused":
             refused = tallies[int(told[1])]
-            raise refusal(refused.name, sum(map(int, told[2:])), refused.limit_nanos or 0, nanos)
+            raise refusal(refused.name, sum(map(int, told[3:])), int(told[2]), nanos)
         self._leases.add(id)
         return _balances(told)
 
@@ -129,41 +140,96 @@ class RedisLedger:
 
         Raises:
             LedgerUnavailableError: the server cannot be asked, or does not answer in time.
+            RoutewareError: it had no answer for ``repeat_s``, and is not repeated any more.
         """
-        self._leases.discard(id)
-        return _balances(
-            await self._ask("settle", self._reservation(id), tallies, [_amount(settled), _amount(uncertain)])
-        )
+        held = self._leases.discard(id)
+        self._receipts.allow(id)
+        told = await self._ask_about(id, "settle", tallies, [_amount(settled), _amount(uncertain)])
+        # Not a moment earlier: a caller that is cancelled while it waits has no answer, and may ask again.
+        self._receipts.answered(id, held=held)
+        return _balances(told)
 
-    async def kept(self) -> list[Kept]:
-        """All tallies under the prefix, by name. The keys of the whole database are looked through for them.
+    async def set_limit(self, tally: Tally, /) -> Balance:
+        """Give ``tally`` its limit for all who share the name; another one than it had is written to its history.
+
+        Raises:
+            PolicyError: the limit is above 2^53 - 1 nano-dollars.
+            LedgerUnavailableError: the server cannot be asked, or does not answer in time.
+        """
+        limit = _limit(tally)
+        keys = [self._tally(tally.name), self._key("history", tally.name)]
+        return _balances(await self._ask(Question("limit", keys, [limit])))[0]
+
+    async def release(self, name: str, /) -> Balance:
+        """Take what is uncertain under ``name`` off its sum, and write that to its history.
+
+        Raises:
+            LedgerUnavailableError: the server cannot be asked, or does not answer in time.
+        """
+        keys = [self._tally(name), self._key("history", name)]
+        return _balances(await self._ask(Question("release", keys)))[0]
+
+    async def history(self, name: str, /) -> list[Change]:
+        """Return what was changed by hand under ``name``, the oldest first; at most the last 100 changes.
+
+        Raises:
+            LedgerUnavailableError: the server cannot be asked, or does not answer in time.
+        """
+        check_name(name)
+        told = await self._ask(Question("history", [self._key("history", name)]))
+        changes = [json.loads(text) for text in told[1:]]
+        return [Change(float(at), event, _nanos(before), _nanos(after)) for at, event, before, after in changes]
+
+    async def kept(self, name: str | None = None) -> list[Kept]:
+        """Return the tally called ``name``, or all under the prefix, by name.
+
+        For all of them the keys of the whole database are looked through.
 
         Raises:
             LedgerUnavailableError: the server cannot be asked, or does not come to an end.
         """
+        if name is not None:
+            check_name(name)
+            return await self._read([name])
         async with self._bounded(_LISTING_S):
-            return sorted([one async for one in self._all_kept()], key=lambda one: one.name)
+            names = sorted({name async for name in self._names()})
+        found = []
+        for start in range(0, len(names), _PAGE):
+            found += await self._read(names[start : start + _PAGE])
+        return found
 
-    async def _all_kept(self) -> AsyncIterator[Kept]:
-        redis, start = self._clients.here().redis, self._key("tally", "")
-        async for key in redis.scan_iter(match=f"{_escaped(start)}*", count=1000):
-            limit, *amounts = await redis.hmget(key, ["limit", "settled", "uncertain", "reserved"])
-            limit_nanos = None if limit in {None, _NO_LIMIT} else int(limit)
-            balance = Balance(*(int(amount or 0) for amount in amounts))
-            yield Kept(key.removeprefix(start), balance, limited=limit is not None, limit_nanos=limit_nanos)
+    async def _names(self) -> AsyncIterator[str]:
+        start = self._key("tally", "")
+        async for key in self._clients.here().redis.scan_iter(match=f"{_escaped(start)}*", count=1000):
+            yield key.removeprefix(start)
+
+    async def _read(self, names: Sequence[str]) -> list[Kept]:
+        told = await self._ask(Question("kept", [self._tally(name) for name in names]))
+        rows = [told[start : start + 5] for start in range(1, len(told), 5)]
+        return [
+            Kept(names[int(place)], Balance(*map(int, sums)), limited=limit != "", limit_nanos=_nanos(limit))
+            for place, limit, *sums in rows
+        ]
 
     async def _renew(self, ids: list[str]) -> None:
-        keys = [self._key("leases"), self._key("leases"), *map(self._reservation, ids)]
-        await self._call(keys, ["renew", self._lease_ms, self._life_ms])
+        await self._ask(Question("renew", [self._reservation(id) for id in ids]))
 
-    async def _ask(self, question: str, about: str, tallies: Sequence[Tally], arguments: list[str]) -> list[str]:
-        keys = [self._key("leases"), about, *(self._key("tally", tally.name) for tally in tallies)]
-        return await self._call(keys, [question, self._lease_ms, self._life_ms, *arguments])
+    async def _ask_about(self, id: str, what: str, tallies: Sequence[Tally], arguments: list[str]) -> list[str]:
+        keys = [self._reservation(id), *(self._tally(tally.name) for tally in tallies)]
+        try:
+            return await self._ask(Question(what, keys, arguments, id))
+        except BaseException:
+            self._receipts.unanswered(id)
+            raise
 
-    async def _call(self, keys: list[str], arguments: list[str]) -> list[str]:
+    async def _ask(self, question: Question) -> list[str]:
+        client = self._clients.here()
         async with self._bounded(self._timeout_s):
-            told: list[str] = await self._clients.here().script(keys, arguments)
-            return told
+            client.ask(question)
+            told = await question.answer
+        if told[0] == "failed":
+            raise LedgerUnavailableError(f"the Redis ledger could not be asked: {told[1]}")
+        return told
 
     @asynccontextmanager
     async def _bounded(self, timeout_s: float) -> AsyncIterator[None]:
@@ -173,9 +239,13 @@ class RedisLedger:
             async with asyncio.timeout(timeout_s):
                 yield
         except TimeoutError as error:
-            raise LedgerUnavailableError(f"the Redis ledger did not answer within {timeout_s:g} s") from error
+            raise late(timeout_s) from error
         except (RedisError, OSError) as error:
-            raise LedgerUnavailableError(f"the Redis ledger could not be asked: {error}") from error
+            raise self._clients.here().unavailable(error) from error
+
+    def _tally(self, name: str) -> str:
+        check_name(name)
+        return self._key("tally", name)
 
     def _reservation(self, id: str) -> str:
         return self._key("reservation", id)
@@ -184,35 +254,23 @@ class RedisLedger:
         return ":".join((self._prefix, *parts))
 
 
-class _Client:
-    """The connections of one event loop, and the script."""
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None else str(max(1, round(seconds * 1000)))
 
-    def __init__(self, url: str, connections: int, cluster: bool) -> None:
-        from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-        from redis.asyncio.retry import Retry
-        from redis.backoff import ExponentialBackoff
 
-        settings: dict[str, Any] = {
-            "decode_responses": True,
-            # No time-outs of its own: beside ours, they can eat the cancellation that ours is made of.
-            "socket_timeout": None,
-            "socket_connect_timeout": None,
-            # Every request may be sent again: the server knows it by its id.
-            "retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), _RETRIES),
-            "max_connections": connections,
-        }
-        self.redis: Redis | RedisCluster
-        if cluster:
-            self.redis = RedisCluster.from_url(url, **settings)
-        else:
-            # Calls wait for a connection that is free: thousands of connections would not be faster.
-            self.redis = Redis.from_pool(BlockingConnectionPool.from_url(url, timeout=None, **settings))
-        text = files("routeware.contrib").joinpath("redis.lua").read_text(encoding="utf-8")
-        self.script: AsyncScript = self.redis.register_script(text)
+def _limit(tally: Tally) -> str:
+    limit = tally.limit_nanos
+    if limit is not None and limit > _BIGGEST:
+        raise PolicyError(f"${usd(limit):g} does not fit: this ledger keeps up to ${usd(_BIGGEST):g}", key="limit_usd")
+    return _text(limit)
 
 
 def _text(limit: int | None) -> str:
     return _NO_LIMIT if limit is None else str(limit)
+
+
+def _nanos(text: str) -> int | None:
+    return None if text in {"", _NO_LIMIT} else int(text)
 
 
 def _amount(nanos: int) -> str:

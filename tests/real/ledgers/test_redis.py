@@ -99,16 +99,25 @@ async def test_what_a_server_has_forgotten_is_counted_when_it_is_settled(own_red
         assert await ledger.tally(tally) == Balance(25, 0, 10)
 
 
-async def test_a_settled_id_is_not_kept_for_ever(redis: RedisServer) -> None:
-    """Its key expires by itself."""
+async def test_a_settled_id_is_forgotten_a_minute_after_its_answer_arrived(redis: RedisServer) -> None:
+    """The client acknowledges it with its next question, or when it is closed; until then it may ask again."""
     name = prefix()
-    async with RedisLedger(redis.url, prefix=name) as ledger:
-        id = an_id()
-        await ledger.hold(id, [fresh()], 1)
-        await ledger.settle(id, [fresh()], 1, 0)
-        client = ledger._clients.here().redis
+    async with RedisLedger(redis.url, prefix=name) as looking, RedisLedger(redis.url, prefix=name) as ledger:
+        first, second, client = an_id(), an_id(), looking._clients.here().redis
 
-        assert 0 < await client.pttl(f"{{{name}}}:reservation:{id}") <= 60_000
+        async def expires_ms(id: str) -> int:
+            left: int = await client.pttl(f"{{{name}}}:reservation:{id}")
+            return left
+
+        await ledger.hold(first, [fresh()], 1)
+        await ledger.settle(first, [fresh()], 1, 0)
+        assert await expires_ms(first) > 29 * 86_400_000
+        await ledger.hold(second, [fresh()], 1)
+        assert 0 < await expires_ms(first) <= 60_000
+        await ledger.settle(second, [fresh()], 1, 0)
+        await ledger.aclose()
+
+        assert 0 < await expires_ms(second) <= 60_000
         assert await client.zcard(f"{{{name}}}:leases") == 0
 
 
