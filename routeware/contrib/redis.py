@@ -160,7 +160,7 @@ class RedisLedger:
         keys = [self._tally(tally.name), self._key("history", tally.name)]
         return _balances(await self._ask(Question("limit", keys, [limit])))[0]
 
-    async def release(self, name: str, /) -> Balance:
+    async def release_uncertain(self, name: str, /) -> Balance:
         """Take what is uncertain under ``name`` off its sum, and write that to its history.
 
         Raises:
