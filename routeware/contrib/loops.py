@@ -1,12 +1,15 @@
-"""One thing for each event loop: timers and connections belong to the loop that they were made on."""
+"""What belongs to one event loop: connections and timers stay on the loop that they were made on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
-__all__ = ["PerLoop"]
+from routeware.errors import LedgerUnavailableError
+
+__all__ = ["PerLoop", "answered", "late"]
 
 T = TypeVar("T")
 
@@ -39,3 +42,29 @@ class PerLoop(Generic[T]):
     def pop(self) -> T | None:
         """Return the running loop's, if it has one, and forget it."""
         return self._all.pop(asyncio.get_running_loop(), None)
+
+
+async def answered(answer: asyncio.Future[T], timeout_s: float, where: str) -> T:
+    """Wait for ``answer``, at most ``timeout_s``.
+
+    One timer, and nothing is cancelled by it: ``asyncio.timeout`` costs three times as much, twice for every attempt.
+
+    Raises:
+        LedgerUnavailableError: it did not come in time; it names ``where``.
+    """
+    # In an empty context: a cancelled timer stays in the loop until its time, and its context with it.
+    timer = answer.get_loop().call_later(timeout_s, _give_up, answer, timeout_s, where, context=Context())
+    try:
+        return await answer
+    finally:
+        timer.cancel()
+
+
+def late(timeout_s: float, where: str) -> LedgerUnavailableError:
+    """Build the error of a ledger that takes too long."""
+    return LedgerUnavailableError(f"{where} did not answer within {timeout_s:g} s")
+
+
+def _give_up(answer: asyncio.Future[T], timeout_s: float, where: str) -> None:
+    if not answer.done():
+        answer.set_exception(late(timeout_s, where))

@@ -18,9 +18,9 @@ from typing import Self
 from routeware.budget import Balance, Tally, different_limit, refusal
 from routeware.contrib.kept import Change, Kept, check_name
 from routeware.contrib.leases import Leases
-from routeware.contrib.loops import PerLoop
+from routeware.contrib.loops import PerLoop, answered, late
 from routeware.contrib.receipts import ACKNOWLEDGED_S, REPEAT_S, Receipts, known_s
-from routeware.contrib.redis_client import Question, RedisClient, check_url, late
+from routeware.contrib.redis_client import Question, RedisClient, check_url
 from routeware.errors import LedgerUnavailableError, PolicyError
 from routeware.money import usd
 
@@ -28,6 +28,7 @@ __all__ = ["RedisLedger"]
 
 _BIGGEST = 2**53 - 1
 _FITS = 2**62
+_NAME = "the Redis ledger"
 _NO_LIMIT = "none"
 _LISTING_S = 60.0
 _PAGE = 200
@@ -223,10 +224,8 @@ class RedisLedger:
             raise
 
     async def _ask(self, question: Question) -> list[str]:
-        client = self._clients.here()
-        async with self._bounded(self._timeout_s):
-            client.ask(question)
-            told = await question.answer
+        self._clients.here().ask(question)
+        told = await answered(question.answer, self._timeout_s, _NAME)
         if told[0] == "failed":
             raise LedgerUnavailableError(f"the Redis ledger could not be asked: {told[1]}")
         return told
@@ -239,7 +238,7 @@ class RedisLedger:
             async with asyncio.timeout(timeout_s):
                 yield
         except TimeoutError as error:
-            raise late(timeout_s) from error
+            raise late(timeout_s, _NAME) from error
         except (RedisError, OSError) as error:
             raise self._clients.here().unavailable(error) from error
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import attrs
 
+from routeware.contrib.loops import late
 from routeware.contrib.receipts import Receipts
 from routeware.errors import LedgerUnavailableError, PolicyError
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
     from redis.commands.core import AsyncScript
 
-__all__ = ["Question", "RedisClient", "check_url", "late"]
+__all__ = ["Question", "RedisClient", "check_url"]
 
 _TRIES = 4
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.2
@@ -160,7 +161,7 @@ class RedisClient:
             async with asyncio.timeout(self._timeout_s):
                 await self._insist(batch)
         except TimeoutError:
-            _fail(batch, lambda: late(self._timeout_s))
+            _fail(batch, lambda: late(self._timeout_s, "the Redis ledger"))
         except asyncio.CancelledError:
             _fail(batch, _closed)
             raise
@@ -224,11 +225,6 @@ class RedisClient:
 
     def _translated(self, error: Exception) -> Exception:
         return self.unavailable(error) if isinstance(error, _failures()) else error
-
-
-def late(timeout_s: float) -> LedgerUnavailableError:
-    """Build the error of a server that takes too long."""
-    return LedgerUnavailableError(f"the Redis ledger did not answer within {timeout_s:g} s")
 
 
 def check_url(url: str) -> None:

@@ -8,7 +8,6 @@ at any moment.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 import time
@@ -20,6 +19,7 @@ from typing import Self, TypeVar
 from routeware.budget import Balance, Tally
 from routeware.contrib.kept import Change, Kept, check_name
 from routeware.contrib.leases import Leases
+from routeware.contrib.loops import answered
 from routeware.contrib.receipts import REPEAT_S, Receipts, known_s
 from routeware.contrib.sqlite_file import LedgerFile
 from routeware.contrib.sqlite_tables import connect
@@ -176,12 +176,9 @@ class SqliteLedger:
             raise
 
     async def _ask(self, question: Callable[[LedgerFile], T]) -> T:
-        thread = self._opened()
+        answer = self._opened().ask(question, time.monotonic() + self._timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await thread.ask(question, time.monotonic() + self._timeout_s)
-        except TimeoutError as error:
-            raise LedgerUnavailableError(f"{self.path} did not answer within {self._timeout_s:g} s") from error
+            return await answered(answer, self._timeout_s, self.path)
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailableError(f"{self.path}: {error}") from error
 

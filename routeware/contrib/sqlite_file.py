@@ -7,6 +7,7 @@ SQLite's 64 bits is an error, never a rounded number.
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 import time
@@ -58,7 +59,7 @@ class _Reservation:
         return born == row.born and (self.state is _State.HELD or releases == row.releases)
 
 
-@attrs.frozen
+@attrs.define
 class _Row:
     """A tally as it is in the file. ``born`` is 0 where it is not there."""
 
@@ -75,19 +76,18 @@ class _Row:
     def balance(self) -> Balance:
         return Balance(self.settled, self.uncertain, self.reserved)
 
-    def plus(self, settled: int, uncertain: int, reserved: int) -> _Row:
-        """Return the row with these amounts added.
-
-        Raises:
-            OverflowError: a sum does not fit.
-        """
-        total = self.uncertain + uncertain
-        if self.releases and total < 0:
-            total = 0  # a correction of money that was released since: it is not there to be taken off again
-        after = attrs.evolve(self, settled=self.settled + settled, uncertain=total, reserved=self.reserved + reserved)
-        if any(abs(amount) > _BIGGEST for amount in (after.settled, after.uncertain, after.reserved)):
+    def must_fit(self, amount: int) -> None:
+        """Refuse an amount that could not be added to each of the sums."""
+        if max(abs(self.settled), abs(self.uncertain), abs(self.reserved)) + abs(amount) > _BIGGEST:
             raise OverflowError(f"a sum of session {self.name!r} would not fit in 64 bits")
-        return after
+
+    def add(self, settled: int, uncertain: int, reserved: int) -> None:
+        """Add to the sums."""
+        self.settled += settled
+        self.uncertain += uncertain
+        self.reserved += reserved
+        if self.releases and self.uncertain < 0:
+            self.uncertain = 0  # a correction of money that was released since: it is not there to be taken off again
 
 
 class LedgerFile:
@@ -106,15 +106,37 @@ class LedgerFile:
         self._lease_s = lease_s
         self._life_s = life_s
         self._known_s = known_s
+        # The tallies as they are in this transaction: many of its questions are about the same few.
+        self._rows: dict[str, _Row] = {}
+        self._changed: dict[str, _Row] = {}
+
+    def begin(self) -> None:
+        """Begin a transaction, as soon as the file's lock is to be had.
+
+        Raises:
+            sqlite3.OperationalError: the lock was not to be had in time.
+        """
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._rows.clear()
+        self._changed.clear()
+
+    def commit(self) -> None:
+        """Write the tallies that were changed, each once, and commit."""
+        for row in self._changed.values():
+            self._write(row)
+        self._connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Take back all that was done since :meth:`begin`."""
+        self._connection.execute("ROLLBACK")
 
     def open_tally(self, tally: Tally) -> Balance:
         """Fix the tally's limit, or compare it with the one it has; return what it stands at."""
-        row = self._look(tally.name)
-        limit = _fitting(tally.limit_nanos)
-        if not row.limited:
-            self._write(attrs.evolve(row, limited=True, limit=limit))
-        elif row.limit != limit:
+        row, limit = self._look(tally.name), _fitting(tally.limit_nanos)
+        if row.limited and row.limit != limit:
             raise PolicyError(different_limit(tally.name, row.limit, limit), key="limit_usd")
+        if not row.limited:
+            self._change(row).limited, row.limit = True, limit
         return row.balance
 
     def hold(self, id: str, tallies: Sequence[Tally], nanos: int) -> list[Balance]:
@@ -123,46 +145,51 @@ class LedgerFile:
         if self._find(id) is not None:
             return [row.balance for row in rows]
         for row, tally in zip(rows, tallies, strict=True):
-            for limit in (row.limit if row.limited else None, tally.limit_nanos):
-                if limit is not None and row.balance.committed + nanos > limit:
-                    raise refusal(row.name, row.balance.committed, limit, nanos)
-        after = [self._write(row) for row in [row.plus(0, 0, nanos) for row in rows]]
-        marks = tuple((row.born, 0) for row in after)
-        names = tuple(row.name for row in after)
+            committed = row.settled + row.uncertain + row.reserved
+            for limit in (row.limit, tally.limit_nanos):
+                if limit is not None and committed + nanos > limit:
+                    raise refusal(row.name, committed, limit, nanos)
+            row.must_fit(nanos)
+        for row in rows:
+            self._change(row).add(0, 0, nanos)
+        names, marks = tuple([row.name for row in rows]), tuple([(row.born, 0) for row in rows])
         self._keep(id, _Reservation(_State.HELD, nanos, names, marks), self._lease_s)
-        return [row.balance for row in after]
+        return [row.balance for row in rows]
 
     def settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int) -> list[Balance]:
         """Replace what ``id`` holds, or left as uncertain when its lease ended, by what it cost."""
-        found = self._find(id) or _Reservation(_State.HELD, 0, tuple(tally.name for tally in tallies), ())
+        known = self._find(id)
+        found = known or _Reservation(_State.HELD, 0, tuple([tally.name for tally in tallies]), ())
         if found.state is not _State.SETTLED:
-            after = []
-            for place, name in enumerate(found.names):
-                row = self._look(name)
+            rows = [self._look(name) for name in found.names]
+            for row in rows:
+                row.must_fit(abs(settled) + abs(uncertain) + found.nanos)
+            for place, row in enumerate(rows):
                 nanos = found.nanos if found.counts_in(place, row) else 0
                 lapsed = nanos if found.state is _State.LAPSED else 0
-                after.append(row.plus(settled, uncertain - lapsed, lapsed - nanos))
-            for row in after:
-                self._write(row)
-            self._keep(id, attrs.evolve(found, state=_State.SETTLED), self._known_s)
+                self._change(row).add(settled, uncertain - lapsed, lapsed - nanos)
+            if known is None:
+                self._keep(id, attrs.evolve(found, state=_State.SETTLED), self._known_s)
+            else:
+                self._move(id, _State.SETTLED, self._known_s)
         return [self._look(tally.name).balance for tally in tallies]
 
     def set_limit(self, tally: Tally) -> Balance:
         """Give the tally this limit; one that replaces another is written to its history."""
         row, limit = self._look(tally.name), _fitting(tally.limit_nanos)
-        if not row.limited or row.limit != limit:
-            self._write(attrs.evolve(row, limited=True, limit=limit))
         if row.limited and row.limit != limit:
             self._note(row.name, "limit", row.limit, limit)
+        self._change(row).limited, row.limit = True, limit
         return row.balance
 
     def release(self, name: str) -> Balance:
         """Take what is uncertain off the tally, and write that to its history."""
         row = self._look(name)
-        if row.uncertain <= 0:
-            return row.balance
-        self._note(name, "release", row.uncertain, 0)
-        return self._write(attrs.evolve(row, uncertain=0, releases=row.releases + 1)).balance
+        if row.uncertain > 0:
+            self._note(name, "release", row.uncertain, 0)
+            self._change(row).uncertain = 0
+            row.releases += 1
+        return row.balance
 
     def history(self, name: str) -> list[Change]:
         """Return what was changed by hand, the oldest first."""
@@ -183,6 +210,8 @@ class LedgerFile:
 
     def kept(self, name: str | None) -> list[Kept]:
         """Return the tally of that name, or all of them, by name."""
+        for row in self._changed.values():
+            self._write(row)
         rows = self._run(
             f"{_TALLY} WHERE (?1 IS NULL OR name = ?1) AND (expires IS NULL OR expires > ?2) ORDER BY name",
             name,
@@ -206,30 +235,34 @@ class LedgerFile:
 
     def _lapse(self, id: str, found: _Reservation) -> None:
         rows = [self._look(name) for name in found.names]
+        marks = []
         for place, row in enumerate(rows):
             if row.born and found.counts_in(place, row):
-                self._write(row.plus(0, found.nanos, -found.nanos))
-        marks = tuple(
-            (found.marks[place][0] if found.marks else row.born, row.releases) for place, row in enumerate(rows)
-        )
-        self._keep(id, attrs.evolve(found, state=_State.LAPSED, marks=marks), _LAPSED_S)
+                self._change(row).add(0, found.nanos, -found.nanos)
+            marks.append((found.marks[place][0] if found.marks else row.born, row.releases))
+        self._keep(id, attrs.evolve(found, state=_State.LAPSED, marks=tuple(marks)), _LAPSED_S)
 
     def _look(self, name: str) -> _Row:
-        row = self._run(f"{_TALLY} WHERE name = ?", name).fetchone()
+        row = self._rows.get(name)
         if row is None:
-            return _Row(name)
-        if row[-1] is not None and row[-1] <= time.time():
-            self._delete(name)
-            return _Row(name)
-        return _read(row)
-
-    def _write(self, row: _Row) -> _Row:
-        expires = None
-        if not row.born:
-            row = attrs.evolve(row, born=time.time_ns())
-            expires = None if self._life_s is None else time.time() + self._life_s
-        self._run(_WRITE, *attrs.astuple(row), expires)
+            found = self._run(f"{_TALLY} WHERE name = ?", name).fetchone()
+            if found is not None and found[-1] is not None and found[-1] <= time.time():
+                self._delete(name)
+                found = None
+            row = self._rows[name] = _Row(name) if found is None else _read(found)
         return row
+
+    def _change(self, row: _Row) -> _Row:
+        """Return ``row``, which will be written at the end; one that is not in the file yet begins now."""
+        if not row.born:
+            row.born = time.time_ns()
+        self._changed[row.name] = row
+        return row
+
+    def _write(self, row: _Row) -> None:
+        expires = None if self._life_s is None else row.born / 1e9 + self._life_s
+        sums = (row.settled, row.uncertain, row.reserved)
+        self._run(_WRITE, row.name, row.limited, row.limit, *sums, row.born, row.releases, expires)
 
     def _delete(self, name: str) -> None:
         self._run("DELETE FROM tally WHERE name = ?", name)
@@ -256,16 +289,21 @@ class LedgerFile:
         if row is None:
             return None
         state, nanos, names, marks = row
-        return _Reservation(_State(state), nanos, tuple(json.loads(names)), tuple(map(tuple, json.loads(marks))))
+        return _Reservation(_State(state), nanos, *_loaded(names, marks))
 
     def _keep(self, id: str, one: _Reservation, for_s: float) -> None:
-        values = (one.state, one.nanos, json.dumps(one.names), json.dumps(one.marks))
         self._run(
             "INSERT OR REPLACE INTO reservation (id, state, nanos, names, marks, until) VALUES (?, ?, ?, ?, ?, ?)",
             id,
-            *values,
+            one.state,
+            one.nanos,
+            _dumped(one.names),
+            _dumped(one.marks),
             time.time() + for_s,
         )
+
+    def _move(self, id: str, state: _State, for_s: float) -> None:
+        self._run("UPDATE reservation SET state = ?, until = ? WHERE id = ?", state, time.time() + for_s, id)
 
     def _run(self, statement: str, *values: str | float | None) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)
@@ -279,12 +317,21 @@ ON CONFLICT (name) DO UPDATE SET
     limited = excluded.limited, limit_nanos = excluded.limit_nanos, settled = excluded.settled,
     uncertain = excluded.uncertain, reserved = excluded.reserved, releases = excluded.releases
 """
-"""When a tally began, and when it ends, is said once: where it is not there yet."""
+"""When a tally began and when it ends is fixed by its first row."""
 
 
 def _read(row: tuple[str, int, int | None, int, int, int, int, int, float | None]) -> _Row:
     name, limited, limit, settled, uncertain, reserved, born, releases, _ = row
     return _Row(name, bool(limited), limit, settled, uncertain, reserved, born, releases)
+
+
+# Most reservations of a process are in the same few tallies.
+_dumped = functools.lru_cache(json.dumps)
+
+
+@functools.lru_cache
+def _loaded(names: str, marks: str) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
+    return tuple(json.loads(names)), tuple((born, releases) for born, releases in json.loads(marks))
 
 
 def _fitting(limit: int | None) -> int | None:

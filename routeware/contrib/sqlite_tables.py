@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 __all__ = ["connect"]
@@ -26,6 +27,8 @@ CREATE TABLE IF NOT EXISTS reservation (
 CREATE INDEX IF NOT EXISTS reservation_until ON reservation (until);
 """
 """Version 0. A new file is made like this, too, and then brought up to date, so that there is one way only."""
+
+_PAUSE_S = 0.01
 
 _CHANGES = (
     # Version 1: tallies that end, and a history. `born` is 0 only where a tally is not there.
@@ -59,15 +62,27 @@ def connect(path: str, timeout_s: float, *, create: bool) -> sqlite3.Connection:
     uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection, time.monotonic() + timeout_s)
         connection.execute("PRAGMA synchronous = NORMAL")
         if _version(connection) != len(_CHANGES):
-            connection.executescript(_TABLES)
             _bring_up_to_date(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection, until: float) -> None:
+    # This statement alone does not wait for the lock: where several processes make the file at once, all but one fail.
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -89,7 +104,7 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
 def _apply(connection: sqlite3.Connection, version: int) -> None:
     if version > len(_CHANGES):
         raise sqlite3.DatabaseError("a later version of routeware has written this ledger")
-    for change in _CHANGES[version:]:
+    for change in (_TABLES, *_CHANGES[version:]):
         # Not executescript: it would commit first.
         for statement in change.split(";"):
             connection.execute(statement)

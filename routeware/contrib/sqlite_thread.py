@@ -12,9 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
-
-import attrs
+from typing import Any, NamedTuple, TypeVar
 
 from routeware.contrib.receipts import Receipts
 from routeware.contrib.sqlite_file import LedgerFile
@@ -35,13 +33,12 @@ _REFUSALS = (BudgetExceededError, PolicyError, OverflowError)
 """Answers, too: a question is refused before it has changed anything."""
 
 
-@attrs.frozen(eq=False)
-class _Asked(Generic[T]):
+class _Asked(NamedTuple):
     """A question and where its answer is awaited; nobody waits after ``until``, on the monotonic clock."""
 
-    question: Callable[[LedgerFile], T]
+    question: Callable[[LedgerFile], Any]
     until: float
-    answer: asyncio.Future[T]
+    answer: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
 
@@ -65,21 +62,22 @@ class LedgerThread:
         self._open_file = open_file
         self._receipts = receipts
         self._connection: sqlite3.Connection | None = None
+        self._file: LedgerFile | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="routeware-sqlite")
         self._lock = threading.Lock()
-        self._waiting: list[_Asked[Any]] = []
+        self._waiting: list[_Asked] = []
         self._busy = False
 
     def ask(self, question: Callable[[LedgerFile], T], until: float) -> asyncio.Future[T]:
         """Ask ``question``, unless it is not its turn before ``until``."""
         loop = asyncio.get_running_loop()
-        asked = _Asked(question, until, loop.create_future(), loop)
+        answer: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            self._waiting.append(asked)
+            self._waiting.append(_Asked(question, until, answer, loop))
             idle, self._busy = not self._busy, True
         if idle:
             self._thread.submit(self._serve)
-        return asked.answer
+        return answer
 
     async def aclose(self) -> None:
         """Close the connection when all questions are answered, and end the thread."""
@@ -100,7 +98,7 @@ class LedgerThread:
                 answers = [error] * len(batch)
             _hand_over(batch, answers)
 
-    def _answer(self, batch: Sequence[_Asked[Any]]) -> list[Any]:
+    def _answer(self, batch: Sequence[_Asked]) -> list[Any]:
         try:
             return self._transact(batch)
         except sqlite3.Error:
@@ -111,48 +109,49 @@ class LedgerThread:
                 raise
             return [answer for asked in batch for answer in self._alone(asked)]
 
-    def _alone(self, asked: _Asked[Any]) -> list[Any]:
+    def _alone(self, asked: _Asked) -> list[Any]:
         try:
             return self._transact([asked])
         except Exception as error:  # noqa: BLE001 - likewise
             return [error]
 
-    def _transact(self, batch: Sequence[_Asked[Any]]) -> list[Any]:
+    def _transact(self, batch: Sequence[_Asked]) -> list[Any]:
         """Answer all of ``batch`` in one transaction: all that they change, or nothing."""
-        if self._connection is None:
+        if self._file is None:
             self._connection = self._connect()
-        connection, file = self._connection, self._open_file(self._connection)
-        forget = self._receipts.take(_TO_FORGET)
+            self._file = self._open_file(self._connection)
+        file, forget = self._file, self._receipts.take(_TO_FORGET)
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            file.begin()
             try:
                 file.sweep()
                 answers = [_ask(file, asked) for asked in batch]
                 file.forget(forget)
+                file.commit()
             except BaseException:
-                connection.execute("ROLLBACK")
+                file.roll_back()
                 raise
-            connection.execute("COMMIT")
         except BaseException:
             self._receipts.put_back(forget)
             raise
         return answers
 
     def _close(self) -> None:
-        if self._connection is None:
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
         try:
             if self._receipts.pending:
-                self._connection.execute(f"PRAGMA busy_timeout = {_LEAVE_MS}")
+                connection.execute(f"PRAGMA busy_timeout = {_LEAVE_MS}")
                 self._transact([])
         except sqlite3.Error:
             pass  # what it is not told, the file forgets by itself, later
         finally:
-            self._connection.close()
-            self._connection = None
+            connection.close()
+            self._file = None
 
 
-def _ask(file: LedgerFile, asked: _Asked[Any]) -> Any:
+def _ask(file: LedgerFile, asked: _Asked) -> Any:
     if time.monotonic() > asked.until:
         return sqlite3.OperationalError("the lock was not to be had in time")
     try:
@@ -161,7 +160,7 @@ def _ask(file: LedgerFile, asked: _Asked[Any]) -> Any:
         return refusal
 
 
-def _hand_over(batch: Sequence[_Asked[Any]], answers: Sequence[Any]) -> None:
+def _hand_over(batch: Sequence[_Asked], answers: Sequence[Any]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
     for asked, answer in zip(batch, answers, strict=True):
         by_loop.setdefault(asked.loop, []).append((asked.answer, answer))
