@@ -1,9 +1,9 @@
 """Middleware for asyncio applications: failover, racing, budgets and traces for any async provider function."""
 
-from routeware.attempt import Attempt, current_attempt
 from routeware.budget import Ledger, MemoryLedger, Session, current_session, session
 from routeware.classify import ErrorSnapshot
 from routeware.decorator import Routed, routed
+from routeware.engine import Attempt, current_attempt
 from routeware.errors import (
     AttemptTimeoutError,
     BudgetExceededError,

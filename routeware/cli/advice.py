@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from routeware.cli.screen import dollars, milliseconds
+from routeware.engine.prepared import DEFAULT_TIMEOUT_MS
 from routeware.money import Usage
 from routeware.policy import LatencyRules, Link, OnExceed, RoutingPolicy
-from routeware.router.plan import DEFAULT_TIMEOUT_MS
 
 __all__ = ["Finding", "attempt_timeouts", "findings"]
 

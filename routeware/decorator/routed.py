@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from routeware.attempt import UNBOUND, Attempt, Hooks, ProviderFunction
 from routeware.classify import ClassifyHook
-from routeware.decorator.plans import Plans, PolicySource
+from routeware.decorator.policies import PolicyCache, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
+from routeware.engine import UNBOUND, Attempt, PreparedPolicy, ProviderFunction, Registrations, Request, execute
 from routeware.money import Price, Tariff, Usage
 from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged
 from routeware.pricing import PriceBook, output_argument, price_book
 from routeware.records import CallRecord, Outcome
-from routeware.router import Call, answer
-from routeware.telemetry import MeterProvider, TracerProvider, Tracing
+from routeware.telemetry import MeterProvider, Metrics, TracerProvider, Tracing
 from routeware.threshold import LatencyReport
 
 __all__ = ["Decorate", "Provider", "Routed", "routed"]
@@ -74,13 +74,17 @@ class Routed(Generic[P, T_co]):
     __wrapped__: Callable[..., Awaitable[Any]]
 
     def __init__(
-        self, fn: Callable[..., Awaitable[Any]], signature: inspect.Signature, hooks: Hooks, plans: Plans
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        signature: inspect.Signature,
+        registrations: Registrations,
+        policies: PolicyCache,
     ) -> None:
         self._place = attempt_place(fn, signature)
         self._signature = caller_signature(signature, self._place)
         self._owner: object = UNBOUND
-        self._hooks = hooks
-        self._plans = plans
+        self._registrations = registrations
+        self._policies = policies
         self._attributes: Mapping[str, Any] | None = None
         _stand_in(self, fn, signature, self._place)
 
@@ -96,12 +100,14 @@ class Routed(Generic[P, T_co]):
             Exception: the last provider's own error, where no link succeeded.
         """
         result: T_co
-        result, _ = await answer(self._call(args, kwargs), wanted=False)
+        prepared, request = self._request(args, kwargs)
+        result, _ = await execute(prepared, request, self._attributes, wants_record=False)
         return result
 
     async def outcome(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
         """Route a call; its result and its record. Raises what calling raises."""
-        result, record = await answer(self._call(args, kwargs), wanted=True)
+        prepared, request = self._request(args, kwargs)
+        result, record = await execute(prepared, request, self._attributes, wants_record=True)
         assert record is not None
         return Outcome(result, record)
 
@@ -124,7 +130,7 @@ class Routed(Generic[P, T_co]):
         return hash(self._identity())
 
     def _identity(self) -> tuple[int, ...]:
-        return id(self._hooks), id(self._plans), id(self._owner), id(self._attributes)
+        return id(self._registrations), id(self._policies), id(self._owner), id(self._attributes)
 
     def __repr__(self) -> str:
         bound = "" if self._owner is UNBOUND else f" of {type(self._owner).__qualname__}"
@@ -137,11 +143,11 @@ class Routed(Generic[P, T_co]):
     @property
     def policy(self) -> RoutingPolicy:
         """The policy in force, with the settings of this view."""
-        return self._plans.now().policy
+        return self._policies.now().policy
 
     def latency_report(self) -> LatencyReport | None:
         """What a latency target has led to so far, and what is believed of each link; ``None`` without a target."""
-        learner = self._plans.now().learner
+        learner = self._policies.now().learner
         return None if learner is None else learner.report()
 
     def provider(self, *names: str) -> Provider[P, T_co]:
@@ -159,8 +165,7 @@ class Routed(Generic[P, T_co]):
             if place != self._place and inspect.isfunction(fn):
                 wanted = "after its instance, as" if self._place else "first, as"
                 raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {self.__qualname__} does")
-            for name in names:
-                self._hooks.by_provider[name] = ProviderFunction(fn)
+            self._registrations.register(ProviderFunction(fn), names)
             return fn
 
         return register
@@ -173,7 +178,7 @@ class Routed(Generic[P, T_co]):
         """
         if not callable(check):
             raise TypeError(f"accept takes a function of the result, not {check!r}")
-        self._hooks.accept = check
+        self._registrations.accept_by(check)
         return check
 
     def estimate(self, projection: Callable[..., Usage | float], /) -> Callable[..., Usage | float]:
@@ -185,7 +190,7 @@ class Routed(Generic[P, T_co]):
         """
         if not callable(projection) or inspect.iscoroutinefunction(projection):
             raise TypeError(f"estimate takes a function that is not async, not {projection!r}")
-        self._hooks.estimate = projection
+        self._registrations.estimate_by(projection)
         return projection
 
     def with_policy(self, policy: PolicySource) -> Self:
@@ -195,7 +200,7 @@ class Routed(Generic[P, T_co]):
             PolicyError: the policy caps spending, and a link has no price.
         """
         view = self._view()
-        view._plans = self._plans.under(policy)
+        view._policies = self._policies.under(policy)
         return view
 
     def with_options(
@@ -220,7 +225,7 @@ class Routed(Generic[P, T_co]):
             PolicyError: a setting that cannot be meant.
         """
         view = self._view()
-        view._plans = self._plans.changed(
+        view._policies = self._policies.changed(
             deadline_ms=deadline_ms, race_after_ms=race_after_ms, max_attempts=max_attempts, per_call_usd=per_call_usd
         )
         if attributes is not UNCHANGED:
@@ -234,15 +239,15 @@ class Routed(Generic[P, T_co]):
         view.__dict__.update(self.__dict__)
         return view
 
-    def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+    def _request(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[PreparedPolicy, Request]:
         owner = self._owner
         if owner is UNBOUND and self._place:
             # Called through its class: the instance is the first argument.
             if not args:
                 raise TypeError(f"{self.__qualname__}() is a method: call it on an instance, or pass one first")
             owner, args = args[0], args[1:]
-        plans = self._plans
-        return Call(plans.fixed or plans.now(), self._hooks, owner, args, kwargs, self._attributes)
+        policies = self._policies
+        return policies.fixed or policies.now(), Request(self._registrations, owner, args, kwargs)
 
 
 def routed(
@@ -294,14 +299,38 @@ def routed(
         signature = inspect.signature(fn)
         callers = caller_signature(signature, attempt_place(fn, signature))
         limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
-        hooks = Hooks(ProviderFunction(fn), limit, classify, on_call, wrap_errors)
+        registrations = Registrations(ProviderFunction(fn), limit, classify, on_call, wrap_errors)
         shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
-        plans = Plans(policy, {}, hooks, Tracing(shown, operation, tracer_provider, meter_provider), book)
-        return Routed(fn, signature, hooks, plans)
+        telemetry = Tracing(shown, operation, tracer_provider), Metrics(shown, operation, meter_provider)
+        policies = PolicyCache(policy, {}, registrations, telemetry, book)
+        return _class_for(fn)(fn, signature, registrations, policies)
 
     if inspect.iscoroutinefunction(policy):
         raise TypeError("routed takes a policy first: write @routed(policy) above the function")
     return decorate
+
+
+def _class_for(fn: Callable[..., Any]) -> type[Routed[..., Any]]:
+    """Make the class for one function.
+
+    A coroutine bears the name of the function that made it, and that is what warnings, tasks and debuggers show. So
+    each decorated function has methods of its own, with its name. Naming the coroutine at every call would cost more,
+    and need a method that is not ``async``, which frameworks would run in a thread.
+    """
+    plain = plain_function(fn)
+    name = getattr(plain, "__name__", type(plain).__name__)
+    qualname = getattr(plain, "__qualname__", name)
+    methods = {
+        "__call__": _renamed(Routed.__call__, name, qualname),
+        "outcome": _renamed(Routed.outcome, "outcome", f"{qualname}.outcome"),
+    }
+    return type("Routed", (Routed,), {"__module__": Routed.__module__, "__doc__": Routed.__doc__, **methods})
+
+
+def _renamed(method: Any, name: str, qualname: str) -> types.FunctionType:
+    copy = types.FunctionType(method.__code__, method.__globals__, name, method.__defaults__, method.__closure__)
+    copy.__qualname__, copy.__doc__, copy.__annotations__ = qualname, method.__doc__, method.__annotations__
+    return copy
 
 
 def _without_instance(signature: inspect.Signature, place: int) -> inspect.Signature:

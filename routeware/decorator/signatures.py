@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from routeware.attempt import Attempt
+from routeware.engine import Attempt
 
 __all__ = ["attempt_place", "caller_signature", "plain_function", "require_async"]
 

@@ -6,14 +6,16 @@ them when it exports; only durations, which it has to see one by one, go through
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from threading import RLock
 from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, NoOpMeter, Observation
 
 from routeware.money import usd
-from routeware.telemetry.series import Attributes, Series
+from routeware.telemetry import series
+from routeware.telemetry.attributes import OVERFLOW
+from routeware.telemetry.series import Attributes
 
 __all__ = ["Durations", "Instruments", "Sums", "instruments_of"]
 
@@ -22,16 +24,20 @@ _BOUNDARIES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.
 
 # So many series the SDK tells apart by default; what comes after is added up under the attribute that it uses, too.
 _MOST_SERIES = 2_000
-_OVERFLOW: Attributes = {"otel.metric.overflow": True}
+_OVERFLOW: Attributes = {OVERFLOW: True}
+
+Series = tuple[Hashable, ...]
+Describe = Callable[..., Attributes]
 
 
 class Sums:
-    """Values by series, changed from any thread, and read when somebody exports them."""
+    """Values by series, changed from any thread, and read when the SDK exports them."""
 
-    def __init__(self, shown: Callable[[float], float] = float) -> None:
+    def __init__(self, describe: Describe, shown: Callable[[float], float] = float) -> None:
+        self._describe = describe
         self._shown = shown
         self._values: dict[Series | None, float] = {}
-        # One that a thread may take twice: a collector of garbage may end a call wherever memory is asked for.
+        # A thread may take it twice: the garbage collector may end a call wherever memory is asked for.
         self._lock = RLock()
 
     def add(self, series: Series, amount: int) -> None:
@@ -46,11 +52,11 @@ class Sums:
             self._values[self._known(series)] = value
 
     def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
-        """All series, for the SDK."""
+        """Give all series to the SDK."""
         with self._lock:
             values = dict(self._values)
         return [
-            Observation(self._shown(value), _OVERFLOW if series is None else series.attributes())
+            Observation(self._shown(value), _OVERFLOW if series is None else self._describe(*series))
             for series, value in values.items()
         ]
 
@@ -61,10 +67,11 @@ class Sums:
 class Durations:
     """A histogram of seconds."""
 
-    def __init__(self, meter: Meter, name: str, description: str) -> None:
+    def __init__(self, meter: Meter, name: str, description: str, describe: Describe) -> None:
         self._histogram: Histogram = meter.create_histogram(
             name, "s", description, explicit_bucket_boundaries_advisory=_BOUNDARIES_S
         )
+        self._describe = describe
         self._known: dict[Series, Attributes] = {}
 
     def record(self, series: Series, duration_s: float) -> None:
@@ -73,22 +80,26 @@ class Durations:
         if attributes is None:
             if len(self._known) >= _MOST_SERIES:
                 self._known.clear()
-            attributes = self._known[series] = series.attributes()
+            attributes = self._known[series] = self._describe(*series)
         self._histogram.record(duration_s, attributes)
 
 
 class Instruments:
-    """All that is measured, by every decorated function that measures with one provider."""
+    """Everything that is measured, by every decorated function that measures with one provider."""
 
     def __init__(self, meter: Meter) -> None:
         self.call_duration = Durations(
-            meter, "routeware.call.duration", "From entering a routed function to leaving it."
+            meter, "routeware.call.duration", "From entering a routed function to leaving it.", series.called
         )
         self.attempt_duration = Durations(
-            meter, "routeware.attempt.duration", "From an attempt's start to its end, or until it was cut off."
+            meter,
+            "routeware.attempt.duration",
+            "From an attempt's start to its end, or until it was cut off.",
+            series.ended,
         )
-        self.attempts, self.inflight, self.race_threshold = Sums(), Sums(), Sums()
-        self.cost, self.uncertain_cost = Sums(_usd), Sums(_usd)
+        self.attempts, self.inflight = Sums(series.tried), Sums(series.at_link)
+        self.race_threshold = Sums(series.raced)
+        self.cost, self.uncertain_cost = Sums(series.spent, _usd), Sums(series.spent, _usd)
         meter.create_observable_counter(
             "routeware.attempts", [self.attempts.observe], "{attempt}", "Attempts, skipped links included."
         )
@@ -117,7 +128,7 @@ _making = RLock()
 
 
 def instruments_of(provider: MeterProvider) -> Instruments | None:
-    """The instruments to measure with; ``None`` where the provider does nothing."""
+    """Find the instruments to measure with; ``None`` where the provider does nothing."""
     with _making:
         if provider not in _made:
             meter = provider.get_meter("routeware")

@@ -1,7 +1,7 @@
-"""Metrics: what calls and attempts add up to, for dashboards and alarms.
+"""Metrics: sums over calls and attempts, for dashboards and alarms.
 
-A call is measured once, at its end: who won, what was wasted and what an attempt that was cut off is booked at is known
-only then. What is in flight is the exception, for it is over by then.
+A call is measured once, at its end: only then is it known who won, what was wasted and what an attempt that was cut off
+is booked at. Attempts in flight are the exception, for they are over by then.
 
 Attributes are few and have few values: function, link, status, category. Never a session: every tenant may have one of
 its own, and a series for each is what makes metrics dear.
@@ -12,11 +12,11 @@ from __future__ import annotations
 from opentelemetry import metrics
 from opentelemetry.metrics import MeterProvider
 
-from routeware.errors import ErrorCategory
+from routeware.observers import AttemptFacts, CallFacts
 from routeware.policy import Link
-from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome
+from routeware.records import AttemptStatus
 from routeware.telemetry.instruments import Instruments, instruments_of
-from routeware.telemetry.series import AtLink, Called, Ended, Raced, Spent, Tried
+from routeware.telemetry.series import AtLink
 
 __all__ = ["MeterProvider", "Meters", "Metrics"]
 
@@ -24,7 +24,7 @@ _ASK_AGAIN_S = 1.0
 
 
 class Metrics:
-    """What one decorated function knows about metrics; prepared once."""
+    """Where one decorated function is measured; prepared once."""
 
     __slots__ = ("_asked", "_decided", "_meters", "_name", "_operation", "_provider")
 
@@ -37,7 +37,7 @@ class Metrics:
         self._asked = float("-inf")
 
     def live(self, now: float) -> Meters | None:
-        """What to measure with; ``None`` where nobody reads it, so that a call need not measure at all.
+        """Find the meters; ``None`` where nothing reads them, so that a call need not measure at all.
 
         A program may set its provider up after its functions were decorated, and even called. Asking for it takes as
         long as all else that is done for nobody, so while there is none it is asked for once a second.
@@ -62,7 +62,7 @@ class Metrics:
 
 
 class Meters:
-    """What calls of one decorated function are measured with, where somebody reads it."""
+    """Measures the calls of one decorated function, where the measurements are read. A listener, once per call."""
 
     def __init__(self, instruments: Instruments, name: str, operation: str | None) -> None:
         self._instruments = instruments
@@ -77,37 +77,28 @@ class Meters:
         """Count it no more: its function has ended, maybe long after its call."""
         self._instruments.inflight.add(self._at(link), -1)
 
-    def attempt_ended(
-        self,
-        link: Link,
-        status: AttemptStatus,
-        trigger: AttemptTrigger,
-        category: ErrorCategory | None,
-        duration_s: float,
-    ) -> None:
-        """Measure an attempt that took ``duration_s`` seconds. A skipped link took none, and is counted only."""
-        ended = Ended(self._at(link), status)
-        self._instruments.attempts.add(Tried(ended, trigger, category), 1)
-        if status is not AttemptStatus.SKIPPED:
-            self._instruments.attempt_duration.record(ended, duration_s)
+    def call_ended(self, call: CallFacts) -> None:
+        """Measure a call that has ended, and its attempts."""
+        for attempt in call.attempts:
+            self._measure_attempt(call, attempt)
+        self._instruments.call_duration.record((self._name, call.outcome), call.ended - call.began)
+        if call.race_after_s is not None and call.race_source is not None:
+            self._instruments.race_threshold.put((self._name, call.race_source), call.race_after_s)
 
-    def attempt_cost(
-        self, link: Link, status: AttemptStatus, wasted: bool, settled: int | None, uncertain: int | None
-    ) -> None:
-        """Add up what an attempt cost, in nano-dollars; what is unknown cannot be added."""
-        spent = Spent(Ended(self._at(link), status), wasted)
-        if settled:
-            self._instruments.cost.add(spent, settled)
-        if uncertain:
-            self._instruments.uncertain_cost.add(spent, uncertain)
-
-    def call_ended(self, outcome: CallOutcome, duration_s: float) -> None:
-        """Measure a call that took ``duration_s`` seconds."""
-        self._instruments.call_duration.record(Called(self._name, outcome), duration_s)
-
-    def call_raced(self, after_s: float, source: str) -> None:
-        """Set the threshold of the latest call that could race."""
-        self._instruments.race_threshold.put(Raced(self._name, source), after_s)
+    def _measure_attempt(self, call: CallFacts, attempt: AttemptFacts) -> None:
+        status, failure, cost = attempt.status, attempt.failure, attempt.cost
+        link = self._at(attempt.link)
+        category = None if failure is None else failure.snapshot.category
+        self._instruments.attempts.add((link, status, attempt.trigger, category), 1)
+        if status is not AttemptStatus.SKIPPED:  # a skipped link took no time
+            ended = call.ended if attempt.ended is None else attempt.ended
+            self._instruments.attempt_duration.record((link, status), ended - attempt.started)
+        spent = (link, status, attempt is not call.winner)
+        # What is unknown cannot be added up.
+        if cost.settled:
+            self._instruments.cost.add(spent, cost.settled)
+        if cost.uncertain:
+            self._instruments.uncertain_cost.add(spent, cost.uncertain)
 
     def _at(self, link: Link) -> AtLink:
-        return AtLink(self._name, self._operation, link.label, link.provider, link.model)
+        return self._name, self._operation, link.label, link.provider, link.model

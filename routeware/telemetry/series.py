@@ -1,100 +1,56 @@
-"""The series of a metric: what tells one from another, as plain values, and as attributes when it is exported."""
+"""The series of metrics: which values tell one from another, and the attributes under which it is exported.
+
+A series is kept as a plain tuple, which is made and looked up at every call; its attributes are made when it is
+exported, by the function here that takes the parts of the tuple.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
 
 from routeware.errors import ErrorCategory
 from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome
-from routeware.telemetry.names import otel_provider_name
+from routeware.telemetry import attributes as names
 
-__all__ = ["AtLink", "Attributes", "Called", "Ended", "Raced", "Series", "Spent", "Tried"]
+__all__ = ["AtLink", "Attributes", "at_link", "called", "ended", "raced", "spent", "tried"]
 
 Attributes = Mapping[str, str | bool]
 
-
-class Series(Protocol):
-    """What can be measured apart from others of its kind. Equal ones are one series."""
-
-    def attributes(self) -> Attributes:
-        """As OpenTelemetry tells it."""
-        ...
-
-    def __hash__(self) -> int: ...
+AtLink = tuple[str, str | None, str, str, str]
+"""Attempts of a function at one link: function, operation, and the link's label, provider and model."""
 
 
-class Called(NamedTuple):
-    """Calls of a function, by what became of them."""
-
-    name: str
-    outcome: CallOutcome
-
-    def attributes(self) -> Attributes:
-        """As OpenTelemetry tells it."""
-        return {"routeware.call.name": self.name, "routeware.call.outcome": self.outcome}
+def called(name: str, outcome: CallOutcome) -> Attributes:
+    """Describe calls of a function, by what became of them."""
+    return {names.CALL_NAME: name, names.CALL_OUTCOME: outcome}
 
 
-class Raced(NamedTuple):
-    """Thresholds of a function, by where they come from."""
-
-    name: str
-    source: str
-
-    def attributes(self) -> Attributes:
-        """As OpenTelemetry tells it."""
-        return {"routeware.call.name": self.name, "routeware.race.source": self.source}
+def raced(name: str, source: str) -> Attributes:
+    """Describe race thresholds of a function, by where they come from."""
+    return {names.CALL_NAME: name, names.RACE_SOURCE: source}
 
 
-class AtLink(NamedTuple):
-    """Attempts of a function at one link."""
-
-    name: str
-    operation: str | None
-    label: str
-    provider: str
-    model: str
-
-    def attributes(self) -> Attributes:
-        """As OpenTelemetry tells it."""
-        told = {"routeware.call.name": self.name, "routeware.link.label": self.label}
-        if self.operation is not None:
-            told["gen_ai.operation.name"] = self.operation
-            told["gen_ai.provider.name"] = otel_provider_name(self.provider)
-            told["gen_ai.request.model"] = self.model
-        return told
+def at_link(name: str, operation: str | None, label: str, provider: str, model: str) -> Attributes:
+    """Describe attempts of a function at one link."""
+    found = {names.CALL_NAME: name, names.LINK_LABEL: label}
+    if operation is not None:
+        found[names.OPERATION] = operation
+        found[names.PROVIDER] = names.otel_provider_name(provider)
+        found[names.REQUEST_MODEL] = model
+    return found
 
 
-class Ended(NamedTuple):
-    """Attempts, by what became of them."""
-
-    link: AtLink
-    status: AttemptStatus
-
-    def attributes(self) -> Attributes:
-        """As OpenTelemetry tells it."""
-        return {**self.link.attributes(), "routeware.attempt.status": self.status.value}
+def ended(link: AtLink, status: AttemptStatus) -> Attributes:
+    """Describe attempts by what became of them."""
+    return {**at_link(*link), names.ATTEMPT_STATUS: status.value}
 
 
-class Tried(NamedTuple):
-    """Attempts, by what became of them and why."""
-
-    ended: Ended
-    trigger: AttemptTrigger
-    category: ErrorCategory | None
-
-    def attributes(self) -> Attributes:
-        """As OpenTelemetry tells it."""
-        told = {**self.ended.attributes(), "routeware.attempt.trigger": self.trigger.value}
-        return told if self.category is None else {**told, "routeware.error.category": self.category.value}
+def tried(link: AtLink, status: AttemptStatus, trigger: AttemptTrigger, category: ErrorCategory | None) -> Attributes:
+    """Describe attempts by what became of them and why."""
+    found = {**ended(link, status), names.ATTEMPT_TRIGGER: trigger.value}
+    return found if category is None else {**found, names.ERROR_CATEGORY: category.value}
 
 
-class Spent(NamedTuple):
-    """What attempts cost, by whether their answer was the one that the caller got."""
-
-    ended: Ended
-    wasted: bool
-
-    def attributes(self) -> Attributes:
-        """As OpenTelemetry tells it."""
-        return {**self.ended.attributes(), "routeware.cost.wasted": self.wasted}
+def spent(link: AtLink, status: AttemptStatus, wasted: bool) -> Attributes:
+    """Describe what attempts cost, by whether their answer was the one that the caller got."""
+    return {**ended(link, status), names.COST_WASTED: wasted}

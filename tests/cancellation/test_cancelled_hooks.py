@@ -12,8 +12,6 @@ from tests.fakes.ledgers import Remote
 from tests.fakes.providers import answers, busy, hangs, reports, script, statuses
 from tests.fakes.tracing import Traces
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="a CancelledError out of a hook passes for the caller's")
-
 
 def warnings(caplog: pytest.LogCaptureFixture) -> str:
     """Return everything that routeware logged as a warning or worse."""
@@ -25,7 +23,6 @@ def cancels(*_arguments: object) -> Any:
     raise asyncio.CancelledError
 
 
-@NOT_YET
 async def test_on_call_does_not_cancel_its_caller(caplog: pytest.LogCaptureFixture) -> None:
     """The answer is given, and the hook is named in the log."""
     assert await script(a=answers(10)).ask(options={"on_call": cancels})() == "a"
@@ -34,7 +31,6 @@ async def test_on_call_does_not_cancel_its_caller(caplog: pytest.LogCaptureFixtu
     assert "CancelledError" in warnings(caplog)
 
 
-@NOT_YET
 async def test_on_call_does_not_replace_the_error_of_a_failed_call() -> None:
     """The provider's own error comes out, as without a hook."""
     error = ConnectionResetError()
@@ -48,7 +44,6 @@ async def test_on_call_does_not_replace_the_error_of_a_failed_call() -> None:
     assert raised.value is error
 
 
-@NOT_YET
 @pytest.mark.parametrize("race_after_ms", [None, 50])
 async def test_classify_does_not_cancel_the_call(race_after_ms: float | None, caplog: pytest.LogCaptureFixture) -> None:
     """Classification goes on without the hook, and the call fails over."""
@@ -71,7 +66,6 @@ class Cancelling(Remote):
         return await super().hold(id, tallies, nanos)
 
 
-@NOT_YET
 async def test_a_ledger_that_cancels_itself_refuses_the_backup_only() -> None:
     """The attempt that is running goes on, and its answer is the call's."""
     ledger, traces = Cancelling(), Traces()
@@ -87,7 +81,6 @@ async def test_a_ledger_that_cancels_itself_refuses_the_backup_only() -> None:
     assert traces.events == ["llm.routing.race_skipped"]
 
 
-@NOT_YET
 async def test_a_ledger_that_cancels_itself_keeps_its_place_for_a_failover() -> None:
     """The backup was refused, not tried: when the running attempt fails, it is asked for again."""
     ledger = Cancelling()

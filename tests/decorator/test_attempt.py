@@ -15,6 +15,7 @@ from routeware import (
     current_attempt,
 )
 from tests.fakes.providers import (
+    Behaviour,
     answers,
     busy,
     hangs,
@@ -105,18 +106,21 @@ async def test_a_reply_is_read_as_far_as_it_says_something() -> None:
     """Usage, model, both or neither; what an earlier report said stays where a later one is silent."""
     openai = {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}
 
-    async def run(attempt: Attempt) -> object:
-        attempt.report_usage(input_tokens=1, output_tokens=1)
-        assert attempt.report("a text") == "a text"
-        assert attempt.usage == Usage(input_tokens=1, output_tokens=1)
-        assert attempt.report({"model": "m-2"}) == {"model": "m-2"}
-        assert attempt.usage == Usage(input_tokens=1, output_tokens=1)
-        return attempt.report(openai)
+    def reporting(*replies: object) -> Behaviour:
+        async def run(attempt: Attempt) -> object:
+            attempt.report_usage(input_tokens=1, output_tokens=1)
+            return [attempt.report(reply) for reply in replies][-1]
 
-    outcome = await script(a=run).ask().outcome()
+        return run
 
-    assert outcome.value is openai
-    assert outcome.record.attempts[0].usage == Usage(input_tokens=3, output_tokens=4)
+    usages = []
+    for replies in (("a text",), ("a text", {"model": "m-2"}), ("a text", {"model": "m-2"}, openai)):
+        outcome = await script(a=reporting(*replies)).ask().outcome()
+        assert outcome.value is replies[-1]
+        usages.append(outcome.record.attempts[0].usage)
+
+    said = Usage(input_tokens=1, output_tokens=1)
+    assert usages == [said, said, Usage(input_tokens=3, output_tokens=4)]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,7 @@ import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import pytest
-
 from routeware import Attempt, Link, RoutingPolicy, routed
-
-NOT_YET = pytest.mark.xfail(strict=True, reason="the coroutine is the decorator's")
 
 POLICY = RoutingPolicy(chain=[Link(provider="a", model="m")])
 
@@ -40,25 +36,21 @@ class Client:
         return text
 
 
-@NOT_YET
 async def test_a_call_that_is_never_awaited_is_reported_by_the_functions_name() -> None:
     """`coroutine 'summarise' was never awaited` says which line to look for."""
     assert warned_of(lambda: summarise("text")) == "coroutine 'summarise' was never awaited"
 
 
-@NOT_YET
 async def test_a_method_is_reported_with_its_class() -> None:
     """The qualified name, as for any coroutine function."""
     assert warned_of(lambda: Client().ask("text")) == "coroutine 'Client.ask' was never awaited"
 
 
-@NOT_YET
 async def test_outcome_is_reported_by_the_functions_name() -> None:
     """A record that nobody waits for is the same mistake."""
     assert warned_of(lambda: summarise.outcome("text")).startswith("coroutine 'summarise")
 
 
-@NOT_YET
 async def test_the_coroutine_has_the_name() -> None:
     """Tasks show it, too."""
     coroutine = summarise("text")

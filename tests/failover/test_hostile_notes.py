@@ -9,8 +9,6 @@ import pytest
 from routeware import record_of
 from tests.fakes.providers import HTTPStatusError, answers, fails, script
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="what a note says of itself is asked")
-
 
 class Unshowable:
     """An object that has no text."""
@@ -36,7 +34,7 @@ class UnshowableText(str):
 NOTES = [[Unshowable()], [UnshowableText("x"), "theirs"], [None, "theirs"], 7, Unshowable(), ()]
 
 
-@pytest.mark.parametrize("notes", [pytest.param(notes, marks=NOT_YET) for notes in NOTES[:2]] + NOTES[2:])
+@pytest.mark.parametrize("notes", NOTES)
 async def test_the_providers_error_comes_out(notes: Any) -> None:
     """With its record, and with notes of ours."""
     error = HTTPStatusError(503)
@@ -59,7 +57,6 @@ async def test_it_is_failed_over(notes: Any) -> None:
     assert await script(a=fails(10, error), b=answers(10)).ask()() == "b"
 
 
-@NOT_YET
 async def test_their_own_notes_are_kept() -> None:
     """All that can be told from ours, in their order."""
     error, unshowable = HTTPStatusError(503), Unshowable()

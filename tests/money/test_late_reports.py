@@ -137,7 +137,7 @@ def test_an_attempt_can_be_made_for_a_test_of_a_provider_function() -> None:
     assert (attempt.link, attempt.number) == (link, 2)
     assert (attempt.provider, attempt.model, attempt.label, attempt.max_output_tokens) == ("a", "m", "first", 10)
     assert repr(attempt) == "<attempt 2 at first>"
-    assert attempt.usage == Usage(input_tokens=1)
+    assert attempt.report(link) is link
 
 
 class Dated:

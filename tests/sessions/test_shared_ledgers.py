@@ -12,12 +12,7 @@ from routeware import MemoryLedger, SessionClosedError
 from tests.fakes.ledgers import Remote
 from tests.fakes.providers import answers, pause, reports, script, stubborn
 
-NOT_YET = pytest.mark.xfail(
-    strict=True, reason="sessions that share a tally do not know whose reservation it is, nor who has entered"
-)
 
-
-@NOT_YET
 async def test_what_others_have_reserved_is_not_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     """One request ends while another one of the same tenant runs: nothing of its own is left."""
     ledger = MemoryLedger()
@@ -53,7 +48,6 @@ async def test_what_a_session_leaves_itself_is_warned_about(caplog: pytest.LogCa
     assert "1 attempts still running" in messages[0] or "1 attempt still running" in messages[0]
 
 
-@NOT_YET
 async def test_one_session_object_is_entered_once_at_a_time() -> None:
     """The second one is refused when it enters, also while the ledger has not yet answered the first."""
 

@@ -25,11 +25,10 @@ LAYERS = (
     "threshold",
     "records",
     "pricing",
+    "observers",
     "budget",
     "telemetry",
-    "attempt",
-    "race",
-    "router",
+    "engine",
     "decorator",
     "testing",
     "contrib",
@@ -112,16 +111,16 @@ def test_an_offending_line_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "if TYPE_CHECKING:\n"
         "    from routeware.policy import Link\n"
         "def late():\n"
-        "    import routeware.race\n"
-        "    from .router import x\n"
+        "    import routeware.telemetry\n"
+        "    from .engine import x\n"
         "    from . import budget\n"
         "    from routeware import decorator, routed\n"
     )
 
     assert [offence.replace("\\", "/") for offence in offences(module)] == [
         "routeware/money.py:3: money imports policy, which stands below it",
-        "routeware/money.py:5: money imports race, which stands below it",
-        "routeware/money.py:6: money imports router, which stands below it",
+        "routeware/money.py:5: money imports telemetry, which stands below it",
+        "routeware/money.py:6: money imports engine, which stands below it",
         "routeware/money.py:7: money imports budget, which stands below it",
         "routeware/money.py:8: money imports decorator, which stands below it",
         "routeware/money.py:8: money imports the package itself, which imports everything",

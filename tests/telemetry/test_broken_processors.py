@@ -11,8 +11,6 @@ from opentelemetry.sdk.trace.sampling import Sampler
 import routeware
 from tests.fakes.providers import HTTPStatusError, answers, busy, fails, hangs, script
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="what a span processor raises comes out of the call")
-
 
 class Starting(SpanProcessor):
     def on_start(self, span: Any, parent_context: Any = None) -> None:
@@ -49,7 +47,6 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 BROKEN = pytest.mark.parametrize("broken", [Starting, Ending, Sampling])
 
 
-@NOT_YET
 @BROKEN
 async def test_calls_are_answered(broken: Any, caplog: pytest.LogCaptureFixture) -> None:
     """By the first link, after a failover, and by a race; one warning says what is broken, without its text."""
@@ -57,7 +54,7 @@ async def test_calls_are_answered(broken: Any, caplog: pytest.LogCaptureFixture)
 
     async with routeware.session("day", limit_usd=10) as spending:
         assert await script(a=answers(10)).ask(options=options, usd={"a": 0.25})() == "a"
-        assert await script(a=busy(10), b=answers(10)).ask(options=options)() == "b"
+        assert await script(a=busy(10), b=answers(10)).ask(options=options, usd={"a": 0, "b": 0})() == "b"
         raced = script(a=hangs(), b=answers(10)).ask(options=options, race_after_ms=20, usd={"a": 0.25, "b": 0.25})
         assert await raced() == "b"
 
@@ -66,7 +63,6 @@ async def test_calls_are_answered(broken: Any, caplog: pytest.LogCaptureFixture)
     assert not any("sk-123" in one for one in said(caplog))
 
 
-@NOT_YET
 @BROKEN
 async def test_it_is_logged_once(broken: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A thousand calls would say the same thing thousands of times."""
@@ -80,7 +76,6 @@ async def test_it_is_logged_once(broken: Any, caplog: pytest.LogCaptureFixture) 
     assert len(said(caplog)) == 1
 
 
-@NOT_YET
 @BROKEN
 async def test_a_failed_call_raises_the_providers_error(broken: Any) -> None:
     """As it does without a trace."""

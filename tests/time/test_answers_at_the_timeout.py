@@ -9,10 +9,8 @@ import pytest
 from routeware import Attempt, AttemptTimeoutError, DeadlineExceededError
 from tests.fakes.providers import answers, pause, script, statuses, stopwatch
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="the timer goes first")
 
-
-@pytest.mark.parametrize("race_after_ms", [pytest.param(None, marks=NOT_YET), pytest.param(1000, marks=NOT_YET), 50])
+@pytest.mark.parametrize("race_after_ms", [None, 1000, 50])
 @pytest.mark.parametrize("after_ms", [100, 150.5])
 async def test_an_answer_at_the_time_out_is_an_answer(race_after_ms: float | None, after_ms: float) -> None:
     """Alone, with a race armed, and with a backup in flight."""
@@ -26,7 +24,6 @@ async def test_an_answer_at_the_time_out_is_an_answer(race_after_ms: float | Non
     assert took() == after_ms
 
 
-@NOT_YET
 @pytest.mark.parametrize("race_after_ms", [None, 1000])
 async def test_an_answer_that_another_task_brings_at_that_moment_is_an_answer(race_after_ms: float | None) -> None:
     """As a socket does it: a future is set in the turn in which the timer rings."""
@@ -42,7 +39,6 @@ async def test_an_answer_that_another_task_brings_at_that_moment_is_an_answer(ra
     assert statuses(outcome.record)["a"] == "succeeded"
 
 
-@NOT_YET
 @pytest.mark.parametrize("race_after_ms", [None, 1000])
 async def test_an_answer_at_the_deadline_is_an_answer(race_after_ms: float | None) -> None:
     """The same bound for the whole call."""

@@ -10,7 +10,7 @@ import pytest
 
 import routeware
 from routeware import CallRecord
-from routeware.race import Alarm
+from routeware.engine.timers import ReusableTimeout
 from tests.fakes.ledgers import Remote
 from tests.fakes.providers import (
     HTTPStatusError,
@@ -52,19 +52,19 @@ async def test_an_error_in_the_turn_of_its_time_out_does_not_cut_off_what_has_no
     assert await providers.ask(timeouts={"a": 50, "b": 100})() == "c"
 
 
-async def test_an_alarm_that_is_off_touches_no_task() -> None:
+async def test_a_timeout_that_is_cancelled_touches_no_task() -> None:
     """Whoever waited for it has gone on: nothing is taken off what its task counts."""
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
-    alarm = Alarm(loop, task)
-    alarm.move(loop.time() + 0.01)
+    timeout = ReusableTimeout(loop, task)
+    timeout.reschedule(loop.time() + 0.01)
 
     with pytest.raises(asyncio.CancelledError):
         await pause(20)
-    alarm.off()
+    timeout.cancel()
 
-    assert alarm.take_back()
+    assert timeout.consume()
     assert task.cancelling() == 1
     task.uncancel()
 

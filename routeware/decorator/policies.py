@@ -1,4 +1,4 @@
-"""Which plan is in force: the policy's, prepared once for each policy object."""
+"""Which policy is in force, prepared once for each policy object."""
 
 from __future__ import annotations
 
@@ -6,43 +6,47 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from routeware.attempt import Hooks
+from routeware.engine import PreparedPolicy, Registrations
 from routeware.policy import UNCHANGED, RoutingPolicy, with_settings
 from routeware.pricing import PriceBook
-from routeware.router import Plan
-from routeware.telemetry import Tracing
+from routeware.telemetry import Metrics, Tracing
 
-__all__ = ["Plans", "PolicySource"]
+__all__ = ["PolicyCache", "PolicySource"]
 
 PolicySource = RoutingPolicy | Callable[[], RoutingPolicy]
 
 _KEPT = 8
 
 
-class Plans:
-    """The plans of one view of a decorated function.
+class PolicyCache:
+    """The prepared policies of one view of a decorated function.
 
     Attributes:
-        fixed: the one plan, where the policy is one; ``None`` where a function gives it.
+        fixed: the one policy, prepared; ``None`` where a function gives it.
     """
 
     def __init__(
-        self, source: PolicySource, changes: Mapping[str, Any], hooks: Hooks, tracing: Tracing, prices: PriceBook
+        self,
+        source: PolicySource,
+        changes: Mapping[str, Any],
+        registrations: Registrations,
+        telemetry: tuple[Tracing, Metrics],
+        prices: PriceBook,
     ) -> None:
         self.source = source
         self.changes = changes
-        self._hooks = hooks
-        self._tracing = tracing
+        self._registrations = registrations
+        self._telemetry = telemetry
         self._prices = prices
-        self._known: dict[int, tuple[RoutingPolicy, Plan]] = {}
-        self.fixed: Plan | None = None
+        self._known: dict[int, tuple[RoutingPolicy, PreparedPolicy]] = {}
+        self.fixed: PreparedPolicy | None = None
         if isinstance(source, RoutingPolicy):
             self.fixed = self._prepare(source)
         elif not callable(source) or inspect.iscoroutinefunction(source) or isinstance(source, type):
             raise TypeError(_not_a_policy(source))
 
-    def now(self) -> Plan:
-        """The plan in force.
+    def now(self) -> PreparedPolicy:
+        """Prepare the policy in force, or find it prepared.
 
         Raises:
             TypeError: the policy function gave something else.
@@ -59,21 +63,23 @@ class Plans:
             raise TypeError(f"the policy function gave {type(policy).__qualname__}, not a RoutingPolicy")
         while len(self._known) >= _KEPT:
             self._known.pop(next(iter(tuple(self._known)), 0), None)  # another thread may have been here
-        plan = self._prepare(policy)
-        self._known[id(policy)] = (policy, plan)
-        return plan
+        prepared = self._prepare(policy)
+        self._known[id(policy)] = (policy, prepared)
+        return prepared
 
-    def under(self, source: PolicySource) -> Plans:
-        """The plans for another policy, with the same settings changed."""
-        return Plans(source, self.changes, self._hooks, self._tracing, self._prices)
+    def under(self, source: PolicySource) -> PolicyCache:
+        """Make the cache for another policy, with the same settings changed."""
+        return PolicyCache(source, self.changes, self._registrations, self._telemetry, self._prices)
 
-    def changed(self, **settings: Any) -> Plans:
-        """The plans for the same policy with more settings changed."""
+    def changed(self, **settings: Any) -> PolicyCache:
+        """Make the cache for the same policy with more settings changed."""
         changes = {**self.changes, **{key: value for key, value in settings.items() if value is not UNCHANGED}}
-        return Plans(self.source, changes, self._hooks, self._tracing, self._prices)
+        return PolicyCache(self.source, changes, self._registrations, self._telemetry, self._prices)
 
-    def _prepare(self, policy: RoutingPolicy) -> Plan:
-        return Plan(with_settings(policy, **self.changes), self._hooks, self._tracing, self._prices)
+    def _prepare(self, policy: RoutingPolicy) -> PreparedPolicy:
+        tracing, metrics = self._telemetry
+        changed = with_settings(policy, **self.changes)
+        return PreparedPolicy(changed, self._registrations, tracing, metrics, self._prices)
 
 
 def _not_a_policy(source: object) -> str:

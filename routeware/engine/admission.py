@@ -1,0 +1,223 @@
+"""Whether an attempt may be started: asked in one place, for the first link, a failover and a backup alike.
+
+Asked in this order: has the caller gone, are links and attempts left, is the deadline over, does the projection fit the
+call's own cap and those of every session around it. What is asked of a ledger outside of this process follows in a
+second step, because it takes time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from routeware.engine.call import Call
+from routeware.engine.execution import Execution
+from routeware.engine.timers import is_due
+from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
+from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
+from routeware.money import usd
+from routeware.policy import OnExceed
+from routeware.records import AttemptTrigger
+
+__all__ = ["admit", "admit_next", "admit_next_remotely", "emit_refusal", "session_cap"]
+
+_INITIAL, _FAILOVER = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER
+
+
+def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceededError | None]:
+    """Ask whether an attempt at the next link may be started, as far as this process can tell.
+
+    Returns:
+        The attempt, which has set its projection aside; and the refusal of a budget that stands in its way, if any. It
+        is returned because the chain and a race make different things of it. What is raised ends the call.
+
+    Raises:
+        PolicyError: nobody can say what it may cost, and a cap is in force.
+        BaseException: what the call raises, because nothing more may be started; what the ``estimate`` hook raised.
+    """
+    if call.attempts:
+        if call.fatal is None and call.failure is not None and is_stopped_by_caller(call):
+            raise call.failure
+        if not call.may_start:
+            raise final_error(call)
+    if call.deadline is not None and is_due(call.deadline, call.loop.time()):
+        raise deadline_error(call)
+    execution = call.propose(trigger)
+    if call.needs_settling:
+        try:
+            _reserve(call, execution)
+        except BudgetExceededError as refusal:
+            return execution, refusal
+        except Exception as error:
+            error.__context__ = error.__context__ or call.failure
+            raise
+    return execution, None
+
+
+def admit_next(call: Call) -> Execution:
+    """Admit and start the next attempt, with nothing in flight; links that a budget refuses may be skipped.
+
+    Raises:
+        BaseException: what the call raises where there is no such attempt.
+    """
+    while True:
+        execution, refusal = admit(call, _FAILOVER if call.started else _INITIAL)
+        if refusal is None:
+            call.start(execution)
+            return execution
+        try:
+            _skip_or_raise(call, execution, refusal)
+        finally:
+            del refusal  # an error that a frame of its own traceback holds is not freed with the last who wants it
+
+
+async def admit_next_remotely(call: Call) -> Execution:
+    """Do the same where a ledger outside of this process has to be asked, too; within the call's deadline.
+
+    Raises:
+        BaseException: what the call raises where there is no such attempt.
+    """
+    while True:
+        execution, refusal = admit(call, _FAILOVER if call.started else _INITIAL)
+        if refusal is None:
+            try:
+                await _hold_within_deadline(call, execution)
+            except BudgetExceededError as error:
+                refusal = error.about(execution.label)
+            except LedgerUnavailableError as error:
+                error.__cause__ = error.__cause__ or call.failure
+                raise
+            except Exception as error:
+                error.__context__ = error.__context__ or call.failure
+                raise
+        if refusal is None:
+            call.start(execution)
+            return execution
+        try:
+            _skip_or_raise(call, execution, refusal)
+        finally:
+            del refusal  # as above
+
+
+def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededError) -> None:
+    emit_refusal(call, refusal)
+    if call.prepared.policy.budget.on_exceed is not OnExceed.SKIP:
+        call.refuse("budget_exceeded")
+        refusal.__cause__ = call.failure
+        try:
+            raise refusal
+        finally:
+            del refusal  # as above
+    call.skip(execution, refusal)
+
+
+async def _hold_within_deadline(call: Call, execution: Execution) -> None:
+    timeout = call.timeout
+    timeout.reschedule(call.deadline)
+    bill = execution.bill
+    assert bill.reservation is not None
+    try:
+        await _wait_for_releases(call)
+        await bill.reservation.hold_remotely(bill.projection or 0, session_cap(call))
+    except asyncio.CancelledError:
+        bill.release()
+        if not timeout.consume() or call.cancelling() > call.cancel_baseline:
+            raise
+    except BaseException:
+        bill.release()
+        timeout.consume()
+        raise
+    else:
+        timeout.consume()
+        return
+    raise deadline_error(call)
+
+
+async def _wait_for_releases(call: Call) -> None:
+    """Wait until what attempts before have given back is there, before more is asked for."""
+    earlier = [one.bill.reservation for one in call.attempts if one.has_bill]
+    for reservation in (call.container_reservation, *earlier):
+        message = None if reservation is None else reservation.undelivered
+        if message is not None and not message.done():
+            await asyncio.wait([message])
+
+
+def _reserve(call: Call, execution: Execution) -> None:
+    """Set the projection of ``execution`` aside, as far as this process keeps the tallies."""
+    bill, session = execution.bill, call.payer
+    if not call.is_capped and not (session is not None and session.reserving):
+        bill.reserve(session, None)
+        return
+    projection = bill.project(warn=call.is_capped)
+    if projection is None:
+        _require_allowance(call, execution)
+    amount = projection or 0
+    _check_call(call, execution, amount)
+    cap = session_cap(call)
+    if cap is None:
+        _warn_of_session(call, execution, amount)
+    try:
+        bill.reserve(session, amount, cap)
+    except BudgetExceededError as refusal:
+        raise refusal.about(execution.label) from None
+
+
+def _require_allowance(call: Call, execution: Execution) -> None:
+    # Its link has a price, or the call would not have begun; but it says nothing for this attempt, or broke.
+    if call.is_capped and not call.prepared.policy.budget.allow_unpriced:
+        raise PolicyError(
+            f"nobody can say what {execution.label} may cost now, and spending is capped: its price gives no"
+            " projection. Give the link a price or the function an @estimate, or set budget.allow_unpriced",
+            key=f"chain[{call.prepared.policy.chain.index(execution.link)}].price",
+        )
+
+
+def _check_call(call: Call, execution: Execution, amount: int) -> None:
+    cap = call.prepared.per_call_cap
+    if cap is None:
+        return
+    committed = call.committed
+    if committed + amount <= cap:
+        return
+    refusal = BudgetExceededError(
+        kind="per_call",
+        limit_usd=usd(cap),
+        projected_usd=usd(amount),
+        committed_usd=usd(committed),
+        label=execution.label,
+    )
+    try:
+        if call.prepared.policy.budget.on_exceed is not OnExceed.WARN:
+            raise refusal
+        emit_refusal(call, refusal)
+    finally:
+        del refusal  # as above
+
+
+def session_cap(call: Call) -> int | None:
+    """Give the policy's cap on the session, where it is to refuse. ``warn`` softens only this one."""
+    return None if call.prepared.policy.budget.on_exceed is OnExceed.WARN else call.prepared.session_cap
+
+
+def _warn_of_session(call: Call, execution: Execution, amount: int) -> None:
+    cap = call.prepared.session_cap
+    if cap is not None and call.payer is not None:
+        passed = call.payer.exceeded(cap, amount)
+        if passed is not None:
+            emit_refusal(call, passed.about(execution.label))
+
+
+def emit_refusal(call: Call, refusal: BudgetExceededError) -> None:
+    """Leave the event of a cap that was, or would have been, passed."""
+    session = call.session.name if call.session is not None and refusal.kind == "per_call" else refusal.session_name
+    call.emit(
+        "budget_exceeded",
+        logging.WARNING,
+        kind=refusal.kind,
+        limit_usd=refusal.limit_usd,
+        projected_usd=refusal.projected_usd,
+        committed_usd=refusal.committed_usd,
+        on_exceed=call.prepared.policy.budget.on_exceed.value,
+        link=refusal.label,
+        session=session,
+    )

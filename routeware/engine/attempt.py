@@ -1,0 +1,147 @@
+"""The attempt as a provider function sees it: a handle with a dozen names, and nothing to break."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TypeVar
+
+from routeware.engine.execution import Execution
+from routeware.engine.prepared import bare_link
+from routeware.engine.registrations import NO_REQUEST
+from routeware.money import Usage, amount_usd, nanos
+from routeware.policy import Link
+from routeware.pricing import Reading, read_reply
+from routeware.records import AttemptTrigger
+from routeware.telemetry import Span
+
+__all__ = ["CURRENT", "Attempt", "current_attempt", "handle_of", "live_execution"]
+
+T = TypeVar("T")
+
+CURRENT: ContextVar[Attempt | None] = ContextVar("routeware.attempt", default=None)
+
+
+def current_attempt() -> Attempt | None:
+    """Find the attempt that this code runs in; ``None`` outside of any."""
+    return CURRENT.get()
+
+
+def live_execution() -> Execution | None:
+    """Find the attempt that this code runs in, if it is still running: calls made here are part of it.
+
+    One that has its reply (and is asking whether to accept it) has been paid for.
+    """
+    attempt = CURRENT.get()
+    if attempt is None:
+        return None
+    execution = attempt._execution
+    return None if execution.ended is not None or execution.has_value else execution
+
+
+class Attempt:
+    """One run of a provider function against one link, as that function sees it. None of its names can be set.
+
+    Args:
+        link: the link.
+        number: its place among the call's attempts, from 1.
+    """
+
+    __slots__ = ("_execution",)
+
+    def __init__(self, link: Link, number: int = 1) -> None:
+        # For tests of provider functions; the engine makes its own with handle_of.
+        self._execution = Execution(bare_link(link), NO_REQUEST, number, AttemptTrigger.INITIAL)
+
+    def __repr__(self) -> str:
+        return f"<attempt {self.number} at {self.label}>"
+
+    @property
+    def link(self) -> Link:
+        """The link to try."""
+        return self._execution.prepared.link
+
+    @property
+    def provider(self) -> str:
+        """The link's provider."""
+        return self._execution.prepared.link.provider
+
+    @property
+    def model(self) -> str:
+        """The link's model."""
+        return self._execution.prepared.link.model
+
+    @property
+    def label(self) -> str:
+        """The link's label."""
+        return self._execution.prepared.link.label
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The link's bound on output, to be passed on; ``None`` where it has none."""
+        return self._execution.prepared.link.max_output_tokens
+
+    @property
+    def number(self) -> int:
+        """Its place among the call's attempts, from 1."""
+        return self._execution.number
+
+    @property
+    def timeout_ms(self) -> float | None:
+        """The time that this attempt really has, the call's deadline included; ``None`` without a bound."""
+        return self._execution.timeout_ms
+
+    @property
+    def span(self) -> Span:
+        """Its OpenTelemetry span, to put attributes of your own on; one that records nothing where none does."""
+        return self._execution.span
+
+    def report(self, reply: T) -> T:
+        """Read the token usage and the model that answered off an SDK's or API's reply, and give the reply back.
+
+        A reply without usage that can be read changes nothing. A later report replaces what it says of an earlier one,
+        and keeps what it does not say. A report counts whatever becomes of the attempt; one that comes after the
+        attempt has been settled corrects the session's books, and leaves the span alone.
+        """
+        self._execution.bill.report(read_reply(reply))
+        return reply
+
+    def report_usage(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+    ) -> None:
+        """Say by hand what :meth:`report` would read; ``None`` is unknown, which is not 0.
+
+        Raises:
+            ValueError: a count that is not a whole number of at least 0.
+        """
+        usage = Usage(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cached_input_tokens=cached_input_tokens,
+            cache_write_tokens=cache_write_tokens,
+            reasoning_tokens=reasoning_tokens,
+        )
+        self._execution.bill.report(Reading(usage, None))
+
+    def report_cost(self, usd: float) -> None:
+        """Say what this attempt cost, in US dollars. It outranks the price of the usage.
+
+        Raises:
+            PolicyError: not a finite amount of at least 0.
+        """
+        self._execution.bill.report_cost(nanos(amount_usd(usd, "report_cost")))
+
+
+def handle_of(execution: Execution) -> Attempt:
+    """Make the handle of ``execution`` that its provider function is given."""
+    attempt = _new(Attempt)
+    attempt._execution = execution
+    return attempt
+
+
+_new = object.__new__

@@ -1,0 +1,369 @@
+"""One call: what it was asked to do, and where it stands. Every field is assigned here only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from routeware.budget import CURRENT_SESSION, Reservation, Session
+from routeware.engine.attempt import CURRENT, live_execution
+from routeware.engine.execution import Execution
+from routeware.engine.flight import Race
+from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, PreparedPolicy
+from routeware.engine.registrations import Request
+from routeware.engine.timers import ReusableTimeout
+from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
+from routeware.observers import AttemptFacts, CallFacts, notify
+from routeware.records import AttemptTrigger, CallOutcome
+from routeware.telemetry import CallTrace, Meters
+from routeware.telemetry import attributes as names
+from routeware.threshold import Decision
+
+__all__ = ["Call"]
+
+
+class Call:
+    """One call, from entering the decorated function to leaving it.
+
+    Attributes:
+        prepared: its policy.
+        request: what the caller passed.
+        links: its chain, in the order in which it is tried.
+        session: the innermost session.
+        payer: the session that the call is booked in: the same, once it was found open.
+        is_capped: True if a cap is in force.
+        race: its attempts in flight, where it can race.
+        trace: its spans; ``None`` where nothing listens.
+        meters: what it is measured with; ``None`` where nothing reads them.
+        timeout: the timer of attempts that run in the caller's own task.
+        cancel_baseline: how many cancellations of the caller's task were pending when the call began.
+        stale_cancels: how many pending ones are nobody's: a library has left them counted.
+        deadline: when the whole call is out of time, on the loop's clock.
+        container_reservation: what the attempt held that this call is made in, released to make room for this call.
+        cursor: the place in the chain of the next link to try.
+        started: how many attempts were started; skipped links are none.
+        attempts_left: how many attempts may still be started: neither links nor attempts have run out.
+        attempts: all attempts, skipped links included, in the order of their starts.
+        latest_start: when the newest attempt was started, on the loop's clock.
+        race_after_s: the threshold in force; ``None`` without racing.
+        race_source: where it came from.
+        decision: what the learner of the policy's target said; ``None`` without a target.
+        failure: the error of the attempt that failed last, as callers see it.
+        fatal: the first error that is not failed over.
+        refusal: the newest refusal of a budget.
+        winner: the attempt whose result the caller gets.
+        error: what the call raises.
+        outcome: how it ends.
+        decided_ns: when attempts were cut off because the call was decided, in nanoseconds since the epoch.
+        ended: when it ended, on the loop's clock; below 0 before.
+    """
+
+    __slots__ = (
+        "_attempt_ended",
+        "_call_ended",
+        "attempts",
+        "attempts_left",
+        "began",
+        "cancel_baseline",
+        "container_reservation",
+        "cursor",
+        "deadline",
+        "decided_ns",
+        "decision",
+        "ended",
+        "error",
+        "failure",
+        "fatal",
+        "is_capped",
+        "latest_start",
+        "links",
+        "loop",
+        "meters",
+        "outcome",
+        "payer",
+        "prepared",
+        "race",
+        "race_after_s",
+        "race_source",
+        "refusal",
+        "request",
+        "session",
+        "stale_cancels",
+        "started",
+        "timeout",
+        "trace",
+        "winner",
+    )
+
+    def __init__(self, prepared: PreparedPolicy, request: Request) -> None:
+        self.prepared = prepared
+        self.request = request
+        self.links: tuple[PreparedLink, ...] = prepared.links or prepared.ask_prices()
+        self.loop = loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("a routed function has to be awaited in an asyncio task")
+        # The task is not kept: it may keep the error that this call raises, and that its traceback, and so this call.
+        self.timeout = ReusableTimeout(loop, task)
+        self.cancel_baseline = task.cancelling()
+        self.stale_cancels = 0
+        self.began = loop.time()
+        self.deadline = None if prepared.deadline_s is None else self.began + prepared.deadline_s
+        self.race_after_s: float | None = None
+        self.race_source: str | None = None
+        self.decision: Decision | None = None
+        if prepared.learner is not None:
+            self._follow(prepared.learner.decide())
+        elif prepared.race_after_s is not None:
+            self.race_after_s, self.race_source = prepared.race_after_s, "fixed"
+        self.session: Session | None = None
+        self.payer: Session | None = None
+        self.is_capped = False
+        self.container_reservation: Reservation | None = None
+        self.cursor = self.started = 0
+        self.attempts_left = prepared.max_attempts
+        self.attempts: list[Execution] = []
+        self.latest_start = 0.0
+        self.ended = -1.0
+        self.failure: BaseException | None = None
+        self.fatal: BaseException | None = None
+        self.error: BaseException | None = None
+        self.refusal: BudgetExceededError | None = None
+        self.winner: Execution | None = None
+        self.outcome: CallOutcome = "failed"
+        self.decided_ns: int | None = None
+        self.race: Race | None = None
+        self.trace: CallTrace | None = None
+        self.meters: Meters | None = None
+        self._attempt_ended: tuple[Callable[[CallFacts, AttemptFacts], None], ...] = ()
+        self._call_ended: tuple[Callable[[CallFacts], None], ...] = ()
+
+    def _follow(self, decision: Decision) -> None:
+        """Race as the learner decided; in an outage of the primary, the first two links change places."""
+        self.decision = decision
+        self.race_after_s, self.race_source = decision.race_after_s, decision.source.value
+        if decision.swap:
+            first, second, *rest = self.links
+            self.links = (second, first, *rest)
+
+    # Where it begins.
+
+    def begin(self, attributes: Mapping[str, Any] | None) -> None:
+        """Find its session and its listeners."""
+        prepared = self.prepared
+        self.session = CURRENT_SESSION.get()
+        if not prepared.tracing.is_off:
+            self.trace = prepared.tracing.start_call(self._span_attributes(attributes))
+            if self.trace is not None:
+                self._listen(self.trace.attempt_ended, self.trace.call_ended)
+        self.meters = prepared.metrics.live(self.began)
+        if prepared.log.is_debugging:
+            prepared.log.call_started()
+            self._listen(prepared.log.attempt_ended, None)
+
+    def _listen(
+        self,
+        attempt_ended: Callable[[CallFacts, AttemptFacts], None] | None,
+        call_ended: Callable[[CallFacts], None] | None,
+    ) -> None:
+        if attempt_ended is not None:
+            self._attempt_ended += (attempt_ended,)
+        if call_ended is not None:
+            self._call_ended += (call_ended,)
+
+    def _span_attributes(self, own: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        session, fixed = self.session, self.prepared.span_attributes
+        if session is None and own is None:
+            return fixed
+        inherited = session.attributes if session is not None else {}
+        merged = {**inherited, **(own or {}), **fixed}
+        if session is not None and session.name is not None:
+            merged[names.SESSION_NAME] = session.name
+        return merged
+
+    def check_in(self) -> None:
+        """See which caps are in force, and refuse what cannot be capped.
+
+        Raises:
+            SessionClosedError: the session was left before.
+            NoSessionError: the policy caps a session, and none is open.
+            PolicyError: a session's cap is in force, and a link has no price.
+        """
+        session, budget = self.session, self.prepared.policy.budget
+        self.is_capped = budget.capped
+        if session is None:
+            if budget.session_usd is not None:
+                raise NoSessionError(
+                    f"{self.prepared.policy.label} sets budget.session_usd, and no session is open: call inside"
+                    " `async with routeware.session(...)`"
+                )
+            return
+        session.check_open()
+        self.payer = session
+        if session.capped and not budget.capped:
+            self.is_capped = True
+            self.prepared.refuse_unpriced(str(session))
+
+    def enter_container(self) -> None:
+        """Tell the attempt that this call is made in, if any, that it does not pay for what is paid for here."""
+        if CURRENT.get() is None:
+            return
+        outer = live_execution()
+        if outer is not None:
+            outer.bill.open_container()
+            self.container_reservation = outer.bill.reservation
+
+    # What follows from the facts.
+
+    @property
+    def is_remote(self) -> bool:
+        """True if a ledger outside of this process counts it."""
+        return self.payer is not None and self.payer.remote
+
+    @property
+    def needs_settling(self) -> bool:
+        """True if what an attempt cost has to be known as soon as it has ended: somebody's budget counts it."""
+        return self.is_capped or self.payer is not None
+
+    @property
+    def committed(self) -> int:
+        """What it has committed so far, in nano-dollars, for its own cap."""
+        return sum(one.bill.committed for one in self.attempts if one.has_bill)
+
+    @property
+    def may_start(self) -> bool:
+        """True if neither links nor attempts have run out, and no error has ended the call."""
+        return self.attempts_left > 0 and self.fatal is None
+
+    @property
+    def has_ended(self) -> bool:
+        """True if nothing is in flight any more, and its listeners are being told."""
+        return self.ended >= 0.0
+
+    @property
+    def is_heard(self) -> bool:
+        """True if anything listens to how it ends."""
+        return bool(self._call_ended or self._attempt_ended) or self.meters is not None or self.decision is not None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True if it raises an error of ours because every link failed."""
+        return isinstance(self.error, ExhaustedError)
+
+    @property
+    def swapped(self) -> bool:
+        """True if a latency target sent it to the backup first."""
+        return self.decision is not None and self.decision.swap
+
+    @property
+    def session_spent_usd(self) -> float | None:
+        """What its session has spent by now; ``None`` without a session."""
+        return None if self.session is None else self.session.spent_usd
+
+    def cancelling(self) -> int:
+        """Count the pending cancellations of the caller's task."""
+        task = asyncio.current_task(self.loop)
+        return 0 if task is None else task.cancelling()
+
+    # What happens to it.
+
+    def propose(self, trigger: AttemptTrigger) -> Execution:
+        """Make an attempt at the next link. It is not part of the call before it is started."""
+        return Execution(self.links[self.cursor], self.request, len(self.attempts) + 1, trigger)
+
+    def start(self, execution: Execution) -> None:
+        """Take the next link for ``execution``; from here on it counts, and its time runs."""
+        now = self.loop.time()
+        self.cursor += 1
+        self.started += 1
+        self.attempts_left -= 1
+        self.attempts.append(execution)
+        self.latest_start = now
+        prepared = execution.prepared
+        timeout_ms = prepared.timeout_ms
+        if timeout_ms is None and self.attempts_left:
+            timeout_ms = DEFAULT_TIMEOUT_MS
+        due = None if timeout_ms is None else now + timeout_ms / 1000
+        deadline = self.deadline
+        if deadline is not None and (due is None or deadline < due):
+            timeout_ms = (deadline - now) * 1000
+        execution.start(now, due, timeout_ms)
+        if self.trace is not None:
+            execution.carry(self.trace.start_attempt(execution, prepared.span_name, prepared.span_attributes))
+
+    def skip(self, execution: Execution, refusal: BudgetExceededError) -> None:
+        """Leave the next link behind without an attempt."""
+        self.refusal = refusal
+        self.cursor += 1
+        self.attempts_left = min(self.attempts_left, len(self.links) - self.cursor)
+        execution.skip(self.loop.time())
+        self.attempts.append(execution)
+
+    def record_failure(self, error: BaseException, *, fails_over: bool) -> None:
+        """Take note of the error of an attempt that failed. The first one that is not failed over ends the call."""
+        self.failure = error
+        if not fails_over and self.fatal is None:
+            self.fatal = error
+
+    def open_race(self) -> Race:
+        """Make room for attempts in flight beside one another."""
+        self.race = race = Race()
+        return race
+
+    def excuse_cancel(self) -> None:
+        """Take note that one pending cancellation of the caller's task is nobody's."""
+        self.cancel_baseline += 1
+        self.stale_cancels += 1
+
+    def decide(self, decided_ns: int) -> None:
+        """Take note of the moment in which everything that is still in flight is cut off."""
+        self.decided_ns = decided_ns
+
+    def succeed(self, winner: Execution) -> None:
+        """Take note of the attempt whose result the caller gets."""
+        self.winner = winner
+        self.outcome = "succeeded"
+
+    def fail(self, error: BaseException, outcome: CallOutcome | None = None) -> None:
+        """Take note of what it raises, and how that is called where it is no failure of a provider."""
+        self.winner = None
+        self.error = error
+        if outcome is not None:
+            self.outcome = outcome
+
+    def refuse(self, outcome: CallOutcome) -> None:
+        """Take note of what ends it, before the error of that is raised."""
+        self.outcome = outcome
+
+    def end(self) -> None:
+        """Take note that nothing is in flight any more."""
+        self.ended = self.loop.time()
+
+    def forget(self) -> None:
+        """Hold no exception and no result: after a call, what it raised or gave is the caller's alone."""
+        self.failure = self.fatal = self.refusal = self.winner = self.error = None
+        for attempt in self.attempts:
+            attempt.forget()
+        self.attempts = []  # no circle of call and attempts is left to the garbage collector
+        self._attempt_ended = self._call_ended = ()
+
+    # Who is told.
+
+    def tell_attempt_ended(self, execution: Execution) -> None:
+        """Tell the listeners that an attempt has ended."""
+        if self._attempt_ended:
+            notify(self._attempt_ended, self.prepared.tracing.broken, self, execution)
+
+    def tell_ended(self) -> None:
+        """Tell the listeners that the call has ended."""
+        if self._call_ended:
+            notify(self._call_ended, self.prepared.tracing.broken, self)
+
+    def emit(self, event: str, level: int = logging.DEBUG, **fields: object) -> None:
+        """Leave an event on the call's span and in the log."""
+        log = self.prepared.log
+        log.event(event, level, fields)
+        if self.trace is not None:
+            self.trace.event(f"{log.prefix}.{event}", fields)

@@ -1,0 +1,194 @@
+"""Cutting off what is in flight when a call is decided, and waiting for it; closing results that nobody gets.
+
+Nothing outlives its call but an attempt that ignores its cancellation for longer than 250 ms. It is detached: kept
+alive, its reservation stays until it ends, and then only the session is corrected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from routeware.engine.call import Call
+from routeware.engine.completion import conclude_attempt
+from routeware.engine.execution import Execution
+from routeware.engine.timers import CLEANUP_GRACE_S, keep_alive, wait_for_all
+from routeware.engine.verdict import record_failure
+from routeware.errors import ResultRejectedError
+from routeware.observers import Cut
+from routeware.records import AttemptStatus
+
+__all__ = ["abandon", "clear_away", "finish_cancelled", "is_untidy"]
+
+logger = logging.getLogger("routeware")
+
+
+def is_untidy(call: Call) -> bool:
+    """Say whether anything may be left to clear away: attempts in flight, messages to ledgers, unwanted results."""
+    race = call.race
+    if call.is_remote or (race is not None and (race.in_flight or race.cancelling or race.pending)):
+        return True
+    accept = call.request.registrations.accept
+    return accept is not None and any(one.has_value and one is not call.winner for one in call.attempts)
+
+
+async def clear_away(call: Call) -> None:
+    """Cut off what is in flight and wait for it, at most 250 ms; close what nobody gets.
+
+    A cancellation of the caller that comes meanwhile is what the call raises then.
+    """
+    until = call.loop.time() + CLEANUP_GRACE_S
+    winner, raised = call.winner, call.error
+    _cut_off_all(call, AttemptStatus.CANCELLED if winner is None else AttemptStatus.RACE_LOST)
+    race = call.race
+    cancelling = [] if race is None else race.cancelling
+    cancellation = await wait_for_all([one.task for one in cancelling if one.task is not None], until)
+    kept = [] if cancellation is not None else _kept_results(winner, raised)
+    is_kept = bool(kept)
+    for one in [] if race is None else race.finish():
+        _finish_or_detach(call, one, kept)
+    unwanted = [one.result for one in call.attempts if one.has_value and (one.task is None or one.task.done())]
+    cancellation = await wait_for_all(_close_all(unwanted, kept), until) or cancellation
+    cancellation = await _wait_for_ledgers(call, until) or cancellation
+    if cancellation is None:
+        return
+    if winner is not None:
+        # Its caller went away while others were waited for: now nobody gets this result either.
+        winner.lose_caller()
+        if is_kept:
+            await wait_for_all(_close_all([winner.result], []), until)
+    if call.outcome != "cancelled":
+        call.fail(cancellation, "cancelled")
+
+
+def abandon(call: Call) -> None:
+    """Leave at once, without waiting for anything: the program or the coroutine is being torn down."""
+    try:
+        _cut_off_all(call, AttemptStatus.CANCELLED)
+    except RuntimeError:
+        # The loop is closed: its tasks will never end, and cannot be told.
+        if call.race is not None:
+            call.race.cut_off()
+    for one in [] if call.race is None else call.race.finish():
+        one.stop()
+        _finish_or_detach(call, one, [])
+
+
+def finish_cancelled(call: Call, execution: Execution) -> None:
+    """Conclude an attempt that was cut off, now that its task has ended."""
+    task = execution.task
+    if task is not None and not task.cancelled():
+        task.exception()  # read, so that the loop does not report it as lost
+    if execution.concluded:
+        return
+    failure = execution.failure
+    if failure is not None and failure.error.__cause__ is None and failure.error is not execution.error:
+        failure.error.__cause__ = execution.error
+    conclude_attempt(call, execution)
+
+
+def _kept_results(winner: Execution | None, raised: BaseException | None) -> list[object]:
+    """Find the results that the caller gets, or finds on the error that it gets."""
+    if winner is not None:
+        return [winner.result]
+    errors = (raised, raised.__cause__ if raised is not None else None)
+    return [error.result for error in errors if isinstance(error, ResultRejectedError)]
+
+
+def _cut_off_all(call: Call, status: AttemptStatus) -> None:
+    """Cancel all that is in flight, and stamp the moment."""
+    cut = Cut(call.loop.time(), time.time_ns())
+    call.decide(cut.at_ns)
+    race = call.race
+    if race is None:
+        return
+    race.abandon()
+    for one in race.in_flight:
+        if one.task is not None and one.task.done() and isinstance(one.error, Exception) and not one.accepted:
+            record_failure(call, one)  # what is there counts, though the engine had not looked yet
+            conclude_attempt(call, one)
+    for one in (*race.in_flight, *race.cancelling):
+        if not one.concluded:
+            one.cut_off(cut, status)
+    race.cut_off()
+
+
+def _finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> None:
+    """Conclude an attempt that was cut off; detach one that still runs."""
+    task = execution.task
+    if task is None or task.done():
+        finish_cancelled(call, execution)
+        return
+    execution.detach()
+    execution.conclude()
+    call.tell_attempt_ended(execution)
+    keep_alive(task)
+    if call.payer is not None and execution.bill.reservation is not None:
+        call.payer.keep(task, execution.bill.give_up)
+
+    def end(_task: asyncio.Future[Any]) -> None:
+        if not task.cancelled():
+            task.exception()
+        execution.settle_detached()
+        _close_all([execution.result] if execution.has_value else [], kept)
+        execution.forget_all()
+
+    task.add_done_callback(end)
+
+
+def _close_all(results: Sequence[object], kept: list[object]) -> list[asyncio.Future[Any]]:
+    """Close results that nobody gets, where they can be closed, each once; give what is left to wait for.
+
+    Args:
+        results: what attempts gave.
+        kept: what the caller has got, or is closed: two links may give the same object. What is closed here is added.
+    """
+    closing = []
+    for result in results:
+        if not any(result is one for one in kept):
+            kept.append(result)
+            closing += _close(result)
+    return closing
+
+
+def _close(result: Any) -> list[asyncio.Future[Any]]:
+    try:
+        close = getattr(result, "aclose", None) or getattr(result, "close", None)
+        waiting = close() if callable(close) else None
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is anything, and nothing waits for it
+        _warn_open(error)
+        return []
+    if not isinstance(waiting, Awaitable):
+        return []
+    task = asyncio.ensure_future(_closed(waiting))
+    keep_alive(task)
+    return [task]
+
+
+async def _closed(waiting: Awaitable[Any]) -> None:
+    try:
+        await waiting
+    except Exception as error:  # noqa: BLE001 - as above
+        _warn_open(error)
+
+
+def _warn_open(error: BaseException) -> None:
+    logger.warning("a result that nobody gets could not be closed (%s)", type(error).__qualname__)
+
+
+async def _wait_for_ledgers(call: Call, until: float) -> asyncio.CancelledError | None:
+    """Wait until ledgers outside of this process have heard what this call cost; its session waits longer."""
+    if not call.is_remote:
+        return None
+    posted = []
+    for one in call.attempts:
+        one.settle()
+        reservation = one.bill.reservation
+        if reservation is not None and reservation.undelivered is not None:
+            posted.append(reservation.undelivered)
+    if call.deadline is not None:
+        until = min(until, call.deadline)
+    return await wait_for_all(posted, until)

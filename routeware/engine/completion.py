@@ -1,0 +1,93 @@
+"""The end of an attempt and of a call: settled, told, and put on record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from routeware.engine.call import Call
+from routeware.engine.execution import Execution
+from routeware.engine.latency_feedback import learn
+from routeware.engine.record import annotate, call_record
+from routeware.observers import notify
+from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
+from routeware.telemetry import CallTrace, Meters
+
+__all__ = ["complete", "conclude_attempt"]
+
+logger = logging.getLogger("routeware")
+
+
+def conclude_attempt(call: Call, execution: Execution) -> None:
+    """Settle an attempt that has ended, if a budget counts it, and tell its listeners. Once."""
+    execution.conclude()
+    if call.needs_settling:
+        execution.settle()
+    call.tell_attempt_ended(execution)
+
+
+def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
+    """Settle and tell everything that is left to settle and to tell, with nothing in flight any more.
+
+    Returns:
+        The record, where the caller, an error or ``on_call`` wants it.
+    """
+    call.end()
+    if call.winner is not None:
+        call.winner.win()
+    for one in call.attempts:
+        if not one.concluded:
+            one.stop()
+            conclude_attempt(call, one)
+    if call.payer is not None:
+        call.payer.count_call(call.outcome, call.attempts)
+    if call.is_heard:
+        _tell(call)
+    on_call = call.request.registrations.on_call
+    error = call.error
+    if not wants_record and error is None and on_call is None:
+        return None
+    record = call_record(call)
+    if error is not None and not any(one.is_misuse and one.error is error for one in call.attempts):
+        attach_record(error, record)
+        if isinstance(error, Exception):
+            annotate(error, call, record)
+    if on_call is not None:
+        _call_hook(on_call, record)
+    return record
+
+
+def _tell(call: Call) -> None:
+    if call.decision is not None:
+        learn(call)
+    _emit_race(call)
+    call.tell_ended()
+    if call.meters is not None:
+        _measure(call, call.meters)
+
+
+def _emit_race(call: Call) -> None:
+    if len(call.attempts) == 1 or not any(one.trigger is AttemptTrigger.RACE for one in call.attempts):
+        return
+    for one in call.attempts:
+        if one.status is AttemptStatus.RACE_LOST:
+            call.emit("race_lost", link=one.label)
+    if call.winner is not None and call.winner.had_rival:
+        call.emit("race_won", link=call.winner.label)
+
+
+def _measure(call: Call, meters: Meters) -> None:
+    # In the call's context: what is measured there leads back to its trace (an exemplar).
+    attached = call.trace.attach() if call.trace is not None else None
+    notify((meters.call_ended,), call.prepared.tracing.broken, call)
+    if attached is not None:
+        CallTrace.detach(attached)
+
+
+def _call_hook(on_call: Callable[[CallRecord], object], record: CallRecord) -> None:
+    try:
+        on_call(record)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook's failure harms nobody
+        # A CancelledError would pass for the caller's, and the call has its answer.
+        logger.warning("the on_call hook failed (%s)", type(error).__qualname__)

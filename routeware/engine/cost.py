@@ -1,0 +1,267 @@
+"""What an attempt may cost, and what it cost.
+
+What was reported counts. An attempt that reported nothing and was answered with an error costs nothing. Everything
+else (an answer whose usage cannot be read, a time-out, a lost race, a cancellation, a dropped connection) may have
+been billed: it is booked at its projection, as uncertain. What has no price is unknown, which is not nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import attrs
+
+from routeware.budget import Reservation, Session
+from routeware.engine.prepared import PreparedLink
+from routeware.engine.registrations import Request
+from routeware.money import Usage, amount_usd, nanos, usd
+from routeware.observers import Cost
+from routeware.pricing import MINIMUM_OUTPUT_TOKENS, Reading, read_error, read_reply
+from routeware.records import CostSource
+
+__all__ = ["Bill"]
+
+logger = logging.getLogger("routeware")
+
+
+class Bill:
+    """The money of one attempt, from its projection to what it cost. Made when money is held, reported or asked for.
+
+    Attributes:
+        projection: the most that it is expected to cost, in nano-dollars; ``None`` where its link has no price.
+        reservation: what it has set aside; ``None`` where nothing has to be.
+        cost: what it cost, as its call sees it; ``None`` until it is settled, and replaced by a later report.
+    """
+
+    __slots__ = (
+        "_has_projection",
+        "_is_container",
+        "_is_settled",
+        "_link",
+        "_reported_nanos",
+        "_request",
+        "_response_model",
+        "_usage",
+        "cost",
+        "projection",
+        "reservation",
+    )
+
+    def __init__(self, link: PreparedLink, request: Request) -> None:
+        self._link = link
+        self._request = request
+        self._reported_nanos: int | None = None
+        self._usage: Usage | None = None
+        self._response_model: str | None = None
+        self._has_projection = self._is_container = self._is_settled = False
+        self.projection: int | None = None
+        self.reservation: Reservation | None = None
+        self.cost: Cost | None = None
+
+    @property
+    def committed(self) -> int:
+        """What it counts for under a cap, in nano-dollars: what it holds, or what it cost."""
+        if self.cost is not None:
+            return (self.cost.settled or 0) + (self.cost.uncertain or 0)
+        return 0 if self.reservation is None else self.reservation.held
+
+    def project(self, *, warn: bool) -> int | None:
+        """Work out the projection.
+
+        Args:
+            warn: log it once where the size of the answer has to be guessed.
+
+        Raises:
+            Exception: what the ``estimate`` hook raised.
+        """
+        self._has_projection = True
+        if warn:
+            self._warn_of_guess()
+        self.projection = _by_hook(self._link, self._request)
+        return self.projection
+
+    def reserve(self, session: Session | None, amount: int | None, cap: int | None = None) -> None:
+        """Set ``amount`` aside in every tally of this process that counts it; ``None``: nothing has to be set aside.
+
+        Raises:
+            BudgetExceededError: a cap would be passed.
+        """
+        self.reservation = Reservation(session)
+        if amount is not None:
+            self.reservation.hold(amount, cap)
+
+    def release(self) -> None:
+        """Give back what is set aside for an attempt that is not started after all."""
+        if self.reservation is not None:
+            self.reservation.release()  # also where nothing is held: a ledger keeps the question's id until then
+
+    def open_container(self) -> None:
+        """Take note that the attempt makes routed calls: they are billed, and it costs what is reported on it."""
+        if not self._is_container:
+            self._is_container = True
+            if self.reservation is not None and self.reservation.held:
+                self.reservation.release()
+
+    def report(self, reading: Reading) -> None:
+        """Take what a reply says. It replaces what it says of an earlier report, and keeps what it leaves out."""
+        if reading.response_model is not None:
+            self._response_model = reading.response_model
+        if reading.usage is not None:
+            self._usage = reading.usage if self._usage is None else _merged(self._usage, reading.usage)
+            self._link.stats.answered(self._usage.output_tokens)
+            self._correct()
+
+    def report_cost(self, amount: int) -> None:
+        """Take a cost, in nano-dollars. It outranks the price of the usage."""
+        self._reported_nanos = amount
+        self._correct()
+
+    def settle(self, *, invoked: bool, has_value: bool, given: object, not_billed: bool) -> Cost:
+        """Work out what the attempt cost, and replace its reservation by that. Once; later calls change nothing.
+
+        Args:
+            invoked: True if its function was called.
+            has_value: True if that gave a result.
+            given: the result, or the error.
+            not_billed: True if it failed in a way that the provider does not bill.
+        """
+        if self.cost is None:
+            self.cost = self._work_out(invoked, has_value, given, not_billed)
+            self._book(self.cost)
+        return self.cost
+
+    def detach(self, *, has_value: bool, given: object) -> Cost:
+        """Estimate what an attempt costs whose call goes on without it. What it holds stays held until it ends."""
+        if self.cost is None:
+            self.cost = self._work_out(invoked=True, has_value=has_value, given=given, not_billed=False)
+        return self.cost
+
+    def settle_detached(self, *, invoked: bool, has_value: bool, given: object) -> None:
+        """Book what a detached attempt cost, now that it has ended. Its call, record and span are closed."""
+        if not self._is_settled:
+            self._book(self._work_out(invoked, has_value, given, not_billed=False))
+
+    def give_up(self) -> None:
+        """Book a detached attempt at its estimate: its session is left before it ends. Its end still corrects that."""
+        if self.reservation is not None and self.cost is not None:
+            self.reservation.settle(self.cost.settled or 0, self.cost.uncertain or 0)
+
+    def _book(self, cost: Cost) -> None:
+        usage, reported = self._usage, self._reported_nanos
+        if self.reservation is not None:
+            self.reservation.settle(cost.settled or 0, cost.uncertain or 0)
+        self._is_settled = True
+        if usage is not self._usage or reported != self._reported_nanos:
+            self._correct()  # another thread has reported meanwhile, and took the attempt for running
+
+    def _correct(self) -> None:
+        # Reported after it was settled: the session is corrected, and so is the record, unless the call has ended. The
+        # span is closed.
+        if not self._is_settled:
+            return
+        amount, source = self._reported()
+        if amount is not None:
+            self.cost = Cost(amount, 0, source, self._usage, self._response_model)
+            if self.reservation is not None:
+                self.reservation.settle(amount, 0)
+
+    def _reported(self) -> tuple[int | None, CostSource]:
+        if self._reported_nanos is not None:
+            return self._reported_nanos, "reported"
+        return None if self._usage is None else self._link.cost(self._usage), "priced"
+
+    def _work_out(self, invoked: bool, has_value: bool, given: object, not_billed: bool) -> Cost:
+        nothing_reported = self._usage is None and self._reported_nanos is None
+        # A reply that was there has been paid for, whatever the error says that came of judging it.
+        if nothing_reported and (not invoked or (not_billed and not has_value)):
+            return Cost(response_model=self._response_model)
+        if self._usage is None and not self._is_container:
+            self._read(has_value, given)
+        amount, source = self._reported()
+        facts = self._usage, self._response_model
+        if amount is not None:
+            return Cost(amount, 0, source, *facts, self._exceeded(amount))
+        if self._is_container:
+            return Cost(0, 0, None, *facts)
+        projection = self._projection_to_book()
+        if projection is None:
+            return Cost(None, None, None, *facts)
+        return Cost(0, projection, "estimated", *facts)
+
+    def _read(self, has_value: bool, given: object) -> None:
+        if has_value:
+            reading = read_reply(given)
+        elif isinstance(given, BaseException):
+            reading = read_error(given)
+        else:
+            return
+        self._response_model = self._response_model or reading.response_model
+        self._usage = reading.usage
+        if reading.usage is not None:
+            self._link.stats.answered(reading.usage.output_tokens)
+
+    def _projection_to_book(self) -> int | None:
+        if self._has_projection:
+            return self.projection
+        try:
+            return self.project(warn=False)
+        except Exception as error:  # noqa: BLE001 - a hook's failure must not lose a cost
+            logger.warning("the estimate hook failed (%s); the built-in projection is booked", type(error).__qualname__)
+            self.projection = _built_in(self._link, self._request)
+            return self.projection
+
+    def _warn_of_guess(self) -> None:
+        link, request = self._link, self._request
+        if request.registrations.estimate is not None or link.tariff is None or link.is_flat:
+            return
+        if request.tokens[1] or link.link.max_output_tokens or not link.stats.first_time("guess"):
+            return
+        logger.warning(
+            "%s is capped, and nothing says how much it may answer: projecting with the largest answer so far, at least"
+            " %d tokens. Give the link max_output_tokens, or pass max_tokens",
+            link.link.label,
+            MINIMUM_OUTPUT_TOKENS,
+        )
+
+    def _exceeded(self, settled: int) -> int | None:
+        held = 0 if self.reservation is None else self.reservation.held
+        if not held or settled <= held:
+            return None
+        if self._link.stats.first_time("exceeded"):
+            logger.warning(
+                "%s cost $%.9f, and was projected at $%.9f: it is settled at what it cost. Give the function an"
+                " @estimate, or the link max_output_tokens",
+                self._link.link.label,
+                usd(settled),
+                usd(held),
+            )
+        return self.projection
+
+
+def _by_hook(link: PreparedLink, request: Request) -> int | None:
+    estimate = request.registrations.estimate
+    if estimate is None:
+        return _built_in(link, request)
+    answer = estimate(link.link, *request.args, **request.kwargs)
+    if not isinstance(answer, Usage):
+        return nanos(amount_usd(answer, "estimate"))
+    if answer.input_tokens is None or answer.output_tokens is None:
+        answer = _merged(_built_in_usage(link, request), answer)
+    return link.cost(answer)
+
+
+def _built_in(link: PreparedLink, request: Request) -> int | None:
+    return None if link.tariff is None else link.cost(_built_in_usage(link, request))
+
+
+def _built_in_usage(link: PreparedLink, request: Request) -> Usage:
+    sent, limit = request.tokens
+    return Usage(input_tokens=sent, output_tokens=limit or link.link.max_output_tokens or link.stats.largest_output)
+
+
+def _merged(earlier: Usage, later: Usage) -> Usage:
+    said = {name: value for name in _COUNTS if (value := getattr(later, name)) is not None}
+    return attrs.evolve(earlier, **said)
+
+
+_COUNTS = tuple(field.name for field in attrs.fields(Usage))

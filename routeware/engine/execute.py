@@ -1,0 +1,72 @@
+"""One call from its beginning to its end: decide whose answer the caller gets, then conclude."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from routeware.engine.call import Call
+from routeware.engine.chain import run_chain
+from routeware.engine.cleanup import abandon, clear_away, is_untidy
+from routeware.engine.completion import complete
+from routeware.engine.execution import Execution
+from routeware.engine.prepared import PreparedPolicy
+from routeware.engine.race import run_race
+from routeware.engine.registrations import Request
+from routeware.records import CallRecord
+
+__all__ = ["execute"]
+
+
+async def execute(
+    prepared: PreparedPolicy, request: Request, attributes: Mapping[str, Any] | None, *, wants_record: bool
+) -> tuple[Any, CallRecord | None]:
+    """Run a call to its end: give its result, and its record where that is wanted.
+
+    Raises:
+        BaseException: what became of the call, where it has no result.
+    """
+    call = Call(prepared, request)
+    call.begin(attributes)
+    try:
+        try:
+            if call.session is not None or prepared.policy.budget.capped:
+                call.check_in()
+            call.enter_container()
+            call.succeed(await decide(call))
+        except asyncio.CancelledError as error:
+            call.fail(error, "cancelled")
+        except Exception as error:  # noqa: BLE001 - raised below, when nothing is in flight any more
+            call.fail(error)
+        finally:
+            call.timeout.cancel()
+        if is_untidy(call):
+            await clear_away(call)
+        record = complete(call, wants_record=wants_record)
+    except BaseException as error:
+        _tear_down(call, error, wants_record=wants_record)
+        raise
+    winner, raised = call.winner, call.error
+    result = None if winner is None else winner.result
+    call.forget()
+    if raised is not None:
+        try:
+            raise raised
+        finally:
+            del raised  # this frame is part of its traceback, and would keep it alive
+    return result, record
+
+
+def decide(call: Call) -> Coroutine[Any, Any, Execution]:
+    """Find the attempt whose answer the caller gets. To be awaited; what it raises is what the call raises."""
+    return run_chain(call) if call.race_after_s is None else run_race(call)
+
+
+def _tear_down(call: Call, error: BaseException, *, wants_record: bool) -> None:
+    """End a call whose program exits, or whose coroutine is closed: nothing can be awaited there."""
+    abandon(call)
+    if not call.has_ended:
+        call.fail(error, "cancelled")
+        complete(call, wants_record=wants_record)
+    call.forget()

@@ -1,0 +1,320 @@
+"""One attempt, from its reservation to its end: its life, its facts, and who may change them.
+
+Every field is assigned here only. Elsewhere a method is called that is named after what happened. The steps that a life
+may take stand in one table; being cut off or timed out is a fact beside the life, because the function may still run
+for a while, and what it gives then is kept for settling and closing only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Any
+
+from routeware.engine.cost import Bill
+from routeware.engine.prepared import PreparedLink
+from routeware.engine.registrations import Request
+from routeware.errors import ResultRejectedError
+from routeware.observers import Cost, Cut, Failure
+from routeware.policy import Link
+from routeware.records import AttemptStatus, AttemptTrigger
+from routeware.telemetry import NO_SPAN, Span
+
+__all__ = ["LIFE", "Execution", "Life"]
+
+
+class Life(Enum):
+    """How far an attempt has come."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    DETACHED = "detached"
+    ENDED = "ended"
+
+
+_WAITING, _RUNNING, _ANSWERED, _DETACHED, _ENDED = Life
+
+LIFE: dict[Life, tuple[Life, ...]] = {
+    # For its reservation. It ends without having run where its link is skipped or a budget refuses it.
+    _WAITING: (_RUNNING, _ENDED),
+    # From its start on, before its function is called, until it has answered, failed or been given up.
+    _RUNNING: (_ANSWERED, _ENDED, _DETACHED),
+    # The answer is there. For a plain function this is its end, for a stream its first item.
+    _ANSWERED: (_ENDED, _DETACHED),
+    # Its call has gone on without it; it still runs.
+    _DETACHED: (_ENDED,),
+    _ENDED: (),
+}
+"""The steps that an attempt's life may take."""
+
+
+class Execution:
+    """One attempt, as the engine knows it. Provider functions see it through an :class:`Attempt`.
+
+    Attributes:
+        prepared: its link, prepared.
+        request: what the caller passed.
+        number: its place among the call's attempts, from 1, skipped links included.
+        trigger: why it was started.
+        life: how far it has come.
+        started: when it was started, on the loop's clock.
+        due: when its own time is up; ``None`` without a time-out.
+        timeout_ms: the time that it has, the call's deadline included; ``None`` without a bound.
+        task: the task of its own that it runs in; ``None`` in the caller's.
+        span: its span.
+        status: what became of it; ``None`` while that is open.
+        ended: when it ended, timed out or was cut off; ``None`` before.
+        cut: when it was cut off; from then on its cancellation is ours.
+        invoked: True if its function was called at all.
+        has_value: True if the function gave a result.
+        accepted: True if that was accepted, too: the attempt has succeeded.
+        result: what the function gave.
+        error: what it raised.
+        failure: why the attempt failed, and what that means; ``None`` where it did not.
+        had_rival: True if another attempt was in flight beside it.
+        concluded: True once it is settled and its listeners have been told.
+    """
+
+    __slots__ = (
+        "_bill",
+        "_returned",
+        "accepted",
+        "concluded",
+        "cut",
+        "due",
+        "ended",
+        "error",
+        "failure",
+        "had_rival",
+        "has_value",
+        "invoked",
+        "life",
+        "number",
+        "prepared",
+        "request",
+        "result",
+        "span",
+        "started",
+        "status",
+        "task",
+        "timeout_ms",
+        "trigger",
+    )
+
+    def __init__(self, prepared: PreparedLink, request: Request, number: int, trigger: AttemptTrigger) -> None:
+        self.prepared = prepared
+        self.request = request
+        self.number = number
+        self.trigger = trigger
+        self.life = _WAITING
+        self.invoked = self.has_value = self.accepted = self.had_rival = self.concluded = False
+        self.task: asyncio.Task[None] | None = None
+        self.span: Span = NO_SPAN
+        self.status: AttemptStatus | None = None
+        self.started = 0.0
+        self.ended: float | None = None
+        self.cut: Cut | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.failure: Failure | None = None
+        self.due: float | None = None
+        self.timeout_ms: float | None = None
+        self._returned: float | None = None
+        self._bill: Bill | None = None
+
+    # What follows from the facts.
+
+    @property
+    def link(self) -> Link:
+        """The link that it tries."""
+        return self.prepared.link
+
+    @property
+    def label(self) -> str:
+        """The link's label."""
+        return self.prepared.link.label
+
+    @property
+    def is_misuse(self) -> bool:
+        """True if the function could not even be called: that is between it and the caller, and nothing ran."""
+        return not self.invoked and self.error is not None
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it took, until it ended or was cut off; 0 for a skipped link."""
+        ended = self.started if self.ended is None else self.ended
+        # Differences of clock readings carry the noise of floats; below a nanosecond there is nothing else.
+        return int((ended - self.started) * 1e9 + 0.5) / 1e6
+
+    @property
+    def cleanup_s(self) -> float | None:
+        """How long it took to end after it was cut off; ``None`` where it was not, or has not ended."""
+        if self.cut is None or self.ended is None or self._returned is None or self.life is _DETACHED:
+            return None
+        return max(0.0, self._returned - self.ended)
+
+    # Its life.
+
+    def start(self, now: float, due: float | None, timeout_ms: float | None) -> None:
+        """Take note that it is started: its time runs."""
+        self._step(_RUNNING)
+        self.started = now
+        self.due = due
+        self.timeout_ms = timeout_ms
+
+    def carry(self, span: Span) -> None:
+        """Take the span that was started for it."""
+        self.span = span
+
+    def run_in(self, task: asyncio.Task[None]) -> None:
+        """Take note of the task of its own that it runs in."""
+        self.task = task
+
+    def invoke(self) -> None:
+        """Take note that its function was called."""
+        self.invoked = True
+
+    def give(self, result: object) -> None:
+        """Take the result of its function; it still has to be accepted."""
+        self.result = result
+        self.has_value = True
+
+    def accept(self) -> None:
+        """Take note that its result is accepted: it has answered."""
+        self.accepted = True
+        if self.life is _RUNNING:
+            self._step(_ANSWERED)
+
+    def reject(self) -> None:
+        """Take note that its result was turned down."""
+        self.error = ResultRejectedError(self.label, self.result)
+        if self.status is None:
+            self.status = AttemptStatus.REJECTED
+
+    def throw(self, error: BaseException) -> None:
+        """Take what its function raised."""
+        self.error = error
+
+    def end(self, now: float) -> None:
+        """Take note that its function has ended, or will never be called."""
+        self._step(_ENDED)
+        self._returned = now
+        if self.ended is None:
+            self.ended = now
+
+    def time_out(self, failure: Failure) -> None:
+        """Fail it, because its time is up. An error that it raised after its timer fired is the cause."""
+        self.failure, self.status = failure, AttemptStatus.FAILED
+
+    def fail(self, failure: Failure) -> None:
+        """Fail it, with what its error means."""
+        self.failure = failure
+        if self.status is None:
+            self.status = AttemptStatus.FAILED
+
+    def cut_off(self, cut: Cut, status: AttemptStatus | None = None) -> None:
+        """Take note that it is cut off, as ``status`` where nothing else became of it before; cancel its task."""
+        if self.status is None:
+            self.status = status
+        if self.cut is not None:
+            return
+        self.cut = cut
+        if self.task is not None and not self.task.done():
+            self.ended = cut.at
+            self.task.cancel()
+
+    def stop(self) -> None:
+        """Take note that it was cancelled in the caller's own task, or that nothing became of it."""
+        if self.status is None:
+            self.status = AttemptStatus.CANCELLED
+
+    def lose_caller(self) -> None:
+        """Take note that its answer came for a caller who has gone away."""
+        self.status = AttemptStatus.CANCELLED
+
+    def win(self) -> None:
+        """Take note that the caller gets its result."""
+        self.status = AttemptStatus.SUCCEEDED
+
+    def skip(self, now: float) -> None:
+        """Take note that its link is passed over."""
+        self._step(_ENDED)
+        self.status = AttemptStatus.SKIPPED
+        self.started = self.ended = now
+        self.concluded = True
+
+    def become(self, trigger: AttemptTrigger) -> None:
+        """Change why it is started, before it is."""
+        self.trigger = trigger
+
+    def meet_rival(self) -> None:
+        """Take note that another attempt is in flight beside it."""
+        self.had_rival = True
+
+    def conclude(self) -> None:
+        """Take note that it is settled and told."""
+        self.concluded = True
+
+    def detach(self) -> None:
+        """Let the call go on without it; it still runs."""
+        self._step(_DETACHED)
+        self.bill.detach(has_value=self.has_value, given=self.result if self.has_value else self.error)
+
+    def settle_detached(self) -> None:
+        """Book what it cost after it was detached, now that it has ended."""
+        given = self.result if self.has_value else self.error
+        self.bill.settle_detached(invoked=self.invoked, has_value=self.has_value, given=given)
+
+    def forget(self) -> None:
+        """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
+        self.failure = None
+        if self.life is not _DETACHED:
+            self.error = self.result = None
+
+    def forget_all(self) -> None:
+        """Hold nothing at all of what it gave, now that it has ended after its call."""
+        self.error = self.result = None
+
+    def _step(self, to: Life) -> None:
+        assert to in LIFE[self.life], f"an attempt that is {self.life.value} cannot be {to.value}"
+        self.life = to
+
+    # Its money.
+
+    @property
+    def bill(self) -> Bill:
+        """Its money; made when first needed."""
+        if self._bill is None:
+            self._bill = Bill(self.prepared, self.request)
+        return self._bill
+
+    @property
+    def has_bill(self) -> bool:
+        """True if money was held for it, reported by it, or asked about."""
+        return self._bill is not None
+
+    @property
+    def cost(self) -> Cost:
+        """What it cost, worked out and settled when first asked for. Only to be read once it has ended."""
+        bill = self.bill
+        return bill.cost or bill.settle(
+            invoked=self.invoked,
+            has_value=self.has_value,
+            given=self.result if self.has_value else self.error,
+            not_billed=self.failure is not None and self.failure.not_billed,
+        )
+
+    def settle(self) -> None:
+        """Work out what it cost, and replace its reservation by that."""
+        _ = self.cost
+
+    @property
+    def settled(self) -> int | None:
+        """What is settled of its cost, in nano-dollars; ``None`` where that is unknown."""
+        return self.cost.settled
+
+    @property
+    def uncertain(self) -> int | None:
+        """What it may have cost besides, in nano-dollars; ``None`` where that is unknown."""
+        return self.cost.uncertain

@@ -1,0 +1,76 @@
+"""The attempts of one call that run beside one another, each in a task of its own."""
+
+from __future__ import annotations
+
+from routeware.budget import PendingReservation
+from routeware.engine.execution import Execution
+
+__all__ = ["Race"]
+
+
+class Race:
+    """What is in flight in one call that can race.
+
+    Attributes:
+        in_flight: attempts that may still answer, in the order of their starts.
+        cancelling: attempts that were cut off or timed out, and whose tasks have not been seen to end.
+        pending: a backup whose projection a ledger is being asked for.
+        reservation: that question.
+        is_open: True if a backup may be started before the next ordinary start.
+    """
+
+    __slots__ = ("cancelling", "in_flight", "is_open", "pending", "reservation")
+
+    def __init__(self) -> None:
+        self.in_flight: list[Execution] = []
+        self.cancelling: list[Execution] = []
+        self.pending: Execution | None = None
+        self.reservation: PendingReservation | None = None
+        self.is_open = False
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing is in flight, and no ledger is being asked."""
+        return not self.in_flight and self.pending is None
+
+    def launch(self, execution: Execution) -> None:
+        """Take note of an attempt that runs; from now on it may be raced again."""
+        self.in_flight.append(execution)
+        self.is_open = True
+
+    def land(self, execution: Execution) -> None:
+        """Take note that an attempt in flight has answered or failed."""
+        self.in_flight.remove(execution)
+
+    def expire(self, execution: Execution) -> None:
+        """Take note that an attempt in flight has timed out; its task still runs."""
+        self.in_flight.remove(execution)
+        self.cancelling.append(execution)
+
+    def ask(self, execution: Execution, reservation: PendingReservation) -> None:
+        """Take note of a backup that a ledger is being asked for."""
+        self.pending, self.reservation = execution, reservation
+
+    def answered(self) -> None:
+        """Take note that the ledger has answered, or is not asked any more."""
+        self.pending = self.reservation = None
+
+    def abandon(self) -> None:
+        """Ask the ledger no more; what it grants all the same is given back."""
+        if self.reservation is not None:
+            self.reservation.abandon()
+            self.answered()
+
+    def close(self) -> None:
+        """Start no backup before the next ordinary start."""
+        self.is_open = False
+
+    def cut_off(self) -> None:
+        """Take note that everything in flight was cut off."""
+        self.cancelling += self.in_flight
+        self.in_flight = []
+
+    def finish(self) -> list[Execution]:
+        """Hand over the attempts that were cut off, to be concluded."""
+        cancelling, self.cancelling = self.cancelling, []
+        return cancelling

@@ -1,0 +1,79 @@
+"""Calling the provider function: in whose context, and what is kept of how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Token
+from inspect import isawaitable
+from typing import Any
+
+from routeware.engine.attempt import CURRENT, handle_of
+from routeware.engine.call import Call
+from routeware.engine.execution import Execution
+from routeware.telemetry import CallTrace, Context
+
+__all__ = ["invoke"]
+
+
+async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None:
+    """Call the provider function, and leave on ``execution`` what became of it: a result, or an error.
+
+    Args:
+        call: the call.
+        execution: an attempt that was started.
+        in_own_task: True if this runs in a task of the attempt's own. A CancelledError is either our doing or the
+            provider's then, and is left on ``execution`` like any other error.
+
+    Raises:
+        asyncio.CancelledError: the caller's task was cancelled, by whomever.
+        BaseException: what is not an ``Exception`` passes through.
+    """
+    request = execution.request
+    registered = request.registrations
+    function = registered.by_provider.get(execution.prepared.link.provider, registered.fn)
+    attempt = handle_of(execution)
+    token = CURRENT.set(attempt)
+    is_observed = call.trace is not None or call.meters is not None
+    attached = _enter(call, execution) if is_observed else None
+    try:
+        awaitable = function(request.owner, attempt, request.args, request.kwargs)
+        execution.invoke()
+        result = await awaitable
+        execution.give(result)
+        if registered.accept is None or await _accepted(registered.accept(result)):
+            execution.accept()
+        else:
+            execution.reject()
+    except Exception as error:  # noqa: BLE001 - the verdict says what it means
+        execution.throw(error)
+    except asyncio.CancelledError as error:
+        if not in_own_task:
+            raise
+        execution.throw(error)
+    finally:
+        execution.end(call.loop.time())
+        try:
+            CURRENT.reset(token)
+        except ValueError:
+            # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
+            attached = None
+        if is_observed:
+            _leave(call, execution, attached)
+
+
+def _enter(call: Call, execution: Execution) -> Token[Context] | None:
+    """Have everything from here on done in the attempt, as far as spans and metrics tell."""
+    if call.meters is not None:
+        call.meters.attempt_started(execution.link)
+    return call.trace.attach(execution.span) if call.trace is not None else None
+
+
+def _leave(call: Call, execution: Execution, attached: Token[Context] | None) -> None:
+    if attached is not None:
+        CallTrace.detach(attached)
+    if call.meters is not None:
+        call.meters.attempt_left(execution.link)
+
+
+async def _accepted(verdict: Any) -> Any:
+    return await verdict if isawaitable(verdict) else verdict

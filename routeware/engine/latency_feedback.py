@@ -1,0 +1,58 @@
+"""What a latency target learns from a call: how long its attempts took, or that they were cut off; and if it was late.
+
+Nothing is learned from attempts that were never started, nor from calls in which none was.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from routeware.engine.call import Call
+from routeware.engine.execution import Execution
+from routeware.errors import AttemptTimeoutError
+from routeware.records import AttemptStatus, AttemptTrigger
+from routeware.threshold import Ended, Learner
+
+__all__ = ["learn"]
+
+
+def learn(call: Call) -> None:
+    """Tell the learner of the call's policy, if it has one, what became of a call with nothing in flight."""
+    learner, decision = call.prepared.learner, call.decision
+    if learner is None or decision is None or not call.started:
+        return
+    for one in call.attempts:
+        if one.invoked:
+            _observe(call, learner, one)
+    # What losers' clean-up took is not in the way of the answer.
+    winner = call.winner
+    ended = call.ended if winner is None or winner.ended is None else winner.ended
+    report = learner.call_ended(decision, ended - call.began, answered=winner is not None, now=call.ended)
+    if report is not None:
+        call.emit(
+            "target_out_of_reach",
+            logging.WARNING,
+            target_ms=report.target_ms,
+            best_miss_share=report.best_miss_share,
+        )
+
+
+def _observe(call: Call, learner: Learner, execution: Execution) -> None:
+    history = learner.histories[call.prepared.links.index(execution.prepared)]
+    window = history.as_primary if execution.trigger is AttemptTrigger.INITIAL else history.as_backup
+    ended = call.ended if execution.ended is None else execution.ended
+    window.add(ended - execution.started, _how(execution), call.ended)
+
+
+def _how(execution: Execution) -> Ended:
+    """Say what an attempt tells of its link: a loser that had answered in the same turn has its latency.
+
+    What was cut off took longer than that.
+    """
+    if execution.accepted:
+        return Ended.ANSWERED
+    failure = execution.failure
+    if execution.cut is not None or execution.status is AttemptStatus.CANCELLED:
+        return Ended.CENSORED
+    timed_out = failure is not None and isinstance(failure.error, AttemptTimeoutError)
+    return Ended.CENSORED if timed_out else Ended.FAILED

@@ -1,0 +1,248 @@
+"""A policy, prepared: what every call under it would work out again is worked out once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from routeware.classify import (
+    ErrorSnapshot,
+    classify,
+    eligible,
+    failed_over_by_status,
+    snapshot_from_hook,
+    statuses_taken,
+)
+from routeware.engine.registrations import Registrations
+from routeware.engine.stats import LinkStats
+from routeware.errors import PolicyError, ResultRejectedError
+from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos
+from routeware.observers import Failure
+from routeware.policy import Link, RoutingPolicy
+from routeware.pricing import PriceBook, tariff_of
+from routeware.telemetry import EventLog, Metrics, Tracing
+from routeware.telemetry import attributes as names
+
+__all__ = ["DEFAULT_TIMEOUT_MS", "PreparedLink", "PreparedPolicy", "bare_link"]
+
+logger = logging.getLogger("routeware")
+
+DEFAULT_TIMEOUT_MS = 120_000.0
+"""The time-out of an attempt after which another may follow, where nothing else is set."""
+
+
+class PreparedLink:
+    """One link of a policy, ready to be tried.
+
+    Attributes:
+        link: the link.
+        tariff: its price; ``None`` where that is unknown.
+        cost: what a usage costs here now, in nano-dollars; ``None`` where that is unknown.
+        is_flat: True if an answer costs the same whatever its size, so that its size need not be guessed.
+        timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
+        stats: what was learned of it.
+        span_name: the name of its attempts' spans.
+        span_attributes: what these spans start with.
+    """
+
+    __slots__ = ("cost", "is_flat", "link", "span_attributes", "span_name", "stats", "tariff", "timeout_ms")
+
+    def __init__(
+        self,
+        link: Link,
+        tariff: Tariff | None,
+        timeout_ms: float | None,
+        stats: LinkStats,
+        span: tuple[str, dict[str, Any]],
+    ) -> None:
+        self.link = link
+        self.tariff = tariff
+        self.cost = _meter(tariff)
+        self.is_flat = isinstance(tariff, Price) and not (
+            tariff.input_usd_per_mtok or tariff.output_usd_per_mtok or tariff.cached_input_usd_per_mtok
+        )
+        self.timeout_ms = timeout_ms
+        self.stats = stats
+        self.span_name, self.span_attributes = span
+
+    @property
+    def price(self) -> Price | None:
+        """The plain price in force now, for the record."""
+        tariff = self.tariff
+        if tariff is None or isinstance(tariff, Price):
+            return tariff
+        try:
+            return tariff.price(datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - an answer must not be lost to a price list
+            _warn_broken(error)
+            return None
+
+
+def bare_link(link: Link) -> PreparedLink:
+    """Prepare ``link`` without a policy around it: for an attempt that is made by hand."""
+    return PreparedLink(link, link.price, link.timeout_ms, LinkStats(), ("", {}))
+
+
+def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
+    if tariff is None:
+        return lambda _usage: None
+    if isinstance(tariff, Price):
+        return meter(tariff)
+
+    def cost(usage: Usage) -> int | None:
+        try:
+            amount = tariff.cost_usd(usage, datetime.now(UTC))
+            return None if amount is None else nanos(amount_usd(amount, "tariff"))
+        except Exception as error:  # noqa: BLE001 - as above; what it cost is unknown then
+            _warn_broken(error)
+            return None
+
+    return cost
+
+
+def _warn_broken(error: Exception) -> None:
+    logger.warning("a tariff could not be read (%s): the cost is unknown", type(error).__qualname__)
+
+
+class PreparedPolicy:
+    """One policy for one decorated function. Its settings stay in ``policy``; here is what is made of them.
+
+    Attributes:
+        policy: what it was made from.
+        links: the chain, prepared; empty until :meth:`ask_prices` was called.
+        learner: finds the race threshold of each call; ``None`` where the policy has no target.
+        race_after_s: the fixed race threshold; ``None`` where no race can happen.
+        per_call_cap: the cap on one call, in nano-dollars.
+        session_cap: the cap on the innermost session, in nano-dollars.
+        span_attributes: what the call's span starts with.
+
+    Raises:
+        PolicyError: a cap stands in the policy, and a link has no price.
+    """
+
+    __slots__ = (
+        "_prices",
+        "_registrations",
+        "_statuses",
+        "_unpriced",
+        "deadline_s",
+        "learner",
+        "links",
+        "log",
+        "max_attempts",
+        "metrics",
+        "per_call_cap",
+        "policy",
+        "race_after_s",
+        "session_cap",
+        "span_attributes",
+        "tracing",
+    )
+
+    def __init__(
+        self,
+        policy: RoutingPolicy,
+        registrations: Registrations,
+        tracing: Tracing,
+        metrics: Metrics,
+        prices: PriceBook,
+    ) -> None:
+        self.policy = policy
+        self.tracing = tracing
+        self.metrics = metrics
+        self.log = EventLog(policy)
+        self.max_attempts = policy.max_attempts  # a property of the policy, which reads the whole chain
+        # Where there is no second attempt there is no race.
+        self.race_after_s = _seconds(policy.latency.race_after_ms) if self.max_attempts > 1 else None
+        self.deadline_s = _seconds(policy.latency.deadline_ms)
+        self.learner = registrations.latency.learner(policy)
+        self.per_call_cap = _nanos(policy.budget.per_call_usd)
+        self.session_cap = _nanos(policy.budget.session_usd)
+        self.span_attributes: dict[str, Any] = {
+            names.CALL_NAME: tracing.name,
+            names.POLICY_LABEL: policy.label,
+            names.POLICY_CHAIN: [link.label for link in policy.chain],
+            names.MAX_ATTEMPTS: self.max_attempts,
+        }
+        self._statuses = statuses_taken(policy.failover)
+        self._registrations = registrations
+        self._prices = prices
+        self.links: tuple[PreparedLink, ...] = ()
+        self._unpriced: tuple[str, ...] = ()
+        if policy.budget.capped:
+            self.ask_prices()  # now, so that a missing one is reported when the function is decorated
+            self.refuse_unpriced("the policy's budget")
+
+    def ask_prices(self) -> tuple[PreparedLink, ...]:
+        """Prepare the chain. What the price book raises comes out here, before anything is called."""
+        policy = self.policy
+        links = tuple(
+            PreparedLink(
+                link,
+                tariff_of(link.price, link.provider, link.model, self._prices),
+                policy.failover.on_timeout_ms if link.timeout_ms is None else link.timeout_ms,
+                self._registrations.stats(link),
+                self.tracing.attempt_span(link.provider, link.model, link.label),
+            )
+            for link in policy.chain
+        )
+        self._unpriced = tuple(one.link.label for one in links if one.tariff is None)
+        self.links = links
+        return links
+
+    def refuse_unpriced(self, whose: str) -> None:
+        """Refuse links without a price under a cap: nobody could say what they may cost.
+
+        Raises:
+            PolicyError: there is one, and the policy does not allow it.
+        """
+        if self._unpriced and not self.policy.budget.allow_unpriced:
+            index = [one.link.label for one in self.links].index(self._unpriced[0])
+            raise PolicyError(
+                f"nobody knows what {self._unpriced[0]} costs, and {whose} caps spending: give the link a price (or"
+                " routed(prices=...)), or set budget.allow_unpriced",
+                key=f"chain[{index}].price",
+            )
+
+    def judge(self, error: BaseException) -> Failure:
+        """Say what ``error`` means for a call.
+
+        Most errors that a chain fails over on carry a status that decides it, and that they were not billed. They are
+        classified in full only when a record, a span or a log line asks.
+        """
+        if self._registrations.classify is None and failed_over_by_status(error, self._statuses):
+            return Failure(error, self.classified, fails_over=True, not_billed=True)
+        snapshot, by_hook = self._classify(error)
+        return Failure(
+            error,
+            self.classified,
+            fails_over=eligible(snapshot, self.policy.failover, by_hook=by_hook),
+            not_billed=not snapshot.may_have_cost,
+            snapshot=snapshot,
+        )
+
+    def classified(self, error: BaseException) -> ErrorSnapshot:
+        """Classify ``error`` in full."""
+        return self._classify(error)[0]
+
+    def _classify(self, error: BaseException) -> tuple[ErrorSnapshot, bool]:
+        hook, with_text = self._registrations.classify, self.policy.observe.error_messages
+        if hook is not None and not isinstance(error, ResultRejectedError | asyncio.CancelledError):
+            try:
+                answer = hook(error)
+                return snapshot_from_hook(answer, error, with_text=with_text), answer is not None
+            except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - it must not hide the provider's
+                # A CancelledError of the hook would pass for the caller's, who has cancelled nothing.
+                logger.warning("the classify hook failed (%s): classified without it", type(failure).__qualname__)
+        return classify(error, with_text=with_text), False
+
+
+def _seconds(amount_ms: float | None) -> float | None:
+    return None if amount_ms is None else amount_ms / 1000
+
+
+def _nanos(amount_usd: float | None) -> int | None:
+    return None if amount_usd is None else nanos(amount_usd)

@@ -1,0 +1,134 @@
+"""What is registered on one decorated function, and what one call passes to it."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from routeware.classify import ClassifyHook
+from routeware.engine.stats import LinkStats
+from routeware.money import Usage
+from routeware.policy import Link
+from routeware.pricing import OutputArgument, text_tokens
+from routeware.records import CallRecord
+from routeware.threshold import Memory
+
+__all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request"]
+
+UNBOUND: object = object()
+"""In place of an instance, where the decorated function is not a method."""
+
+
+class ProviderFunction:
+    """A function that calls providers, with or without an instance before the attempt."""
+
+    __slots__ = ("_fn", "_is_plain")
+
+    def __init__(self, fn: Callable[..., Awaitable[Any]]) -> None:
+        self._fn = fn
+        self._is_plain = isinstance(fn, types.FunctionType)
+
+    def __call__(
+        self, owner: object, attempt: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Awaitable[Any]:
+        """Call it for ``owner``. What it raises here, before anything is awaited, is about its arguments."""
+        if owner is UNBOUND:
+            return self._fn(attempt, *args, **kwargs)
+        if self._is_plain:
+            return self._fn(owner, attempt, *args, **kwargs)
+        # Instances bind other callables as they bind them anywhere else: by __get__, or not at all.
+        binds = getattr(type(self._fn), "__get__", None)
+        bound = self._fn if binds is None else binds(self._fn, owner, type(owner))
+        called: Awaitable[Any] = bound(attempt, *args, **kwargs)
+        return called
+
+
+class Registrations:
+    """The functions and hooks of one decorated function, and what it has learned. Shared by all its views."""
+
+    __slots__ = (
+        "_stats",
+        "accept",
+        "by_provider",
+        "classify",
+        "estimate",
+        "fn",
+        "latency",
+        "on_call",
+        "output_argument",
+        "wrap_errors",
+    )
+
+    def __init__(
+        self,
+        fn: ProviderFunction,
+        output_argument: OutputArgument,
+        classify: ClassifyHook | None,
+        on_call: Callable[[CallRecord], object] | None,
+        wrap_errors: bool,
+    ) -> None:
+        self.fn = fn
+        self.output_argument = output_argument
+        self.classify = classify
+        self.on_call = on_call
+        self.wrap_errors = wrap_errors
+        self.by_provider: dict[str, ProviderFunction] = {}
+        self.accept: Callable[[Any], bool | Awaitable[bool]] | None = None
+        self.estimate: Callable[..., Usage | float] | None = None
+        self.latency = Memory()
+        self._stats: dict[tuple[str, str], LinkStats] = {}
+
+    def register(self, fn: ProviderFunction, providers: tuple[str, ...]) -> None:
+        """Use ``fn`` for these providers."""
+        self.by_provider.update(dict.fromkeys(providers, fn))
+
+    def accept_by(self, check: Callable[[Any], bool | Awaitable[bool]]) -> None:
+        """Ask ``check`` whether a result is accepted."""
+        self.accept = check
+
+    def estimate_by(self, projection: Callable[..., Usage | float]) -> None:
+        """Ask ``projection`` what an attempt may cost."""
+        self.estimate = projection
+
+    def stats(self, link: Link) -> LinkStats:
+        """Find what is known of ``link``, under every policy that names it."""
+        return self._stats.setdefault((link.provider, link.model), LinkStats())
+
+
+class Request:
+    """What the caller of one call passed, and how many tokens that is."""
+
+    __slots__ = ("_tokens", "args", "kwargs", "owner", "registrations")
+
+    def __init__(
+        self, registrations: Registrations, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self.registrations = registrations
+        self.owner = owner
+        self.args = args
+        self.kwargs = kwargs
+        self._tokens: tuple[int, int | None] | None = None
+
+    @property
+    def tokens(self) -> tuple[int, int | None]:
+        """The tokens of the text in the arguments, and the bound on output among them; counted once a call."""
+        if self._tokens is None:
+            self._tokens = (
+                text_tokens(self.args, self.kwargs),
+                self.registrations.output_argument(self.args, self.kwargs),
+            )
+        return self._tokens
+
+
+async def _nothing(_attempt: object) -> None:
+    """Stand in for the function of an attempt that is made by hand."""
+
+
+NO_REQUEST = Request(
+    Registrations(ProviderFunction(_nothing), lambda _args, _kwargs: None, None, None, wrap_errors=False),
+    UNBOUND,
+    (),
+    {},
+)
+"""What an attempt that is made by hand was asked: nothing."""

@@ -1,0 +1,120 @@
+"""Tasks and timers: how attempts are cut off and waited for. Nothing here knows what they are for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from contextvars import Context
+from typing import Any
+
+__all__ = ["CLEANUP_GRACE_S", "ReusableTimeout", "is_due", "keep_alive", "wait_for_all"]
+
+CLEANUP_GRACE_S = 0.25
+"""How long, together, tasks that were cut off may take to clean up before the call goes on without them."""
+
+# Timers fire up to the resolution of the loop's clock early; sums of floats are off by less.
+_EARLY_S = 1e-6
+
+# Tasks that outlived their call: the loop itself keeps only weak references.
+_kept_alive: set[asyncio.Future[Any]] = set()
+
+
+def is_due(moment: float | None, now: float) -> bool:
+    """Say whether ``moment``, on the loop's clock, has come."""
+    return moment is not None and moment <= now + _EARLY_S
+
+
+def keep_alive(task: asyncio.Future[Any]) -> None:
+    """Keep a task alive until it ends by itself; one of a closed loop never will."""
+    if task.get_loop().is_closed():
+        return
+    _kept_alive.add(task)
+    task.add_done_callback(_kept_alive.discard)
+
+
+async def wait_for_all(tasks: Collection[asyncio.Future[Any]], until: float) -> asyncio.CancelledError | None:
+    """Wait until all ``tasks`` have ended, or until the moment ``until`` on the loop's clock.
+
+    ``asyncio.wait`` never raises the errors of the tasks that it waits for and never eats a cancellation of the task
+    that waits. Awaiting another task under ``suppress(CancelledError)`` does both.
+
+    Returns:
+        A cancellation of the caller that came meanwhile. It is not raised here, because those tasks have to be
+        waited for all the same; the caller of this function has to raise it. It is a new one: the one that came keeps
+        this frame alive.
+    """
+    loop = asyncio.get_running_loop()
+    cancellation = None
+    while (running := [task for task in tasks if not task.done()]) and not is_due(until, loop.time()):
+        try:
+            await asyncio.wait(running, timeout=until - loop.time())
+        except asyncio.CancelledError as error:
+            cancellation = asyncio.CancelledError(*error.args)
+    return cancellation
+
+
+class ReusableTimeout:
+    """One timer for a whole call, that cancels the task it was made in. It is rescheduled, not made anew.
+
+    A timer that is armed too early is left: when it fires it finds out that it was rescheduled, and is armed again.
+    """
+
+    __slots__ = ("_armed", "_handle", "_loop", "_task", "due", "fired")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        self._loop = loop
+        self._task: asyncio.Task[Any] | None = task
+        self._handle: asyncio.Handle | None = None
+        self._armed = 0.0
+        self.due: float | None = None
+        self.fired = False
+
+    def reschedule(self, due: float | None) -> None:
+        """Fire at ``due`` on the loop's clock instead; ``None``: not at all."""
+        self.due = due
+        if due is None:
+            return
+        if self._handle is None:
+            self._arm(due)
+        elif due < self._armed:
+            self._handle.cancel()
+            self._arm(due)
+
+    def cancel(self) -> None:
+        """Leave nothing armed, and let go of the task: it may keep an error alive that keeps this alive."""
+        self._task = None
+        handle = self._handle
+        if handle is not None:
+            self.due = self._handle = None
+            handle.cancel()
+
+    def consume(self) -> bool:
+        """Say whether it fired since it was last rescheduled; its cancellation no longer counts in the task then."""
+        self.due = None
+        if not self.fired:
+            return False
+        self.fired = False
+        if self._task is not None:
+            self._task.uncancel()
+        return True
+
+    def _arm(self, due: float) -> None:
+        self._armed = due
+        # In an empty context: a cancelled timer stays in the loop's heap until its time, and would keep the caller's
+        # context, and so its session, alive for as long.
+        self._handle = self._loop.call_at(due, self._look, 2, context=Context())
+
+    def _look(self, turns: int) -> None:
+        self._handle = None
+        if not is_due(self.due, self._loop.time()):
+            if self.due is not None:
+                self._arm(self.due)
+        elif turns:
+            # Two turns of the loop later: an answer that is due at this very moment takes one turn to wake the provider
+            # and one to be given. It counts.
+            self._armed = self._loop.time()
+            self._handle = self._loop.call_soon(self._look, turns - 1, context=Context())
+        elif self._task is not None:
+            self.fired = True
+            self.due = None
+            self._task.cancel()

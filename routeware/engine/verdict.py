@@ -1,0 +1,121 @@
+"""What a failed attempt means for its call: whether the next link is tried, and what the call raises in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator
+
+from routeware.engine.call import Call
+from routeware.engine.execution import Execution
+from routeware.errors import AttemptTimeoutError, DeadlineExceededError, ExhaustedError, ProviderCancelledError
+from routeware.observers import Failure, failed_attempt
+from routeware.records import AttemptStatus
+
+__all__ = ["deadline_error", "final_error", "is_stopped_by_caller", "record_failure", "record_time_out"]
+
+
+def record_failure(call: Call, execution: Execution) -> None:
+    """Take the attempt for failed: say what its error means, and whether the call may go on."""
+    failure = execution.failure
+    if failure is None:
+        # A task that was cancelled before its first step has raised nothing that could be kept.
+        error = asyncio.CancelledError() if execution.error is None else execution.error
+        failure = call.prepared.judge(error)
+        if not isinstance(error, Exception):
+            # A CancelledError would pass for the caller's own cancellation.
+            own = ProviderCancelledError(execution.label)
+            own.__cause__ = error
+            failure = Failure(
+                own,
+                call.prepared.classified,
+                fails_over=failure.fails_over,
+                not_billed=failure.not_billed,
+                snapshot=failure.snapshot,
+            )
+        execution.fail(failure)
+    call.record_failure(failure.error, fails_over=failure.fails_over and not execution.is_misuse)
+
+
+def record_time_out(call: Call, execution: Execution) -> None:
+    """Take the attempt for failed, because its time is up. An error that it raised after that is the cause."""
+    error = AttemptTimeoutError(execution.label, execution.timeout_ms or 0.0)
+    error.__cause__ = execution.error
+    failure = call.prepared.judge(error)
+    execution.time_out(failure)
+    call.record_failure(error, fails_over=failure.fails_over)
+
+
+def deadline_error(call: Call) -> DeadlineExceededError:
+    """Make the error of a call that ran out of time, from the last provider error, if any."""
+    call.refuse("deadline_exceeded")
+    error = DeadlineExceededError(call.prepared.policy.latency.deadline_ms or 0.0)
+    error.__cause__ = call.failure
+    return error
+
+
+def final_error(call: Call) -> BaseException:
+    """Find what a call raises for which nothing more can be started, and that has no success."""
+    if call.fatal is not None:
+        return call.fatal
+    last = call.failure
+    if last is None:
+        assert call.refusal is not None
+        call.refuse("budget_exceeded")
+        return call.refusal
+    failed = failed_attempt(call, last)
+    call.emit("exhausted", logging.WARNING, attempts=call.started, link=None if failed is None else failed.link.label)
+    if not call.request.registrations.wrap_errors:
+        return last
+    exhausted = ExhaustedError(tuple(one.label for one in call.attempts if one.status is not AttemptStatus.SKIPPED))
+    exhausted.__cause__ = last
+    return exhausted
+
+
+def is_stopped_by_caller(call: Call) -> bool:
+    """Say whether the caller's task was cancelled since the call began, and a provider function swallowed that."""
+    risen = call.cancelling() - call.cancel_baseline
+    if risen == 1 and _is_left_counted(call.failure):
+        call.excuse_cancel()
+        return False
+    return risen > 0
+
+
+def _is_left_counted(error: BaseException | None) -> bool:
+    """Say whether a pending cancellation is nobody's: a library has cancelled its own task and left that counted.
+
+    Time-outs of libraries did (aiohttp before 3.10.7, async-timeout before 4.0.3): such a time-out is a TimeoutError
+    made of a CancelledError. So did a TaskGroup that aborted, before CPython 3.13.
+    """
+    chain = list(_chain(error))
+    made_of_cancel = [one for one in chain if _is_made_of_cancel(one)]
+    if made_of_cancel:
+        # Ours are no library's: our timer takes back what it has added to the count.
+        return all(isinstance(one, TimeoutError) and not isinstance(one, AttemptTimeoutError) for one in made_of_cancel)
+    if sys.version_info >= (3, 13):
+        return False
+    group = next((one for one in chain if isinstance(one, BaseExceptionGroup)), None)
+    if group is None:
+        return False
+    # Where the caller cancelled while the body was over, the first child made its error of that.
+    child = group.exceptions[0]
+    return isinstance(child, TimeoutError) or not _is_made_of_cancel(child)
+
+
+def _is_made_of_cancel(error: BaseException) -> bool:
+    return any(isinstance(one, asyncio.CancelledError) for one in (error.__cause__, error.__context__))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk along causes and contexts, each error once; what is behind a group is the group's own business."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if not isinstance(one, BaseExceptionGroup):
+            waiting += [one.__cause__, one.__context__]

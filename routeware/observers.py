@@ -1,0 +1,306 @@
+"""Who is told of a call, and with which facts.
+
+Spans, metrics, log lines, a session's counts and the latency learner are listeners. Each is called at a moment of a
+call's life with the call or the attempt itself, seen through a protocol that it can only read. The facts are complete
+by then. A call holds one tuple of listeners for each moment, so a moment that nobody listens to costs a loop over an
+empty tuple, and whatever a listener would work out is not worked out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, ParamSpec, Protocol
+
+from routeware.classify import ErrorSnapshot
+from routeware.money import Usage, usd
+from routeware.policy import Link
+from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, CostSource
+
+__all__ = [
+    "AttemptFacts",
+    "CallFacts",
+    "Cost",
+    "Cut",
+    "Failure",
+    "Sums",
+    "failed_attempt",
+    "notify",
+    "report_broken",
+    "sums_of",
+]
+
+logger = logging.getLogger("routeware")
+
+P = ParamSpec("P")
+
+
+class Cost(NamedTuple):
+    """What an attempt cost, in nano-dollars.
+
+    Attributes:
+        settled: what is known; ``None`` where the price is unknown.
+        uncertain: what may have been spent besides; ``None`` where the price is unknown.
+        source: where the figure comes from; ``None`` where there is none.
+        usage: the tokens that it used, where they are known.
+        response_model: the model that answered, where the reply says so.
+        exceeded: the projection that the settled amount exceeds; ``None`` where it does not.
+    """
+
+    settled: int | None = 0
+    uncertain: int | None = 0
+    source: CostSource | None = None
+    usage: Usage | None = None
+    response_model: str | None = None
+    exceeded: int | None = None
+
+    @property
+    def amount_usd(self) -> float | None:
+        """The one figure to show, in dollars: an estimate where there is nothing better."""
+        amount = self.uncertain if self.source == "estimated" else self.settled
+        return None if amount is None else usd(amount)
+
+
+class Cut(NamedTuple):
+    """The moment at which an attempt was cut off: on the loop's clock, and in nanoseconds since the epoch."""
+
+    at: float
+    at_ns: int
+
+
+class Failure:
+    """Why an attempt failed, and what that means for its call.
+
+    Attributes:
+        error: the error, as callers see it.
+        fails_over: True if the next link may be tried.
+        not_billed: True if the provider does not bill it.
+    """
+
+    __slots__ = ("_classify", "_snapshot", "error", "fails_over", "not_billed")
+
+    def __init__(
+        self,
+        error: BaseException,
+        classify: Callable[[BaseException], ErrorSnapshot],
+        *,
+        fails_over: bool,
+        not_billed: bool,
+        snapshot: ErrorSnapshot | None = None,
+    ) -> None:
+        self.error = error
+        self.fails_over = fails_over
+        self.not_billed = not_billed
+        self._classify = classify
+        self._snapshot = snapshot
+
+    @property
+    def snapshot(self) -> ErrorSnapshot:
+        """The full classification. It is worked out when first asked for: most failures are never looked at."""
+        if self._snapshot is None:
+            self._snapshot = self._classify(self.error)
+        return self._snapshot
+
+
+class AttemptFacts(Protocol):
+    """An attempt, as listeners see it."""
+
+    @property
+    def number(self) -> int:
+        """Its place among the call's attempts, from 1."""
+        ...
+
+    @property
+    def link(self) -> Link:
+        """The link that it tried."""
+        ...
+
+    @property
+    def trigger(self) -> AttemptTrigger:
+        """Why it was started."""
+        ...
+
+    @property
+    def timeout_ms(self) -> float | None:
+        """The time that it has."""
+        ...
+
+    @property
+    def status(self) -> AttemptStatus | None:
+        """What became of it; ``None`` while it runs."""
+        ...
+
+    @property
+    def started(self) -> float:
+        """When it was started, on the loop's clock."""
+        ...
+
+    @property
+    def ended(self) -> float | None:
+        """When it ended, timed out or was cut off, on the loop's clock."""
+        ...
+
+    @property
+    def cut(self) -> Cut | None:
+        """When it was cut off, where it was."""
+        ...
+
+    @property
+    def has_value(self) -> bool:
+        """True if its function gave a result, accepted or not."""
+        ...
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it took, until it ended or was cut off."""
+        ...
+
+    @property
+    def cost(self) -> Cost:
+        """What it cost, worked out when first asked for. Only to be read once it has ended."""
+        ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it failed, where it did."""
+        ...
+
+    @property
+    def cleanup_s(self) -> float | None:
+        """How long it took to end after it was cut off, where it was."""
+        ...
+
+
+class CallFacts(Protocol):
+    """A call, as listeners see it."""
+
+    @property
+    def attempts(self) -> Sequence[AttemptFacts]:
+        """Its attempts in the order of their starts, skipped links included."""
+        ...
+
+    @property
+    def outcome(self) -> CallOutcome:
+        """How it ended."""
+        ...
+
+    @property
+    def winner(self) -> AttemptFacts | None:
+        """The attempt whose result the caller gets."""
+        ...
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it raises."""
+        ...
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True if it raises an error of ours because every link failed."""
+        ...
+
+    @property
+    def began(self) -> float:
+        """When it began, on the loop's clock."""
+        ...
+
+    @property
+    def ended(self) -> float:
+        """When it ended, on the loop's clock."""
+        ...
+
+    @property
+    def decided_ns(self) -> int | None:
+        """When a race was decided, in nanoseconds since the epoch; ``None`` where there was nothing to cut off."""
+        ...
+
+    @property
+    def race_after_s(self) -> float | None:
+        """The race threshold in force; ``None`` without racing."""
+        ...
+
+    @property
+    def race_source(self) -> str | None:
+        """Where the threshold came from."""
+        ...
+
+    @property
+    def swapped(self) -> bool:
+        """True if a latency target sent it to the backup first."""
+        ...
+
+    @property
+    def session_spent_usd(self) -> float | None:
+        """What its session has spent by now; ``None`` without a session."""
+        ...
+
+
+class Sums(NamedTuple):
+    """What a call cost, in dollars; ``None`` where that is unknown."""
+
+    cost_usd: float | None
+    uncertain_usd: float | None
+    wasted_usd: float | None
+
+
+def sums_of(call: CallFacts) -> Sums:
+    """Add up what the attempts of ``call`` cost: what is settled, what is uncertain, and all but the winner's."""
+    settled = uncertain = won = 0
+    known = answer_known = waste_known = True
+    for attempt in call.attempts:
+        cost = attempt.cost
+        if cost.settled is None or cost.uncertain is None:
+            known = False
+            waste_known = waste_known and attempt is call.winner
+            answer_known = answer_known and not attempt.has_value
+            continue
+        settled += cost.settled
+        uncertain += cost.uncertain
+        if attempt is call.winner:
+            won = cost.settled + cost.uncertain
+    return Sums(
+        usd(settled) if answer_known else None,
+        usd(uncertain) if known else None,
+        usd(settled + uncertain - won) if waste_known else None,
+    )
+
+
+def failed_attempt(call: CallFacts, error: BaseException) -> AttemptFacts | None:
+    """Find the attempt that ``error`` is about, or was raised from; ``None`` where it is about none.
+
+    Links may raise one object. The last of them to end is meant.
+    """
+    found = [
+        attempt
+        for attempt in call.attempts
+        if attempt.failure is not None
+        and (attempt.failure.error is error or attempt.failure.error is error.__cause__)  # an error may define __eq__
+    ]
+    return max(reversed(found), key=lambda attempt: attempt.ended or 0.0, default=None)
+
+
+def notify(listeners: Iterable[Callable[P, object]], broken: set[str], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call all ``listeners``. What one raises harms neither the call nor the others, and is logged once.
+
+    A span processor of the program may raise anything, a CancelledError among it, which would pass for the caller's.
+
+    Args:
+        listeners: what to call.
+        broken: the names of those whose failure has been logged; a failing one is added.
+        args: what they are called with.
+        kwargs: the same, by name.
+    """
+    for listener in listeners:
+        try:
+            listener(*args, **kwargs)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - telemetry must never fail a call
+            name, _, _ = getattr(listener, "__qualname__", type(listener).__qualname__).partition(".")
+            report_broken(broken, name, error)
+
+
+def report_broken(broken: set[str], listener: str, error: BaseException) -> None:
+    """Log that ``listener`` failed, once, without text or traceback: these may quote a provider."""
+    if listener not in broken:
+        broken.add(listener)
+        logger.warning("%s failed (%s); calls go on without it", listener, type(error).__qualname__)

@@ -1,0 +1,72 @@
+"""Log lines: the named events of a call, under the standard logger ``routeware``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from routeware.observers import AttemptFacts, CallFacts
+from routeware.policy import RoutingPolicy
+
+__all__ = ["EventLog"]
+
+logger = logging.getLogger("routeware")
+
+
+class EventLog:
+    """The log lines of one policy's calls: ``<emit_event>.<event> key=value ...``, with the fields in ``extra``."""
+
+    __slots__ = ("_policy", "prefix")
+
+    def __init__(self, policy: RoutingPolicy) -> None:
+        self._policy = policy
+        self.prefix = policy.observe.emit_event
+
+    @property
+    def is_debugging(self) -> bool:
+        """True if the events of the lowest level are read."""
+        return logger.isEnabledFor(logging.DEBUG)
+
+    def event(self, event: str, level: int, fields: Mapping[str, object]) -> None:
+        """Write one event, where its level is enabled."""
+        if not logger.isEnabledFor(level):
+            return
+        line = (level, "%s.%s %s", self.prefix, event, _shown(fields))
+        try:
+            logger.log(*line, extra=dict(fields))
+        except KeyError:
+            # The program's own record factory sets a field of this name: its value stays, ours is in the text.
+            logger.log(*line)
+
+    def call_started(self) -> None:
+        """Write which policy a call follows."""
+        policy = self._policy
+        fields = {
+            "policy": policy.label,
+            "chain_length": len(policy.chain),
+            "max_attempts": policy.max_attempts,
+            "chain": [link.label for link in policy.chain],
+        }
+        self.event("decision", logging.DEBUG, fields)
+
+    def attempt_ended(self, _call: CallFacts, attempt: AttemptFacts) -> None:
+        """Write how an attempt ended."""
+        assert attempt.status is not None
+        failure = attempt.failure
+        fields = {
+            "number": attempt.number,
+            "link": attempt.link.label,
+            "trigger": attempt.trigger.value,
+            "status": attempt.status.value,
+            "category": failure.snapshot.category.value if failure is not None else None,
+            "duration_ms": attempt.duration_ms,
+        }
+        self.event("attempt", logging.DEBUG, fields)
+
+
+def _shown(fields: Mapping[str, object]) -> str:
+    return " ".join(f"{key}={_text(value)}" for key, value in fields.items() if value is not None)
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
