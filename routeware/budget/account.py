@@ -1,28 +1,13 @@
-"""The running sums of this process, and the one lock that guards them.
-
-The lock is re-entrant, because the collector may run while it is held: it may close the coroutine of a call that was
-lost with its loop, and that call settles what it had reserved, in the middle of another change. With a plain lock the
-process would wait for itself. Changes are additions only, so a change inside another one leaves both sums right.
-"""
+"""The running sums of this process: checked and changed in one step, without suspending."""
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterable
 
+from routeware.budget import guard
 from routeware.budget.ledger import Balance, refusal
 
-__all__ = ["LOCK", "Account", "change", "lesser", "reserve"]
-
-# One lock for all accounts of the process: a hold covers several of them at once, and one lock cannot be taken in two
-# orders. It is never held across an await.
-LOCK = threading.RLock()
-
-if hasattr(os, "register_at_fork"):
-    # Otherwise a child that is forked while another thread changes sums finds the lock taken by a thread that it does
-    # not have, and waits for ever. Taking it first also means that no change is half done in the child.
-    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
+__all__ = ["Account", "change", "lesser", "reserve"]
 
 
 class Account:
@@ -51,12 +36,12 @@ class Account:
 
     def balance(self) -> Balance:
         """Return the sums of this moment."""
-        with LOCK:
+        with guard.LOCK:
             return Balance(self.settled, self.uncertain, self.reserved)
 
     def see(self, balance: Balance) -> None:
         """Take over what a remote ledger answered. The last answer wins: it is the newest that anyone here knows."""
-        with LOCK:
+        with guard.LOCK:
             self.settled, self.uncertain, self.reserved = balance.settled, balance.uncertain, balance.reserved
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from routeware.budget.account import LOCK, Account, change, reserve
+from routeware.budget import guard
+from routeware.budget.account import Account, change, reserve
 from routeware.budget.ledger import Balance, Tally, different_limit, refusal
 from routeware.errors import PolicyError
 
@@ -36,7 +37,7 @@ class MemoryLedger:
         Raises:
             PolicyError: the name was opened with another limit.
         """
-        with LOCK:
+        with guard.LOCK:
             account = self._find(tally.name)
             if tally.name not in self._limited:
                 self._limited.add(tally.name)
@@ -58,7 +59,7 @@ class MemoryLedger:
         Raises:
             BudgetExceededError: a cap would be passed; equality fits.
         """
-        with LOCK:
+        with guard.LOCK:
             accounts = tuple(self._find(tally.name) for tally in tallies)
             if id not in self._held and id not in self._settled:
                 for account, tally in zip(accounts, tallies, strict=True):
@@ -71,7 +72,7 @@ class MemoryLedger:
 
     async def settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int, /) -> Sequence[Balance]:
         """Replace what ``id`` holds, if anything, by what it cost; an ``id`` that was settled changes nothing."""
-        with LOCK:
+        with guard.LOCK:
             if id not in self._settled:
                 self._remember(id)
                 nanos, accounts = self._held.pop(id, (0, tuple(self._find(tally.name) for tally in tallies)))

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from routeware.budget.account import LOCK, change
+from routeware.budget import guard
+from routeware.budget.account import change
 from routeware.budget.ledger import Balance, Ledger, Tally, answer_of
 from routeware.budget.outage import OfflineAllowance, UntoldSettlement, outage_of
 from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, say_undelivered
@@ -122,7 +123,7 @@ class OfflineLedger:
         allowances = tuple(self._allowance(tally.name) for tally in tallies)
         held = self._held.pop(id, None)
         if held is not None or (id not in self._granted and self._outage.owes(tally.name for tally in tallies)):
-            with LOCK:
+            with guard.LOCK:
                 change([one.untold for one in allowances], -(held or 0), settled, uncertain)
             one = UntoldSettlement(SettlementMessage(id, settled, uncertain), tuple(tallies), allowances)
             self._mine.append(one)
@@ -144,7 +145,7 @@ class OfflineLedger:
             raise
 
     def _hold_here(self, id: str, tallies: Sequence[Tally], allowances: Sequence[OfflineAllowance], nanos: int) -> None:
-        with LOCK:
+        with guard.LOCK:
             for tally, allowance in zip(tallies, allowances, strict=True):
                 allowance.check(nanos, self._spares.get(tally.name, self._spare), tally.limit_nanos)
             change([allowance.untold for allowance in allowances], nanos, 0, 0)

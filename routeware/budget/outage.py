@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from routeware.budget.account import LOCK, Account, change
+from routeware.budget import guard
+from routeware.budget.account import Account, change
 from routeware.budget.ledger import Balance, Ledger, Tally, answer_of, refusal
 from routeware.budget.settlement import SettlementMessage, say_undelivered
 from routeware.errors import LedgerUnavailableError
@@ -41,7 +42,7 @@ class OfflineAllowance:
 
     def balance(self) -> Balance:
         """Return the sums of the name, with those that the ledger does not know."""
-        with LOCK:
+        with guard.LOCK:
             seen, untold = self.seen, self.untold
             return Balance(
                 seen.settled + untold.settled, seen.uncertain + untold.uncertain, seen.reserved + untold.reserved
@@ -87,7 +88,7 @@ class LedgerOutage:
 
     def allowance(self, name: str) -> OfflineAllowance:
         """Return what is known of ``name``, which lasts as long as a session or an untold settlement needs it."""
-        with LOCK:
+        with guard.LOCK:
             found = self._allowances.get(name)
             if found is None:
                 found = self._allowances[name] = OfflineAllowance(name)
@@ -140,7 +141,7 @@ class LedgerOutage:
         except Exception as error:  # noqa: BLE001 - it will not be mended by asking again, and others wait behind it
             say_undelivered([message], type(error).__qualname__)
             return
-        with LOCK:
+        with guard.LOCK:
             change([each.untold for each in one.allowances], 0, -message.settled, -message.uncertain)
             for allowance, balance in zip(one.allowances, answer, strict=False):
                 allowance.seen.see(balance)
@@ -152,7 +153,7 @@ _outages: dict[int, LedgerOutage] = {}
 
 def outage_of(ledger: Ledger) -> LedgerOutage:
     """Return what is shared by all that stand before ``ledger``."""
-    with LOCK:
+    with guard.LOCK:
         found = _outages.get(id(ledger))
         if found is None:
             found = LedgerOutage()

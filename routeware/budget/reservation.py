@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from routeware.budget.account import LOCK, Account, change, reserve
+from routeware.budget import guard
+from routeware.budget.account import Account, change, reserve
 from routeware.budget.delivery import SettlementQueue
 from routeware.budget.session import Session
 from routeware.errors import BudgetExceededError
@@ -58,7 +59,7 @@ class Reservation:
         """
         session = self._session
         own = None if cap is None or session is None else session.shown
-        with LOCK:
+        with guard.LOCK:
             reserve(self._accounts, nanos, own, cap)
             self.held = nanos
 
@@ -103,7 +104,7 @@ class Reservation:
 
         Any thread may call it, and the collector. Remote ledgers are told on the loop that asked them.
         """
-        with LOCK:
+        with guard.LOCK:
             more_settled, more_uncertain = settled - self.settled, uncertain - self.uncertain
             held, self.held, self.settled, self.uncertain = self.held, 0, settled, uncertain
             change(self._accounts, -held, more_settled, more_uncertain)

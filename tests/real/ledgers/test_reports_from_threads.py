@@ -17,8 +17,6 @@ from routeware import Attempt, RoutingPolicy, routed
 from routeware.budget import Tally
 from tests.fakes.ledgers import Remote, stands_at, usd
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="there is no loop in another thread to tell the ledger on")
-
 CHAIN = [{"provider": name, "model": "m", "price": {"request_usd": 1}} for name in ("slow", "quick")]
 POLICY = RoutingPolicy.from_dict({"chain": CHAIN, "latency": {"race_after_ms": 20}})
 
@@ -77,7 +75,6 @@ def decorated(blocking: Blocking) -> Any:
     return ask
 
 
-@NOT_YET
 async def test_it_reaches_the_remote_ledger(caplog: pytest.LogCaptureFixture) -> None:
     """The loser was booked at its projection, as uncertain; the report replaces that."""
     ledger, blocking = Watched(), Blocking(lambda attempt: attempt.report_cost(0.5))
@@ -92,7 +89,6 @@ async def test_it_reaches_the_remote_ledger(caplog: pytest.LogCaptureFixture) ->
     assert [record.getMessage() for record in caplog.records if record.name == "routeware"] == []
 
 
-@NOT_YET
 async def test_the_next_report_corrects_the_one_from_the_thread() -> None:
     """A correction is the difference to what the ledger was told: nothing is counted twice, and nothing goes below."""
     ledger, blocking = Watched(), Blocking(lambda attempt: attempt.report_cost(0.5))
@@ -109,7 +105,6 @@ async def test_the_next_report_corrects_the_one_from_the_thread() -> None:
     assert min(ledger.settled) >= 0
 
 
-@NOT_YET
 async def test_many_reports_from_threads_and_the_loop_arrive_in_their_order() -> None:
     """The last one is what the attempt has cost."""
     ledger = Watched()
