@@ -1,267 +1,268 @@
-"""What a routed call costs beside a bare one: microseconds, and ratios to the same work written by hand.
+"""What a routed call costs beside a bare one: ratios to the same work written by hand, and bytecodes executed.
 
-Run it with ``python benchmarks/overhead.py [--rounds N]``; it needs the extra ``dev``. The subjects take turns within
-one run, each is timed in processor time, and the ratio is the median over the rounds: a busy machine slows all of them
-alike. Nothing is asserted; the aims stand beside what was measured.
+Run it with ``python benchmarks/overhead.py [--rounds N]``; it needs the extra ``dev``, and compares with the peers
+tenacity and hedge-python where they are installed. The subjects take turns within one run, each is timed in processor
+time, and a ratio is the median over the rounds: a busy machine slows all of them alike. The loop gets a turn every 50
+calls, or cancelled timers would pile up in all subjects. Nothing is asserted; the bars stand beside what was measured.
+
+``--save FILE`` keeps the figures, and ``--beside FILE`` prints them beside those of another version:
+``PYTHONPATH=OLD python benchmarks/overhead.py --save old.json``, then ``python benchmarks/overhead.py --beside
+old.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import logging
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import SpanKind
+from overhead_counts import COUNTS_BYTECODES, bytecodes, circles, tracked
+from overhead_subjects import (
+    Subject,
+    SuspendingLedger,
+    asking,
+    by_hand_race,
+    by_hand_spans,
+    by_hedge,
+    by_tenacity,
+    by_timeout,
+    by_timeout_waiting,
+    chain,
+    failed,
+    in_flight,
+    in_session_of_its_own,
+    nested,
+    waiting,
+)
 
-import routeware
-from routeware import Attempt, RoutingPolicy, routed
-from routeware.budget import Reservation
-
-CALLS = 400
-PRICE = {"input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0}
-REPLY = {"model": "small", "usage": {"prompt_tokens": 12, "completion_tokens": 34}}
-CHAIN = ["primary:small", "backup:small"]
-PRICED = [
-    {"provider": name, "model": "small", "price": PRICE, "max_output_tokens": 100} for name in ("primary", "backup")
-]
-
-Subject = Callable[[], Awaitable[object]]
-
-
-class TooManyRequestsError(Exception):
-    """What an SDK raises for a 429."""
-
-    def __init__(self) -> None:
-        super().__init__("429")
-        self.status_code = 429
-
-
-async def bare(_attempt: object, _prompt: str) -> str:
-    return "answer"
-
-
-async def suspended(_attempt: object, _prompt: str) -> str:
-    await asyncio.sleep(0)
-    return "answer"
-
-
-async def by_timeout() -> str:
-    async with asyncio.timeout(120):
-        return await bare(None, "hi")
-
-
-async def by_hand_race() -> str:
-    """A race written by hand: the primary has a second, then the backup runs beside it; losers are awaited."""
-    tasks = {asyncio.create_task(suspended(None, "hi"))}
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=1, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            tasks.add(asyncio.create_task(suspended(None, "hi")))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
-    finally:
-        losers = [task for task in tasks if not task.done()]
-        for task in losers:
-            task.cancel()
-        if losers:
-            await asyncio.wait(losers)
-
-
-def by_hand_spans(tracer: trace.Tracer) -> Subject:
-    """The two spans of a call with the attributes that routeware gives them."""
-    call_start = {
-        "routeware.call.name": "ask",
-        "routeware.policy.label": "routing_policy(chain=2)",
-        "routeware.policy.chain": ["primary:small", "backup:small"],
-        "routeware.policy.max_attempts": 2,
-    }
-    attempt_start = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "primary",
-        "gen_ai.request.model": "small",
-        "routeware.link.label": "primary:small",
-        "routeware.attempt.number": 1,
-        "routeware.attempt.trigger": "initial",
-        "routeware.attempt.timeout_s": 120.0,
-    }
-
-    async def call() -> str:
-        outer = tracer.start_span("routeware.call ask", kind=SpanKind.INTERNAL, attributes=call_start)
-        context = trace.set_span_in_context(outer)
-        inner = tracer.start_span("chat small", context, kind=SpanKind.CLIENT, attributes=attempt_start)
-        with trace.use_span(inner, end_on_exit=False):
-            answer = await bare(None, "hi")
-        inner.set_attributes(
-            {
-                "routeware.attempt.status": "succeeded",
-                "routeware.cost.usd": 0.00037,
-                "routeware.cost.source": "priced",
-                "gen_ai.usage.input_tokens": 12,
-                "gen_ai.usage.output_tokens": 34,
-                "gen_ai.response.model": "small",
-            }
-        )
-        inner.end()
-        outer.set_attributes(
-            {
-                "routeware.call.outcome": "succeeded",
-                "routeware.call.attempts": 1,
-                "routeware.call.selected": "primary:small",
-                "routeware.call.cost_usd": 0.00037,
-                "routeware.call.uncertain_usd": 0.0,
-                "routeware.call.wasted_usd": 0.0,
-            }
-        )
-        outer.end()
-        return answer
-
-    return call
-
-
-def asking(chain: list[Any], *, fails: bool = False, waits: bool = False, reports: bool = False, **options: Any) -> Any:
-    """A routed function over ``chain``."""
-
-    @routed(RoutingPolicy(chain=chain), name="ask", **options)
-    async def ask(attempt: Attempt, _prompt: str) -> str:
-        if fails and attempt.number == 1:
-            raise TooManyRequestsError
-        if waits:
-            await asyncio.sleep(0)
-        if reports:
-            attempt.report(REPLY)
-        return "answer"
-
-    return ask
+CALLS, TURN = 400, 50
+LAST = "the last answers"
+TIMEOUT, RACE, SPANS = "asyncio.timeout", "a race by hand", "spans by hand"
+CHAINS, DEPTHS = (2, 5, 10, 20), (1, 2, 3, 4, 5)
 
 
 class Row(NamedTuple):
-    """One comparison."""
+    """One subject: what it is compared with, its bars (ratio, bytecodes), and how many calls it makes at once."""
 
     name: str
     subject: Subject
     against: str
-    aim: float | None
-    priced: bool = False
+    bar: float | None = None
+    most_bytecodes: int | None = None
+    calls: int = 1
+    sessions: int = 0
+
+    @property
+    def around(self) -> Callable[[], AbstractAsyncContextManager[Any]]:
+        return (lambda: nested(self.sessions)) if self.sessions else nullcontext
 
 
-def rows() -> tuple[dict[str, Subject], list[Row]]:
-    """What is compared with what."""
+def floors() -> dict[str, Row]:
+    """The same work by hand, and by peers."""
     recorded, dropped = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
-    against = {
-        "asyncio.timeout": by_timeout,
-        "a race by hand": by_hand_race,
-        "spans by hand": by_hand_spans(recorded.get_tracer("by hand")),
+    subjects = {
+        TIMEOUT: by_timeout,
+        RACE: by_hand_race,
+        SPANS: by_hand_spans(recorded.get_tracer("by hand")),
         "sampled out by hand": by_hand_spans(dropped.get_tracer("by hand")),
+        **by_tenacity(),
+        **by_hedge(),
     }
-    success, failing = asking(CHAIN), asking(CHAIN, fails=True)
-    racing = asking(CHAIN, waits=True).with_options(race_after_ms=1000)
-    priced = asking(PRICED, reports=True)
-    timeout, race = "asyncio.timeout", "a race by hand"
-    return against, [
-        Row("success", lambda: success("hi"), timeout, 2.0),
-        Row("success, with its record", lambda: success.outcome("hi"), timeout, 3.5),
-        Row("success, priced in an open session", lambda: priced("hi"), timeout, 3.0, True),
-        Row("one failover", lambda: failing("hi"), timeout, 3.5),
-        _priced("one failover, priced", asking(PRICED, fails=True, reports=True), timeout, 5.0),
-        Row("race armed, the primary answers", lambda: racing("hi"), race, 1.4),
-        _priced(
-            "race armed, priced",
-            asking(PRICED, waits=True, reports=True).with_options(race_after_ms=1000),
-            race,
-            1.8,
-        ),
-        _priced("success, priced and capped", priced.with_options(per_call_usd=1), timeout, None),
-        Row("both spans recorded", _traced(recorded), "spans by hand", 1.25),
-        Row("both spans sampled out", _traced(dropped), "sampled out by hand", None),
+    found = {name: Row(name, subject, name) for name, subject in subjects.items()}
+    for number in (100, 1_000):
+        name = f"{number:,} timeouts in flight"
+        found[name] = Row(name, in_flight(number, by_timeout_waiting), name, calls=number)
+    return found
+
+
+def table() -> list[Row]:
+    """The calls that have bars."""
+    success, priced, failing = asking(chain()), asking(chain(priced=True), reports=True), asking(chain(), failing=1)
+    failing_priced = asking(chain(priced=True), failing=1, reports=True)
+    racing = asking(chain(), waits=True).with_options(race_after_ms=1000)
+    racing_priced = asking(chain(priced=True), waits=True, reports=True).with_options(race_after_ms=1000)
+    capped = priced.with_options(per_call_usd=1)
+    recorded, dropped = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
+    return [
+        Row("success", lambda: success("hi"), TIMEOUT, 1.8, 1_050),
+        Row("with its record", lambda: success.outcome("hi"), TIMEOUT, 3.6, 1_650),
+        Row("priced, in a session of its own", in_session_of_its_own(lambda: priced("hi")), TIMEOUT, 6.0, 2_200),
+        Row("one failover", lambda: failing("hi"), TIMEOUT, None, 1_700),
+        Row("one failover, priced", lambda: failing_priced("hi"), TIMEOUT, 3.5, None, 1, 1),
+        Row("race armed, the primary answers", lambda: racing("hi"), RACE, 1.45, 2_100),
+        Row("the same, priced", lambda: racing_priced("hi"), RACE, 1.6, None, 1, 1),
+        Row("both spans recorded", _traced(recorded), SPANS, 1.4, 6_400),
+        Row("both spans sampled out", _traced(dropped), "sampled out by hand"),
+        Row("priced and capped", lambda: capped("hi"), TIMEOUT, sessions=1),
     ]
 
 
-def _priced(name: str, ask: Any, against: str, aim: float | None) -> Row:
-    return Row(name, lambda: ask("hi"), against, aim, True)
+def scales() -> list[Row]:
+    """The calls that show how costs grow: with the chain, the sessions around, and the calls in flight."""
+    rows = []
+    for length in CHAINS:
+        first, last = asking(chain(length)), asking(chain(length), failing=length - 1)
+        paid = asking(chain(length, priced=True), failing=length - 1, reports=True)
+        rows.append(Row(f"a chain of {length}, the first answers", lambda ask=first: ask("hi"), TIMEOUT))
+        rows.append(Row(f"a chain of {length}, {LAST}", lambda ask=last: ask("hi"), TIMEOUT))
+        rows.append(Row(f"a chain of {length}, {LAST}, priced", lambda ask=paid: ask("hi"), TIMEOUT, sessions=1))
+    priced = asking(chain(priced=True), reports=True)
+    rows += [Row(f"priced, {depth} sessions deep", lambda: priced("hi"), TIMEOUT, sessions=depth) for depth in DEPTHS]
+    plain, racing = waiting(), waiting().with_options(race_after_ms=60_000)
+    for number in (100, 1_000):
+        floor = f"{number:,} timeouts in flight"
+        rows.append(Row(f"{number:,} calls in flight", in_flight(number, plain), floor, calls=number))
+        rows.append(Row(f"{number:,} races in flight", in_flight(number, racing), floor, calls=number))
+    return rows
+
+
+def peers(floor: dict[str, Row]) -> list[tuple[str, str, float]]:
+    """Ratios to peers: the row, the peer, and the bar."""
+    wanted = [
+        ("success", "tenacity, success", 0.5),
+        ("one failover", "tenacity, one retry", 0.22),
+        ("race armed, the primary answers", "hedge-python, adaptive", 0.75),
+    ]
+    return [one for one in wanted if one[1] in floor]
 
 
 def _traced(provider: TracerProvider) -> Subject:
-    ask = asking(PRICED, reports=True, tracer_provider=provider)
+    ask = asking(chain(priced=True), reports=True, tracer_provider=provider)
     return lambda: ask("hi")
 
 
-async def time_us(subject: Subject, *, priced: bool) -> float:
+async def time_us(row: Row) -> float:
     """Microseconds of processor time for one call."""
-
-    async def run() -> float:
+    rounds = max(1, CALLS // row.calls)
+    async with row.around():
         start = time.process_time()
-        for _ in range(CALLS):
-            await subject()
-        return (time.process_time() - start) / CALLS * 1e6
-
-    if not priced:
-        return await run()
-    async with routeware.session("benchmark"):
-        return await run()
+        for number in range(rounds):
+            await row.subject()
+            if number % TURN == TURN - 1:
+                await asyncio.sleep(0)
+        return (time.process_time() - start) / rounds / row.calls * 1e6
 
 
-async def compare(rounds: int) -> None:
-    """Time everything in turns, and print."""
-    against, compared = rows()
-    times: dict[str, list[float]] = {name: [] for name in (*against, *(row.name for row in compared))}
+async def timed(rows: list[Row], rounds: int) -> dict[str, list[float]]:
+    """Time everything in turns."""
+    times: dict[str, list[float]] = {row.name: [] for row in rows}
     for _ in range(rounds):
-        for name, subject in against.items():
-            times[name].append(await time_us(subject, priced=False))
-        for row in compared:
-            times[row.name].append(await time_us(row.subject, priced=row.priced))
-    for name in against:
-        print(f"{name:38} {statistics.median(times[name]):8.2f} µs")
-    print()
-    for row in compared:
-        ratios = [mine / theirs for mine, theirs in zip(times[row.name], times[row.against], strict=True)]
-        aim = "" if row.aim is None else f" (aim {row.aim:g})"
-        print(
-            f"{row.name:38} {statistics.median(times[row.name]):8.2f} µs"
-            f"   {statistics.median(ratios):5.2f} times {row.against}{aim}"
-        )
-
-
-async def hold_and_settle_us() -> float:
-    """Microseconds to reserve and settle in one capped session."""
-    async with routeware.session("benchmark", limit_usd=1e6) as session:
-        best = float("inf")
-        for _ in range(20):
-            start = time.process_time()
-            for _ in range(CALLS):
-                reservation = Reservation(session)
-                reservation.hold(1000)
-                reservation.settle(900, 0)
-            best = min(best, (time.process_time() - start) / CALLS * 1e6)
-        return best
+        for row in rows:
+            times[row.name].append(await time_us(row))
+    return times
 
 
 def import_ms(module: str, rounds: int = 9) -> float:
-    """Milliseconds that importing ``module`` takes in a fresh interpreter, over ``import asyncio``; the median."""
-    code = f"import asyncio, time; t = time.perf_counter(); import {module}; print((time.perf_counter() - t) * 1000)"
+    """Milliseconds of processor time to import ``module`` in a fresh interpreter that has asyncio; the median."""
+    code = f"import asyncio, time; t = time.process_time(); import {module}; print((time.process_time() - t) * 1000)"
     command = [sys.executable, "-c", code]
     took = [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(rounds)]  # noqa: S603
     return statistics.median(took)
 
 
+def counts() -> dict[str, float]:
+    """Objects tracked per call in flight, circles left by a call or a session, and the time of the import."""
+    plain, racing, priced = waiting(), waiting().with_options(race_after_ms=60_000), asking(chain(priced=True))
+    failing, lost = asking(chain(), failing=1), asking(chain(priced=True), failing=2)
+    raced = asking(chain(), waits=True).with_options(race_after_ms=1000)
+    ledger = SuspendingLedger()
+    return {
+        "objects tracked, a task with asyncio.timeout": tracked(by_timeout_waiting),
+        "objects tracked, success": tracked(plain),
+        "objects tracked, race": tracked(racing),
+        "in circles, success": circles(lambda: priced("hi")),
+        "in circles, one failover": circles(lambda: failing("hi")),
+        "in circles, no success": circles(failed(lambda: lost("hi"))),
+        "in circles, race": circles(lambda: raced("hi")),
+        "in circles, a session": circles(in_session_of_its_own(nothing)),
+        "in circles, a session with a call": circles(in_session_of_its_own(lambda: priced("hi"))),
+        "in circles, one with a refused call": circles(
+            in_session_of_its_own(failed(lambda: priced("hi")), limit_usd=0)
+        ),
+        "in circles, one in a ledger elsewhere": circles(in_session_of_its_own(lambda: priced("hi"), ledger=ledger)),
+        "import, ms of processor time": import_ms("routeware"),
+    }
+
+
+async def nothing() -> None:
+    await asyncio.sleep(0)
+
+
+COUNT_BARS = {"objects tracked, success": 20, "objects tracked, race": 31, "import, ms of processor time": 60}
+
+
+def measured(rounds: int) -> dict[str, dict[str, float]]:
+    """All figures, by the name of the row."""
+    floor, rows = floors(), [*table(), *scales()]
+    times = asyncio.run(timed([*floor.values(), *rows], rounds))
+    found: dict[str, dict[str, float]] = {}
+    for row in (*floor.values(), *rows):
+        ratios = [mine / theirs for mine, theirs in zip(times[row.name], times[row.against], strict=True)]
+        found[row.name] = {"µs": statistics.median(times[row.name]), "ratio": statistics.median(ratios)}
+        if row.bar is not None:
+            found[row.name]["bar"] = row.bar
+        if COUNTS_BYTECODES and row.calls == 1:
+            found[row.name]["bytecodes"] = bytecodes(row.subject, row.around)
+        if row.most_bytecodes is not None:
+            found[row.name]["most bytecodes"] = row.most_bytecodes
+    for priced in ("", ", priced"):
+        long, short = (times[f"a chain of {length}, {LAST}{priced}"] for length in (CHAINS[-1], CHAINS[0]))
+        triples = zip(long, short, times[TIMEOUT], strict=True)
+        each = [(most - least) / (CHAINS[-1] - CHAINS[0]) / floor_us for most, least, floor_us in triples]
+        found[f"each further failed link{priced}"] = {"ratio": statistics.median(each), "bar": 1.2}
+    for name, peer, most in peers(floor):
+        ratios = [mine / theirs for mine, theirs in zip(times[name], times[peer], strict=True)]
+        found[f"{name} / {peer}"] = {"ratio": statistics.median(ratios), "bar": most}
+    for name, value in counts().items():
+        bar = 0 if "in circles" in name else COUNT_BARS.get(name)
+        found[name] = {"count": value} | ({"bar": bar} if bar is not None else {})
+    return found
+
+
+def show(found: dict[str, dict[str, float]], before: dict[str, dict[str, float]]) -> None:
+    """Print a table, with the figures of before beside those of now where there are any."""
+    heads = ("µs", "ratio", "bytecodes", "count")
+    print(f"{'':44}" + "".join(f"{head:>{20 if before else 11}}" for head in heads) + "   bars")
+    for name, figures in found.items():
+        line = f"{name:44}"
+        for head in heads:
+            now, then = figures.get(head), before.get(name, {}).get(head)
+            text = "" if now is None else f"{now:.2f}" if head in ("µs", "ratio") else f"{now:,.1f}".removesuffix(".0")
+            old = "" if then is None else f"({then:,.2f}) ".replace(".00)", ")")
+            line += f"{old + text:>{20 if before else 11}}"
+        shown = [f"{figures[key]:,g}" for key in ("bar", "most bytecodes") if key in figures]
+        print(f"{line}   {', '.join(shown)}".rstrip())
+
+
 def main() -> None:
     """Run it all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=60, help="how often each subject is timed (default: 60)")
-    rounds = parser.parse_args().rounds
-    print(f"CPython {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, {rounds} rounds\n")
-    asyncio.run(compare(rounds))
-    print(f"\n{'hold and settle':38} {asyncio.run(hold_and_settle_us()):8.2f} µs (aim 2)")
-    print(f"{'import routeware, over asyncio':38} {import_ms('routeware'):8.1f} ms (aim 60)")
+    parser.add_argument("--rounds", type=int, default=40, help="how often each subject is timed (default: 40)")
+    logging.getLogger("routeware").addHandler(logging.NullHandler())  # what is refused on purpose is not printed
+    logging.getLogger("routeware").propagate = False
+    parser.add_argument("--save", type=Path, help="write the figures to this file, as JSON")
+    parser.add_argument("--beside", type=Path, help="show these figures, saved before, in brackets")
+    options = parser.parse_args()
+    print(
+        f"CPython {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, {options.rounds} rounds\n"
+    )
+    found = measured(options.rounds)
+    show(found, json.loads(options.beside.read_text()) if options.beside else {})
+    if options.save:
+        options.save.write_text(json.dumps(found, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":
