@@ -13,8 +13,9 @@ import attrs
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
 import routeware
-from routeware import Attempt, CallRecord, MemoryLedger, RoutingPolicy, Session, record_of, routed
+from routeware import Attempt, CallRecord, Ledger, MemoryLedger, RoutingPolicy, Session, record_of, routed
 from tests.fakes.clock import JumpingLoop
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import HTTPStatusError
 from tests.schedules.worlds import GRACE_MS, HANG_MS, Call, Plan, World
 
@@ -64,6 +65,7 @@ class Ended:
 
     Attributes:
         cancelled_ms: when a cancellation was delivered for the first time, counted from the call's start.
+        began: whether the call was entered: a task may be cancelled before its first step.
         in_own_task: plans that ran in the caller's own task.
     """
 
@@ -73,6 +75,7 @@ class Ended:
     record: CallRecord | None = None
     at_ms: float = 0
     cancelled_ms: float | None = None
+    began: bool = False
     in_own_task: list[Plan] = attrs.field(factory=list)
 
     @property
@@ -108,8 +111,8 @@ class Seen:
     complaints: list[Any] = attrs.field(factory=list)
 
 
-def perform(world: World) -> Seen:
-    """Run a world to its end, stragglers included."""
+def perform(world: World, make_loop: Callable[[], JumpingLoop] = JumpingLoop) -> Seen:
+    """Run a world to its end, stragglers included, on a loop of its own."""
     seen = Seen()
     SPANS.started.clear()
     SPANS.ended.clear()
@@ -119,7 +122,7 @@ def perform(world: World) -> Seen:
     ours.propagate = False  # thousands of warnings would bury the one world that failed
     ours.addHandler(_QUIET)
     try:
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        with asyncio.Runner(loop_factory=make_loop) as runner:
             runner.run(_Stage(world, seen).main())
             loop = runner.get_loop()
             assert isinstance(loop, JumpingLoop)
@@ -137,7 +140,7 @@ class _Stage:
     def __init__(self, world: World, seen: Seen) -> None:
         self.world = world
         self.seen = seen
-        self.ledger = MemoryLedger()
+        self.ledger = _ledger(world)
         self.callers: dict[int, asyncio.Task[Any]] = {}
         self.calls: dict[int, Ended] = {}
         self.told_ms: dict[int, float] = {}
@@ -160,6 +163,7 @@ class _Stage:
         loop = asyncio.get_running_loop()
         ms: Callable[[], float] = lambda: loop.time() * 1000  # noqa: E731
         async with contextlib.AsyncExitStack() as stack:
+            collections = [loop.call_later(ms / 1000, gc.collect) for ms in self.world.collected_ms]
             tasks = self._tasks_at(0)
             for depth, wallet in enumerate(self.world.wallets, 1):
                 ledger = self.ledger if wallet.tally else None
@@ -168,7 +172,10 @@ class _Stage:
                 tasks += self._tasks_at(depth)
             if tasks:
                 await asyncio.wait(tasks)
-            if not self.seen.lingered and not self.told_ms:
+            for collection in collections:
+                collection.cancel()
+            # A ledger elsewhere may still be on its way to being told; the session waits for that.
+            if not self.seen.lingered and not self.told_ms and self.world.ledger_ms is None:
                 self.seen.timers = _armed(loop)
                 self.seen.tasks = _others(tasks)
             leaving = ms()
@@ -208,6 +215,7 @@ class _Stage:
         self.seen.ended.append(ended)
 
     async def _ask(self, number: int, ended: Ended) -> object:
+        ended.began = True
         try:
             outcome = await self.ask.outcome(number)
         except BaseException as error:
@@ -334,6 +342,13 @@ def _policy(world: World) -> RoutingPolicy:
     parts = {"failover": failover, "latency": latency, "budget": budget}
     set_ones = {name: {key: value for key, value in part.items() if value is not None} for name, part in parts.items()}
     return RoutingPolicy.from_dict({"chain": chain, **set_ones})
+
+
+def _ledger(world: World) -> Ledger:
+    if world.ledger_ms is None:
+        return MemoryLedger()
+    hold_ms, settle_ms = world.ledger_ms
+    return Remote(hold_ms=[hold_ms] * MOST_STARTS * len(world.calls), settle_ms=settle_ms)
 
 
 def _armed(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:

@@ -63,6 +63,14 @@ class Wallet:
 
 @attrs.frozen
 class World:
+    """All there is.
+
+    Attributes:
+        ledger_ms: how long the ledger of the tallies takes to answer a hold and a settlement; ``None`` for one that is
+            in this process.
+        collected_ms: when the garbage collector runs.
+    """
+
     links: tuple[Link, ...]
     calls: tuple[Call, ...]
     wallets: tuple[Wallet, ...] = ()
@@ -75,6 +83,8 @@ class World:
     session_usd: float | None = None
     on_exceed: Literal["abort", "skip", "warn"] = "abort"
     any_error: bool = False
+    ledger_ms: tuple[float, float] | None = None
+    collected_ms: tuple[float, ...] = ()
 
     @property
     def may_race(self) -> bool:
