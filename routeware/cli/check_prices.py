@@ -37,7 +37,7 @@ class Quote:
         if self.source is None:
             return None
         told = attrs.asdict(self, filter=lambda field, _: field.name not in {"price", "nearest"})
-        rates = None if self.price is None else attrs.asdict(self.price, filter=lambda field, _: field.init)
+        rates = None if self.price is None else attrs.asdict(self.price, filter=lambda _, rate: rate is not None)
         return {"price": rates, **told, "nearest": list(self.nearest)}
 
 

@@ -32,6 +32,12 @@ _PROVIDERS = {
     "grok": "x-ai",
     "x_ai": "x-ai",
 }
+# What providers call serving a request at its plain price. Any other tier has a price of its own, or none.
+_PLAIN_TIERS = frozenset(
+    {"auto", "default", "on_demand", "standard", "standard_only", "traffic_type_unspecified", "unspecified"}
+)
+# The catalogue's words for a tier, which providers name in one place and sell under several.
+_TIER_CONTEXTS = ("service_tier", "processing", "speed")
 _NEAREST = 3
 _ALIKE = 0.5
 
@@ -102,7 +108,7 @@ class CatalogueTariff:
     ) -> None:
         self.provider = provider
         self.model = model
-        self._context = dict(context) or None
+        self._context = dict(context)
         self._snapshot = snapshot
         self._found = found
         self._info = info
@@ -113,33 +119,69 @@ class CatalogueTariff:
         return f"{self._found.id}:{self._current().id}"
 
     def cost_usd(self, usage: Usage, at: datetime, /) -> float | None:
-        """What ``usage`` costs at ``at``; ``None`` where a count that costs is unknown, or where counts contradict."""
-        info = self._current()
-        price = self._price(info, at)
+        """Return what ``usage`` costs at ``at``, served as it says that it was.
+
+        ``None`` where a count that costs is unknown, or where counts contradict each other.
+        """
+        info, context = self._current(), self._context_of(usage)
+        price = self._price(info, at, context)
         if (usage.input_tokens is None and price.input_mtok) or (usage.output_tokens is None and price.output_mtok):
             return None
         try:
             cost = info.calc_price(
-                _Counts.of(usage), self._found, genai_request_timestamp=at, price_context=self._context
+                _Counts.of(usage), self._found, genai_request_timestamp=at, price_context=context or None
             )
         except ValueError:  # more was read from a cache than was sent, and the like
             return None
         return float(cost.total_price)
 
+    def unpriced(self, usage: Usage, at: datetime, /) -> tuple[str, ...]:
+        """Return the fields of ``usage`` for which the catalogue has no price at ``at``.
+
+        A tier that it does not know is priced as the plain one, which may be half or twice as much.
+        """
+        info, context = self._current(), self._context_of(usage)
+        names = []
+        if usage.web_searches and _named(self._price(info, at, context), "web_searches_kcount") is None:
+            names.append("web_searches")
+        tier = usage.service_tier
+        if tier is not None and tier.lower() not in _PLAIN_TIERS and not self._knows_tier(info, at, tier.lower()):
+            names.append("service_tier")
+        return tuple(names)
+
     def price(self, at: datetime, /) -> Price:
-        """The price at ``at`` of a request that is below every threshold."""
-        price = self._price(self._current(), at)
-        cached = price.cache_read_mtok
+        """Return the price at ``at`` of a request that is below every threshold."""
+        price = self._price(self._current(), at, self._context)
         return Price(
-            input_usd_per_mtok=_base(price.input_mtok),
-            output_usd_per_mtok=_base(price.output_mtok),
-            cached_input_usd_per_mtok=None if cached is None else _base(cached),
-            request_usd=_base(price.requests_kcount) / 1000,
+            input_usd_per_mtok=_base(price.input_mtok) or 0.0,
+            output_usd_per_mtok=_base(price.output_mtok) or 0.0,
+            cached_input_usd_per_mtok=_base(price.cache_read_mtok),
+            cache_write_usd_per_mtok=_base(price.cache_write_mtok),
+            cache_write_1h_usd_per_mtok=_base(_named(price, "cache_write_1h_mtok")),
+            input_audio_usd_per_mtok=_base(price.input_audio_mtok),
+            output_audio_usd_per_mtok=_base(price.output_audio_mtok),
+            web_search_usd=_thousandth(_named(price, "web_searches_kcount")),
+            request_usd=_thousandth(price.requests_kcount) or 0.0,
         )
 
-    def _price(self, info: ModelInfo, at: datetime) -> ModelPrice:
-        own = any(info is one for one in self._found.models)
-        return info.get_prices(at, self._context if own else None)
+    def _context_of(self, usage: Usage) -> dict[str, str]:
+        """Return what the price depends on: what the user said, and over it the tier that the reply names."""
+        if usage.service_tier is None:
+            return self._context
+        return {**self._context, **dict.fromkeys(_TIER_CONTEXTS, usage.service_tier.lower())}
+
+    def _knows_tier(self, info: ModelInfo, at: datetime, tier: str) -> bool:
+        if not self._is_own(info):
+            return False
+        variants = [one for one in info.price_variants or () if tier in (one.when.get(key) for key in _TIER_CONTEXTS)]
+        return any(one.constraint is None or one.constraint.active(at) for one in variants)
+
+    def _is_own(self, info: ModelInfo) -> bool:
+        """Return True unless the model is another provider's: tiers are sold by whoever serves it."""
+        return any(info is one for one in self._found.models)
+
+    def _price(self, info: ModelInfo, at: datetime, context: Mapping[str, str]) -> ModelPrice:
+        return info.get_prices(at, context if context and self._is_own(info) else None)
 
     def _current(self) -> ModelInfo:
         snapshot = _snapshot()
@@ -159,17 +201,41 @@ class _Counts:
     output_tokens: int | None
     cache_read_tokens: int | None
     cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None
     output_reasoning_tokens: int | None
+    input_audio_tokens: int | None
+    output_audio_tokens: int | None
+    cache_audio_read_tokens: int | None
+    output_audio_reasoning_tokens: int | None
+    web_searches: int | None
 
     @classmethod
     def of(cls, usage: Usage) -> _Counts:
+        sent, cached, heard = usage.input_tokens, usage.cached_input_tokens, usage.input_audio_tokens
+        output, thought, spoken = usage.output_tokens, usage.reasoning_tokens, usage.output_audio_tokens
         return cls(
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cached_input_tokens,
-            usage.cache_write_tokens,
-            usage.reasoning_tokens,
+            input_tokens=sent,
+            output_tokens=output,
+            cache_read_tokens=cached,
+            cache_write_tokens=usage.cache_write_tokens,
+            cache_write_1h_tokens=usage.cache_write_1h_tokens,
+            output_reasoning_tokens=thought,
+            input_audio_tokens=heard,
+            output_audio_tokens=spoken,
+            cache_audio_read_tokens=_overlap(cached, heard, sent),
+            output_audio_reasoning_tokens=_overlap(thought, spoken, output),
+            web_searches=usage.web_searches,
         )
+
+
+def _overlap(one: int | None, other: int | None, whole: int | None) -> int | None:
+    """Return the least that two parts of a whole have in common, which no provider says and the catalogue asks for.
+
+    The least, because sound from a cache is cheaper than sound: what is unknown must not lower the cost.
+    """
+    if not one or not other or whole is None:
+        return None
+    return max(0, one + other - whole)
 
 
 def _snapshot() -> DataSnapshot:
@@ -198,7 +264,18 @@ def _find_provider(snapshot: DataSnapshot, name: str) -> Provider | None:
     return None
 
 
-def _base(price: Decimal | TieredPrices | None) -> float:
+def _named(price: ModelPrice, name: str) -> Decimal | TieredPrices | None:
+    """Return a price that older versions of the catalogue do not know by name."""
+    found: Decimal | TieredPrices | None = getattr(price, name, None)
+    return found
+
+
+def _base(price: Decimal | TieredPrices | None) -> float | None:
     if price is None:
-        return 0.0
+        return None
     return float(price if isinstance(price, Decimal) else price.base)
+
+
+def _thousandth(price: Decimal | TieredPrices | None) -> float | None:
+    base = _base(price)
+    return None if base is None else base / 1000

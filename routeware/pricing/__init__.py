@@ -1,23 +1,27 @@
 """What an attempt may cost, and what it did: price books, projections, and the usage that a reply reports.
 
-Three questions with nothing in common but the money. ``books``: what does this link cost? ``projection``: how many
-tokens may an attempt take, judged by its arguments? ``readers``: how many did it take, judged by its answer? All of
-it is pure: nothing here waits, keeps a state or imports an SDK.
+Four questions with nothing in common but the money. ``books``: what does this link cost? ``projection``: how many
+tokens may an attempt take, judged by its arguments? ``outputs``: how long were this link's answers? ``readers``: how
+many tokens did it take, judged by its answer? All of it is pure: nothing here waits, logs or imports an SDK.
 """
 
 from routeware.pricing.books import PriceBook, price_book, tariff_of
-from routeware.pricing.projection import MINIMUM_OUTPUT_TOKENS, OutputArgument, output_argument, text_tokens
-from routeware.pricing.readers import Reading, read_error, read_reply
+from routeware.pricing.outputs import MINIMUM_OUTPUT_TOKENS, LargestOutput
+from routeware.pricing.projection import OutputArgument, output_argument, text_tokens
+from routeware.pricing.readers import Reading, merged_usage, read_error, read_reply, read_report
 
 __all__ = [
     "MINIMUM_OUTPUT_TOKENS",
+    "LargestOutput",
     "OutputArgument",
     "PriceBook",
     "Reading",
+    "merged_usage",
     "output_argument",
     "price_book",
     "read_error",
     "read_reply",
+    "read_report",
     "tariff_of",
     "text_tokens",
 ]

@@ -17,12 +17,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
+from routeware.money import MOST_COUNT
 from routeware.pricing.fields import fields
 
-__all__ = ["MINIMUM_OUTPUT_TOKENS", "OutputArgument", "output_argument", "text_tokens"]
-
-MINIMUM_OUTPUT_TOKENS = 1024
-"""The output that is projected where neither the call nor the link limits it and none larger has been seen."""
+__all__ = ["OutputArgument", "output_argument", "text_tokens"]
 
 OutputArgument: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], int | None]
 """From a call's arguments, positional and by name, to the output limit among them; ``None`` without one."""
@@ -157,7 +155,7 @@ def output_argument(signature: inspect.Signature) -> OutputArgument:
         for find in finders:
             value = find(args, kwargs)
             if type(value) is int and value > 0:
-                return value
+                return min(value, MOST_COUNT)
         return None
 
     return limit

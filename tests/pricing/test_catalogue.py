@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import attrs
 import pytest
-from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_snapshot
 from genai_prices.types import (
     ClauseEquals,
 )
@@ -74,7 +75,9 @@ def test_the_price_depends_on_the_amount(small: Catalogue) -> None:
     assert cost(small, "tiered", Usage(input_tokens=300_000, output_tokens=0)) == pytest.approx(0.605)
     tariff = small.find("openai", "tiered")
     assert tariff is not None
-    assert tariff.price(MAY) == Price(input_usd_per_mtok=1, output_usd_per_mtok=4, request_usd=0.005)
+    assert tariff.price(MAY) == Price(
+        input_usd_per_mtok=1, output_usd_per_mtok=4, cache_write_usd_per_mtok=3, request_usd=0.005
+    )
 
 
 def test_the_price_depends_on_what_else_is_said(small: Catalogue) -> None:
@@ -84,6 +87,29 @@ def test_the_price_depends_on_what_else_is_said(small: Catalogue) -> None:
     assert cost(small, "plain", usage) == 2
     assert cost(catalogue({"service_tier": "flex"}), "plain", usage) == 1
     assert cost(catalogue({"service_tier": "other"}), "plain", usage) == 2
+
+
+def test_the_price_is_that_of_the_tier_that_the_reply_names(small: Catalogue) -> None:
+    """Asking for a tier does not mean to be served there, so the reply's word goes over what was asked for."""
+    asked_for_flex = catalogue({"service_tier": "flex"})
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+
+    assert cost(small, "plain", attrs.evolve(usage, service_tier="flex")) == 1
+    assert cost(small, "plain", attrs.evolve(usage, service_tier="default")) == 2
+    assert cost(asked_for_flex, "plain", attrs.evolve(usage, service_tier="default")) == 2
+
+
+def test_what_was_counted_and_has_no_price_is_named(small: Catalogue) -> None:
+    """A tier that the catalogue does not know, or that a reseller serves; a search that it has no price for."""
+    used = Usage(input_tokens=10, output_tokens=0, web_searches=2, service_tier="priority")
+    plain, resold = small.find("openai", "plain"), small.find("azure", "plain")
+    assert plain is not None
+    assert resold is not None
+
+    assert plain.unpriced(used, MAY) == ("web_searches", "service_tier")
+    assert plain.unpriced(attrs.evolve(used, web_searches=0, service_tier="flex"), MAY) == ()
+    assert plain.unpriced(attrs.evolve(used, web_searches=None, service_tier="on_demand"), MAY) == ()
+    assert resold.unpriced(attrs.evolve(used, web_searches=None, service_tier="flex"), MAY) == ("service_tier",)
 
 
 def test_missing_counts_are_unknown_and_zero_is_a_number(small: Catalogue) -> None:
@@ -97,6 +123,26 @@ def test_missing_counts_are_unknown_and_zero_is_a_number(small: Catalogue) -> No
 def test_counts_that_contradict_are_unknown(small: Catalogue) -> None:
     """More from the cache than was sent."""
     assert cost(small, "plain", Usage(input_tokens=1, output_tokens=0, cached_input_tokens=2)) is None
+
+
+def test_sound_and_cache_that_may_overlap_are_priced() -> None:
+    """No provider says how much of the cached input was sound; the least is assumed, which is the dearest."""
+    models = {(provider.id, model.id) for provider in get_snapshot().providers for model in provider.models}
+    usage = Usage(
+        input_tokens=1000,
+        output_tokens=1000,
+        cached_input_tokens=400,
+        cache_write_tokens=100,
+        cache_write_1h_tokens=50,
+        reasoning_tokens=700,
+        input_audio_tokens=700,
+        output_audio_tokens=500,
+        web_searches=2,
+    )
+
+    tariffs = [catalogue().find(*names) for names in sorted(models)]
+
+    assert [tariff.matched for tariff in tariffs if tariff and tariff.cost_usd(usage, JULY) is None] == []
 
 
 def test_names_that_are_not_there_are_not_guessed(small: Catalogue) -> None:
@@ -149,8 +195,6 @@ def test_a_catalogue_that_is_updated_is_used_at_once(small: Catalogue) -> None:
 )
 def test_providers_are_known_by_their_usual_names(names: tuple[str, ...], catalogued: str) -> None:
     """OpenTelemetry's and people's."""
-    from genai_prices.data_snapshot import get_snapshot
-
     provider = get_snapshot().find_provider(None, catalogued, None)
     model = next(one.id for one in provider.models if provider.find_model(one.id) is one)
     for name in names:
@@ -181,8 +225,6 @@ def test_models_of_every_day_have_a_price(provider: str, model: str) -> None:
 
 def test_a_provider_may_have_names_of_its_own_for_models() -> None:
     """Fireworks names models by their path."""
-    from genai_prices.data_snapshot import get_snapshot
-
     models = get_snapshot().find_provider(None, "fireworks", None).models
     path = next(one.match.equals for one in models if isinstance(one.match, ClauseEquals))
     for provider in ("fireworks", "fireworks_ai"):

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "routeware"
 
 LAYERS = (
     "errors",
+    "text",
     "money",
     "policy",
     "classify",

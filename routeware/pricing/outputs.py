@@ -1,0 +1,65 @@
+"""The largest output that a link has answered with lately: what a projection falls back to.
+
+It must follow what the link does, and one odd number must not price the link out for the rest of the process. So only
+the last 1,000 answers count, and a number that is hard to believe waits until a second one confirms it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+__all__ = ["MINIMUM_OUTPUT_TOKENS", "LargestOutput"]
+
+MINIMUM_OUTPUT_TOKENS = 1024
+"""The output that is projected where neither the call nor the link limits it and none larger has been seen."""
+
+_ANSWERS = 1000
+_BELIEVABLE = 10
+
+
+class LargestOutput:
+    """What one link has answered with.
+
+    May be used from several threads at once: the worst that can happen is that one answer is forgotten.
+
+    Attributes:
+        tokens: The largest output among the last 1,000 answers, at least 1,024.
+    """
+
+    __slots__ = ("_seen", "_since_waiting", "_waiting", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens = MINIMUM_OUTPUT_TOKENS
+        self._seen: deque[int] = deque(maxlen=_ANSWERS)
+        self._waiting = 0
+        self._since_waiting = 0
+
+    def learn(self, output_tokens: int, *, deduced: bool = False) -> None:
+        """Take in one answer.
+
+        Args:
+            output_tokens: Its output.
+            deduced: Whether that was deduced from a total instead of being counted.
+        """
+        # A copy is one step for other threads; a deque that grows while it is walked raises.
+        self._since_waiting += 1
+        if self._since_waiting >= _ANSWERS:
+            self._waiting = 0
+        if self._is_doubtful(output_tokens, deduced=deduced):
+            output_tokens = self._confirmed(output_tokens)
+        oldest = self._seen[0] if len(self._seen) == _ANSWERS else 0
+        self._seen.append(output_tokens)
+        if output_tokens >= self.tokens:
+            self.tokens = output_tokens
+        elif oldest >= self.tokens:
+            self.tokens = max(MINIMUM_OUTPUT_TOKENS, *self._seen.copy())
+
+    def _is_doubtful(self, output_tokens: int, *, deduced: bool) -> bool:
+        return output_tokens > (self.tokens if deduced else _BELIEVABLE * self.tokens)
+
+    def _confirmed(self, output_tokens: int) -> int:
+        """Return as much of a doubtful output as the one that waits confirms; the larger of the two waits on."""
+        confirmed = min(self._waiting, output_tokens)
+        self._waiting = max(self._waiting, output_tokens)
+        self._since_waiting = 0
+        return confirmed

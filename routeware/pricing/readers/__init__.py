@@ -1,0 +1,16 @@
+"""Usage readers: how many tokens a reply says that it took, and what it says that it cost.
+
+Every API counts in its own words, and the same word does not mean the same: Anthropic's and Bedrock's input leaves out
+what went through a cache, OpenAI's and Google's includes it; Google's output leaves out what the model thought,
+OpenAI's includes it. Here each shape is met once and becomes a :class:`~routeware.money.Usage`, which counts every
+token once. ``counts`` reads single numbers, ``shapes`` has a row for each shape of counts, ``envelopes`` knows where a
+reply keeps its counts, and ``reply`` puts them together.
+
+A shape is recognised by the names of its counts, never by a class, so no SDK is imported. Zero is a number; what is
+missing, or is not a count, is unknown.
+"""
+
+from routeware.pricing.readers.reading import Reading, merged_usage
+from routeware.pricing.readers.reply import read_error, read_reply, read_report
+
+__all__ = ["Reading", "merged_usage", "read_error", "read_reply", "read_report"]

@@ -1,0 +1,59 @@
+"""What was read off one reply, and how several reports of one attempt become one usage."""
+
+from __future__ import annotations
+
+import attrs
+
+from routeware.money import Usage
+from routeware.pricing.readers.counts import plus
+
+__all__ = ["COUNT_NAMES", "Reading", "merged_usage"]
+
+COUNT_NAMES = tuple(field.name for field in attrs.fields(Usage))
+
+
+@attrs.frozen(slots=False)
+class Reading:
+    """What a reply says of itself; each part ``None`` where it says nothing.
+
+    Attributes:
+        usage: Its counts.
+        response_model: The model that answered.
+        cost_nanos: What it says that it cost, in nano-dollars.
+        deduced_output: True if its output was deduced from a total. A deduced count is not learned from at once.
+        plain_input: True if its input leaves out the parts that went through a cache and that it does not name. An
+            earlier report may have named them.
+        dropped: The names of counts and costs that were there and were none.
+    """
+
+    usage: Usage | None = None
+    response_model: str | None = None
+    cost_nanos: int | None = None
+    deduced_output: bool = attrs.field(default=False, eq=False)
+    plain_input: bool = attrs.field(default=False, eq=False)
+    dropped: tuple[str, ...] = attrs.field(default=(), eq=False)
+
+
+def merged_usage(earlier: Usage | None, later: Usage | None, *, plain_input: bool = False) -> Usage | None:
+    """Merge a later report into an earlier one: it replaces what it says, and keeps what it does not say.
+
+    Args:
+        earlier: What is known so far.
+        later: What was reported now.
+        plain_input: Whether the input of ``later`` leaves out cached parts that it does not name. Anthropic names
+            them when a stream begins, and may repeat the input without them when it ends.
+    """
+    if earlier is None or later is None:
+        return later if earlier is None else earlier
+    said = {name: value for name in COUNT_NAMES if (value := getattr(later, name)) is not None}
+    merged = attrs.evolve(earlier, **said)
+    if not plain_input:
+        return merged
+    plain = _plain_input(earlier if later.input_tokens is None else later)
+    return attrs.evolve(merged, input_tokens=plus(plain, merged.cached_input_tokens, merged.cache_write_tokens))
+
+
+def _plain_input(usage: Usage) -> int | None:
+    if usage.input_tokens is None:
+        return None
+    return max(0, usage.input_tokens - (usage.cached_input_tokens or 0) - (usage.cache_write_tokens or 0))

@@ -1,0 +1,188 @@
+"""Replies: their usage, their model, and what they say that they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from routeware.money import MOST_COUNT, Usage, reported_nanos
+from routeware.pricing.fields import fields, given_fields
+from routeware.pricing.readers.counts import Counts
+from routeware.pricing.readers.envelopes import inner_replies
+from routeware.pricing.readers.reading import Reading
+from routeware.pricing.readers.shapes import SHAPES
+from routeware.text import bounded
+
+__all__ = ["read_error", "read_reply", "read_report"]
+
+_NOTHING = Reading()
+_DEPTH = 3
+_COUNTS = ("usage", "usage_metadata", "usageMetadata", "meta")
+_MODELS = ("model", "model_version", "modelVersion", "model_name")
+_OLLAMA = frozenset({"prompt_eval_count", "eval_count"})
+
+
+def read_reply(reply: object) -> Reading:
+    """Read the usage, the model and the cost that an SDK's or an API's reply reports of itself.
+
+    Takes objects and mappings in the shapes of OpenAI (chat completions, responses, embeddings, raw responses, and
+    everything compatible with them), Anthropic, Google, Mistral, Bedrock's Converse, Cohere and Ollama, the events of
+    their streams, and what LangChain, Pydantic AI and Instructor make of them. The model is read only where usage is:
+    a result that is no such reply may have a field of that name for its own purposes. Never raises.
+    """
+    try:
+        return (_at_a_glance(reply) if type(reply) is dict else None) or _read(reply, _DEPTH)
+    except Exception:  # noqa: BLE001 - whatever a strange mapping raises, it says nothing about usage
+        return _NOTHING
+
+
+def read_report(reply: object) -> Reading:
+    """Read what was reported on purpose: a reply, or a bare usage object, which as a result may be anything."""
+    reading = read_reply(reply)
+    if reading.usage is not None:
+        return reading
+    try:
+        bare = _with_usage({}, reply)
+    except Exception:  # noqa: BLE001 - as above
+        return reading
+    return reading if bare.usage is None and bare.cost_nanos is None else bare
+
+
+def read_error(error: BaseException) -> Reading:
+    """Read the usage that came with an error: an answer was paid for, and then could not be used.
+
+    Looks at ``completion``, ``response`` and ``last_completion`` in the error's own ``__dict__``. The HTTP response
+    that an error status came in has no usage in its fields, and so says nothing. Never raises.
+    """
+    own = error.__dict__
+    enclosed = (own.get(name) for name in ("completion", "response", "last_completion"))
+    readings = (read_reply(reply) for reply in enclosed if reply is not None)
+    return next((reading for reading in readings if reading.usage is not None), _NOTHING)
+
+
+def _at_a_glance(reply: dict[str, object]) -> Reading | None:
+    """Read the commonest reply: JSON of an OpenAI-compatible API that counts input, output and perhaps their sum."""
+    counts = reply.get("usage")
+    if type(counts) is not dict or len(counts) > 3:
+        return None
+    sent, output = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if type(sent) is not int or type(output) is not int:
+        return None
+    if not (0 <= sent <= MOST_COUNT and 0 <= output <= MOST_COUNT) or "service_tier" in reply:
+        return None
+    if len(counts) == 3 and counts.get("total_tokens") != sent + output:
+        return None
+    return Reading(Usage(input_tokens=sent, output_tokens=output), _model(reply))
+
+
+def _read(reply: object, depth: int) -> Reading:
+    held = reply if type(reply) is dict else fields(reply)
+    outcome = _NOTHING
+    for name in _COUNTS:
+        if name in held:
+            outcome = _with_usage(held, held[name])
+            if outcome.usage is not None:
+                return outcome
+    if not _OLLAMA.isdisjoint(held):
+        return _with_usage(held, reply)
+    if depth > 0:
+        for inner in inner_replies(held):
+            found = _read(inner, depth - 1)
+            if found.usage is not None:
+                return found
+    return outcome
+
+
+def _with_usage(held: Mapping[str, object], value: object) -> Reading:
+    """Read the counts in ``value``, and what the reply ``held`` around them adds."""
+    counts = Counts(value if type(value) is dict else given_fields(value))
+    usage, plain_input = _usage(counts)
+    cost = _cost(counts)
+    if usage is None:
+        return Reading(cost_nanos=cost, dropped=tuple(counts.dropped))
+    if held:
+        usage = _completed(usage, held)
+    return Reading(
+        usage,
+        _model(held) or _model(fields(held.get("response_metadata"))),
+        cost,
+        deduced_output=counts.deduced,
+        plain_input=plain_input,
+        dropped=tuple(dict.fromkeys(counts.dropped)),
+    )
+
+
+def _usage(counts: Counts) -> tuple[Usage | None, bool]:
+    for shape in SHAPES:
+        if any(counts.held.get(mark) is not None for mark in shape.marks):
+            usage = shape.read(counts)
+            known = usage.input_tokens is not None or usage.output_tokens is not None
+            return (usage if known else None), shape.plain_input
+    return None, False
+
+
+def _completed(usage: Usage, held: Mapping[str, object]) -> Usage:
+    """Add what stands beside the counts: the tier, and the searches among the items of an answer."""
+    said: dict[str, Any] = {}
+    if usage.service_tier is None:
+        said["service_tier"] = _tier(held)
+    if usage.web_searches is None:
+        said["web_searches"] = _searches(held.get("output"))
+    # An event of a stream that says 0 has not counted: there is no prompt without a token.
+    if usage.input_tokens == 0 and held.get("type") == "message_delta":
+        said |= dict.fromkeys(("input_tokens", "cached_input_tokens", "cache_write_tokens"))
+    changed = {name: value for name, value in said.items() if value is not getattr(usage, name)}
+    return attrs.evolve(usage, **changed) if changed else usage
+
+
+def _tier(held: Mapping[str, object]) -> str | None:
+    for place in (held, fields(held.get("response_metadata")), fields(held.get("serviceTier"))):
+        for name in ("service_tier", "serviceTier", "type") if place is not held else ("service_tier",):
+            value = place.get(name)
+            if isinstance(value, str) and value:
+                return bounded(value)
+    return None
+
+
+def _searches(output: object) -> int | None:
+    """Count the searches among the items of one of OpenAI's responses: opening a page that was found is not billed."""
+    if not isinstance(output, list):
+        return None
+    searches = sum(map(_is_search, output))
+    return searches or None
+
+
+def _is_search(item: object) -> bool:
+    held = fields(item)
+    return held.get("type") == "web_search_call" and fields(held.get("action")).get("type", "search") == "search"
+
+
+def _model(held: Mapping[str, object]) -> str | None:
+    for name in _MODELS:
+        value = held.get(name)
+        if isinstance(value, str):
+            return bounded(value)
+    return None
+
+
+def _cost(counts: Counts) -> int | None:
+    """Read what the reply says that it cost: OpenRouter's ``cost``, Perplexity's ``cost.total_cost``."""
+    told = counts.held.get("cost")
+    if told is not None and not isinstance(told, int | float):
+        told = fields(told).get("total_cost")
+    if told is None:
+        return None
+    amount = reported_nanos(told)
+    if amount is None:
+        counts.dropped.append("cost")
+        return None
+    return amount + _upstream(counts)
+
+
+def _upstream(counts: Counts) -> int:
+    """Read what a maker of models bills beside OpenRouter, where a key of one's own was used there."""
+    if counts.held.get("is_byok") is not True:
+        return 0
+    return reported_nanos(counts.part("cost_details").held.get("upstream_inference_cost")) or 0
