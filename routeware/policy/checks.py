@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ T = TypeVar("T")
 Validator: TypeAlias = "Callable[[object, attrs.Attribute[Any], object], None]"  # attrs has the generic in stubs only
 
 _LONGEST_REPR = 100
+_LONGEST_NAME = 100
+_ABSURD = 1e12  # a bound that keeps nonsense out: only the nonsense is told of it
 _CLOSE_ENOUGH = 0.35
 
 
@@ -61,6 +64,8 @@ def refusal(key: str | None, wanted: str, value: object, hint: str | None = None
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was most likely meant; ``None`` where none comes close."""
+    if len(name) > _LONGEST_NAME:  # comparing takes time that grows with the square of the length
+        return None
     spelled = {_spelling(candidate): candidate for candidate in known}
     close = difflib.get_close_matches(_spelling(name), spelled, n=1, cutoff=_CLOSE_ENOUGH)
     return spelled[close[0]] if close else None
@@ -125,18 +130,24 @@ def finite(value: object, key: str, *, above: float | None = None, low: float = 
     found = as_float(value) if isinstance(value, int | float) else math.nan
     finite_one = isinstance(found, float) and math.isfinite(found)
     if not finite_one or not low <= found <= high or (above is not None and found <= above):
-        raise refusal(key, _range_in_words("a finite number", above, low, high), value, _not_a_number_because(value))
+        hint = _not_a_number_because(value) or _too_large_because(found, high)
+        raise refusal(key, _range_in_words("a finite number", above, low, high), value, hint)
     return found
 
 
 def _range_in_words(what: str, above: float | None, low: float, high: float) -> str:
     if above is not None:
         return f"{what} above {above:g}"
-    return f"{what} of at least {low:g}" if high == math.inf else f"{what} from {low:g} to {high:g}"
+    return f"{what} of at least {low:g}" if high >= _ABSURD else f"{what} from {low:g} to {high:g}"
 
 
-def whole_number(*, low: int, high: float = math.inf) -> Validator:
-    """A validator for ints from ``low`` to ``high``."""
+def _too_large_because(value: object, high: float) -> str | None:
+    too_large = isinstance(value, int | float) and value > high >= _ABSURD
+    return f"{high:g} is the most" if too_large and high < math.inf else None
+
+
+def whole_number(*, low: int, high: float = sys.float_info.max) -> Validator:
+    """Make a validator for ints from ``low`` to ``high``: by default what a float can hold, as for other numbers."""
 
     def check(_part: object, field: attrs.Attribute[Any], value: object) -> None:
         whole(value, field.name, low=low, high=high)
@@ -148,8 +159,8 @@ def whole(value: object, key: str, *, low: int, high: float = math.inf) -> int:
     """The value, if it is an int from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         wanted = _range_in_words("a whole number", None, low, high)
-        hint = "a whole number has no decimal point" if isinstance(value, float) else _not_a_number_because(value)
-        raise refusal(key, wanted, value, hint)
+        because = "a whole number has no decimal point" if isinstance(value, float) else _not_a_number_because(value)
+        raise refusal(key, wanted, value, because or _too_large_because(value, high))
     return int(value)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from routeware.errors import CATEGORY_ALIASES, DEFAULT_KINDS, ErrorCategory
-from routeware.money import Price
+from routeware.money import MOST_USD, Price
 from routeware.policy import checks
 from routeware.policy.checks import as_float, as_optional_float, as_optional_text, as_text
 from routeware.policy.shape import named
@@ -23,6 +23,7 @@ __all__ = ["BudgetRules", "FailoverRules", "LatencyRules", "Link", "ObserveRules
 
 _ABOVE_0 = attrs.validators.optional(checks.number(above=0))
 _AT_LEAST_0 = attrs.validators.optional(checks.number(low=0))
+_AMOUNT = attrs.validators.optional(checks.number(low=0, high=MOST_USD))
 _COUNT = attrs.validators.optional(checks.whole_number(low=1))
 
 _KINDS: dict[str, str] = {
@@ -69,6 +70,8 @@ class Link:
         price: what it costs (a :class:`~routeware.Price` or a mapping); over any price book.
         max_output_tokens: the longest answer, at least 1: for projections, and for the function to pass on.
         tier: free text for the decision record.
+        uncertain_share: the share of the projection, 0 to 1, that is booked for an attempt that was cut off or reset
+            before anything was answered. 1 unless bills say that this provider does not charge for such attempts.
 
     Raises:
         PolicyError: a value that cannot be meant.
@@ -83,6 +86,7 @@ class Link:
     tier: str | None = attrs.field(
         default=None, converter=as_optional_text, validator=attrs.validators.optional(checks.free_text)
     )
+    uncertain_share: float = attrs.field(default=1.0, converter=as_float, validator=checks.number(high=1))
 
 
 def _on_status(value: Sequence[int] | AbstractSet[int] | None) -> tuple[int, ...] | None:
@@ -175,8 +179,8 @@ class BudgetRules:
         PolicyError: a value that cannot be meant.
     """
 
-    per_call_usd: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
-    session_usd: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
+    per_call_usd: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AMOUNT)
+    session_usd: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AMOUNT)
     on_exceed: OnExceed = attrs.field(default=OnExceed.ABORT, converter=_on_exceed)
     allow_unpriced: bool = attrs.field(default=False, validator=checks.flag)
 

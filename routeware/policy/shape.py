@@ -10,8 +10,11 @@ import attrs
 
 from routeware.errors import PolicyError
 from routeware.policy.checks import nearest, refusal, shown, within
+from routeware.text import bounded
 
 __all__ = ["named", "part", "plain"]
+
+_LONGEST_KEY = 100
 
 Part = TypeVar("Part", bound=attrs.AttrsInstance)
 
@@ -57,7 +60,7 @@ def named(kind: type[attrs.AttrsInstance], value: object, elsewhere: Mapping[str
 def _unknown(name: str, setting: object, paths: Mapping[str, str]) -> PolicyError:
     close = nearest(name, paths)
     advice = f"did you mean {paths[close]!r}?" if close else f"known are {', '.join(paths.values())}"
-    return PolicyError(f"there is no such setting (given {shown(setting)}); {advice}", key=name)
+    return PolicyError(f"there is no such setting (given {shown(setting)}); {advice}", key=bounded(name, _LONGEST_KEY))
 
 
 def plain(whole: attrs.AttrsInstance) -> dict[str, Any]:

@@ -22,26 +22,41 @@ NOT_TEXTS = (5, 5.0, True, b"text", *NOT_ONE_VALUE)
 NUMBERS = {
     # setting: (what fits, what is out of range)
     "chain[1].timeout_ms": ((1, 0.5, 1e9), (0, -1, -0.0)),
-    "chain[1].price.input_usd_per_mtok": ((0, 2.5), (-1, -0.001)),
+    "chain[1].price.input_usd_per_mtok": ((0, 2.5, 1e12), (-1, -0.001, 1.1e12)),
     "chain[1].price.output_usd_per_mtok": ((0, 2.5), (-1,)),
     "chain[1].price.cached_input_usd_per_mtok": ((0, 2.5), (-1,)),
-    "chain[1].price.request_usd": ((0, 0.01), (-1,)),
+    "chain[1].price.cache_write_usd_per_mtok": ((0, 2.5), (-1,)),
+    "chain[1].price.cache_write_1h_usd_per_mtok": ((0, 2.5), (-1,)),
+    "chain[1].price.input_audio_usd_per_mtok": ((0, 2.5), (-1,)),
+    "chain[1].price.output_audio_usd_per_mtok": ((0, 2.5), (-1,)),
+    "chain[1].price.web_search_usd": ((0, 0.01, 1e12), (-1, 1.1e12)),
+    "chain[1].price.request_usd": ((0, 0.01), (-1, 1.1e12)),
+    "chain[1].uncertain_share": ((0, 1, 0.5), (-0.1, 1.1)),
     "failover.on_timeout_ms": ((1, 0.5), (0, -1)),
     "latency.race_after_ms": ((0, 0.0, 50), (-1, -0.1)),
     "latency.max_extra": ((0, 1, 0.5), (-0.1, 1.1, 35)),
     "latency.explore": ((0, 0.1), (-0.1, 0.11, 1)),
     "latency.deadline_ms": ((1, 0.5), (0, -1)),
-    "budget.per_call_usd": ((0, 0.25, 3), (-1, -0.01)),
-    "budget.session_usd": ((0, 0.25, 3), (-1, -0.01)),
+    "budget.per_call_usd": ((0, 0.25, 3, 1e12), (-1, -0.01, 1.1e12)),
+    "budget.session_usd": ((0, 0.25, 3, 1e12), (-1, -0.01, 1.1e12)),
 }
 COUNTS = {
-    "chain[1].max_output_tokens": ((1, 4096), (0, -1)),
+    "chain[1].max_output_tokens": ((1, 4096, 2**53), (0, -1)),
     "failover.max_attempts": ((1, 9), (0, -1)),
     "latency.race_width": ((2, 3), (1, 0, -2)),
 }
 TEXTS = ("chain[1].provider", "chain[1].model", "chain[1].label", "observe.emit_event", "label")
 FLAGS = ("latency.swap_in_outage", "budget.allow_unpriced", "observe.error_messages")
-WITH_A_DEFAULT = ("latency.max_extra", "latency.explore", "latency.race_width", *FLAGS, *TEXTS, "budget.on_exceed")
+ALWAYS_SET = tuple(f"chain[1].price.{name}" for name in ("input_usd_per_mtok", "output_usd_per_mtok", "request_usd"))
+WITH_A_DEFAULT = (
+    "chain[1].uncertain_share",
+    "latency.max_extra",
+    "latency.explore",
+    "latency.race_width",
+    *FLAGS,
+    *TEXTS,
+    "budget.on_exceed",
+)
 
 
 def holding(path: str, value: object) -> dict[str, Any]:
@@ -156,7 +171,7 @@ def test_none_where_there_is_a_default_is_refused(path: str) -> None:
 @pytest.mark.parametrize("path", [path for path in (*NUMBERS, *COUNTS) if path not in WITH_A_DEFAULT])
 def test_none_where_nothing_need_be_set_is_nothing(path: str) -> None:
     """As JSON writes it."""
-    if path.startswith("chain[1].price") and "cached" not in path:
+    if path in ALWAYS_SET:
         assert refused(holding(path, None)).key == path
     else:
         assert at(RoutingPolicy.from_dict(holding(path, None)), path) is None
