@@ -145,7 +145,7 @@ def _checked(name: str, value: object) -> int | str:
     count = counted(value)
     if count is None:
         shown = f"{value!r:.100}" if not isinstance(value, int) or abs(value) < 10**30 else "a number that long"
-        raise ValueError(f"{name} is a whole number from 0 to 2^53, or None for unknown, not {shown}")
+        raise ValueError(f"{name}: tokens are a whole number of at least 0 (and at most 2^53), or None, not {shown}")
     return count
 
 

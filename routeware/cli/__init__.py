@@ -1,12 +1,14 @@
 """The ``routeware`` command: the only place that prints.
 
-What it is made of comes with extras. Where one is missing, a line says which command installs it; a traceback would say
-the same to nobody.
+``check`` and ``--version`` need nothing but the core. The other commands come with extras; where one is missing, a line
+says which command installs it, and no traceback is shown.
 """
 
 from __future__ import annotations
 
 import sys
+
+from routeware.cli import plain
 
 __all__ = ["main"]
 
@@ -33,5 +35,8 @@ def main() -> None:
         library = (missing.name or "").partition(".")[0]
         if library not in _EXTRAS:
             raise
+        if library == "typer" and plain.knows(sys.argv[1:]):
+            plain.run(sys.argv[1:])
+            return
         sys.stderr.write(f"routeware: {library} is not installed; pip install 'routeware[{_EXTRAS[library]}]'\n")
         sys.exit(2)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from routeware.cli import check as checking
+from routeware.cli import plain
 from routeware.cli.budget import budget
-from routeware.cli.check import CODES as CHECK_CODES
-from routeware.cli.check import check
 from routeware.cli.demo import CODES as DEMO_CODES
 from routeware.cli.demo import demo
 from routeware.cli.trace import trace
@@ -31,10 +31,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(f"routeware {version('routeware')}")
-        except PackageNotFoundError:
-            typer.echo("routeware, run from its source")
+        typer.echo(plain.version_line())
         raise typer.Exit
 
 
@@ -48,8 +45,18 @@ def routeware(
     """Failover, racing, budgets and traces for any async provider function."""
 
 
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The policy's file.", show_default=False)],
+    *,
+    table: Annotated[str | None, typer.Option(metavar="a.b", help="The table in it, where it holds more.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead.")] = False,
+) -> None:
+    """Check a policy."""
+    checking.run(file, table=table, as_json=as_json)
+
+
 app.command(epilog=DEMO_CODES)(demo)
-app.command(epilog=CHECK_CODES)(check)
+app.command(epilog=checking.CODES, help=checking.SUMMARY)(check)
 app.command()(trace)
 app.add_typer(budget, name="budget")
 app.command(epilog=TUNE_CODES)(tune)

@@ -1,38 +1,41 @@
-"""``routeware check``: is this policy valid, what does it come to, and what about it may surprise."""
+"""``routeware check``: is this policy valid, what does it do, and what about it may surprise.
+
+By the standard library alone: a pipeline that checks a policy before it is deployed need not install anything but the
+core. :func:`run` is the command without its arguments; what reads them is ``app`` where typer is there, else ``plain``.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from routeware.cli import screen
 from routeware.errors import PolicyError
 from routeware.policy import RoutingPolicy
 
-__all__ = ["CODES", "check"]
+__all__ = ["CODES", "SUMMARY", "run"]
 
 CODES = "Exit codes: 0 valid, with or without warnings; 1 not valid; 2 the file cannot be read, or a wrong argument."
 
+SUMMARY = """Check a policy: is it valid, and what does it do?
 
-def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The policy's file.", show_default=False)],
-    *,
-    table: Annotated[str | None, typer.Option(metavar="a.b", help="The table in it, where it holds more.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")] = False,
-) -> None:
-    """Check a policy: is it valid, and what does it do?
+Shows the effective settings (each link's real time-out and price among them), and warns of what may surprise."""
 
-    Shows what the policy comes to (each link's real time-out and price among it), and warns of what may surprise.
+
+def run(file: Path, *, table: str | None = None, as_json: bool = False) -> None:
+    """Check the policy in ``file``, and print what it does.
+
+    Raises:
+        SystemExit: With a code of ``CODES``, where there is nothing more to print.
     """
-    from routeware.cli import check_screen, screen
+    from routeware.cli import check_screen
 
     try:
         policy = RoutingPolicy.from_toml(file, table=table)
     except PolicyError as error:
         if as_json:
             screen.print_json({"file": str(file), "valid": False, "key": error.key, "error": str(error)})
-            raise typer.Exit(1) from None
+            raise SystemExit(1) from None
         screen.fail(f"not valid: {error}", 1)
     except OSError as error:
         screen.fail(f"cannot read {file}: {error.strerror or error}", 2)
@@ -43,7 +46,7 @@ def check(
 
 
 def _resolved(policy: RoutingPolicy) -> dict[str, Any]:
-    """The policy as it works, in plain JSON."""
+    """Return the effective policy as plain JSON."""
     from routeware.cli.advice import attempt_timeouts, findings
     from routeware.cli.check_prices import quotes
 

@@ -1,51 +1,40 @@
-"""A policy on the screen: its links, its rules in words, and the findings."""
+"""A policy on the screen, in plain text: its links, its rules in words, and the findings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
-
 from routeware.cli.advice import Finding, attempt_timeouts, findings
 from routeware.cli.check_prices import Quote, quotes
-from routeware.cli.screen import console, dollars, milliseconds
+from routeware.cli.layout import table
+from routeware.cli.screen import dollars, milliseconds, write
 from routeware.money import Price
 from routeware.policy import BudgetRules, FailoverRules, RoutingPolicy
+from routeware.text import visible
 
 __all__ = ["show"]
 
 
 def show(policy: RoutingPolicy, file: str) -> None:
-    """Print what ``policy``, which came from ``file``, comes to."""
-    out, quoted = console(), quotes(policy)
-    out.print(Text(f"{file} is valid: {policy.label}", style="bold"), soft_wrap=True)
-    out.print()
-    out.print(_links(policy, quoted))
-    out.print()
-    out.print(_rules(policy, quoted))
-    out.print()
-    out.print(_found(findings(policy)))
+    """Print what ``policy``, which came from ``file``, does."""
+    quoted = quotes(policy)
+    write(f"{visible(file)} is valid: {visible(policy.label)}\n")
+    write(f"{_links(policy, quoted)}\n")
+    write(f"{_rules(policy, quoted)}\n")
+    write(_found(findings(policy)))
 
 
-def _links(policy: RoutingPolicy, quoted: Sequence[Quote]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("", justify="right")
-    table.add_column("link", overflow="fold")
-    for heading in ("time-out", "$/Mtok in", "out", "output"):
-        table.add_column(heading, justify="right")
-    rows = zip(policy.chain, attempt_timeouts(policy), quoted, strict=True)
-    for number, (link, timeout_ms, quote) in enumerate(rows, 1):
+def _links(policy: RoutingPolicy, quoted: Sequence[Quote]) -> str:
+    rows = [("", "link", "time-out", "$/Mtok in", "out", "output")]
+    for number, (link, timeout_ms, quote) in enumerate(
+        zip(policy.chain, attempt_timeouts(policy), quoted, strict=True), 1
+    ):
         place = f"{link.provider}:{link.model}"
         name = link.label if link.label == place else f"{link.label} ({place})"
-        table.add_row(
-            str(number),
-            Text(name),
-            "none" if timeout_ms is None else milliseconds(timeout_ms),
-            *_rates(quote.price),
-            "any" if link.max_output_tokens is None else f"{link.max_output_tokens:,} tok",
-        )
-    return table
+        timeout = "none" if timeout_ms is None else milliseconds(timeout_ms)
+        output = "any" if link.max_output_tokens is None else f"{link.max_output_tokens:,} tok"
+        rows.append((str(number), visible(name), timeout, *_rates(quote.price), output))
+    return table(rows, flexible=1, right=(0, 2, 3, 4, 5))
 
 
 def _rates(price: Price | None) -> tuple[str, str]:
@@ -55,10 +44,7 @@ def _rates(price: Price | None) -> tuple[str, str]:
     return f"{dollars(price.input_usd_per_mtok)}", f"{dollars(price.output_usd_per_mtok)}{per_request}"
 
 
-def _rules(policy: RoutingPolicy, quoted: Sequence[Quote]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
+def _rules(policy: RoutingPolicy, quoted: Sequence[Quote]) -> str:
     rules = {
         "fails over on": _failover(policy.failover),
         "attempts": f"{policy.max_attempts} at most",
@@ -68,9 +54,7 @@ def _rules(policy: RoutingPolicy, quoted: Sequence[Quote]) -> Table:
         "budget": _budget(policy.budget),
         **_prices(quoted),
     }
-    for name, words in rules.items():
-        table.add_row(name, Text(words))
-    return table
+    return table(list(rules.items()), flexible=1)
 
 
 def _failover(rules: FailoverRules) -> str:
@@ -95,7 +79,7 @@ def _race(policy: RoutingPolicy) -> str:
 
 
 def _target(policy: RoutingPolicy) -> dict[str, str]:
-    """What latency is asked for, and what that may cost."""
+    """Say what latency is asked for, and what that may cost."""
     latency = policy.latency
     if latency.target_p95_ms is None or policy.max_attempts == 1:
         return {}
@@ -117,7 +101,7 @@ def _budget(budget: BudgetRules) -> str:
 
 
 def _prices(quoted: Sequence[Quote]) -> dict[str, str]:
-    """Who says what links cost that the policy has no price for."""
+    """Say who knows what links cost that the policy has no price for."""
     told = []
     for number, quote in enumerate(quoted, 1):
         if quote.matched is not None:
@@ -128,12 +112,7 @@ def _prices(quoted: Sequence[Quote]) -> dict[str, str]:
     return {"prices": "\n".join(told)} if told else {}
 
 
-def _found(found: Sequence[Finding]) -> Table | Text:
+def _found(found: Sequence[Finding]) -> str:
     if not found:
-        return Text("No warnings.", style="green")
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(style="yellow", no_wrap=True)
-    table.add_column()
-    for finding in found:
-        table.add_row("warning", Text(f"{finding.key}: {finding.text}"))
-    return table
+        return "No warnings."
+    return table([("warning", f"{finding.key}: {finding.text}") for finding in found], flexible=1, gap=1)

@@ -1,44 +1,64 @@
-"""What all commands share on the screen: where they write, how they fail, how they spell amounts."""
+"""What all commands share on the screen: where they write, how they fail, how they spell amounts.
+
+Only plain text is written here without any library: ``check`` and ``--version`` work where nothing but the core is
+installed, as in the pipeline that checks a policy before it is deployed.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
-from rich.console import Console
+from routeware.text import bounded, visible
 
-__all__ = ["console", "dollars", "fail", "milliseconds", "print_json", "progress_console"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "dollars", "fail", "milliseconds", "print_json", "progress_console", "write"]
+
+_LONGEST_LINE = 2000
 
 
 def console() -> Console:
-    """Standard output: colours on a terminal, plain text in a pipe. What people named is never read as markup."""
+    """Open standard output: colours on a terminal, plain text in a pipe. What people named is never read as markup."""
+    from rich.console import Console
+
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def progress_console() -> Console:
-    """Standard error, where bars go: a pipe gets the result alone."""
+    """Open standard error, where bars go: a pipe gets the result alone."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
+
+
+def write(text: str) -> None:
+    """Write lines of text on standard output: one that its encoding lacks is spelled out."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def fail(problem: str, code: int) -> NoReturn:
     """Say in one line what is wrong, on standard error, and leave with ``code``."""
-    typer.echo(f"routeware: {' '.join(problem.split())}", err=True)
-    raise typer.Exit(code)
+    line = bounded(visible(" ".join(problem.split())), _LONGEST_LINE)
+    sys.stderr.write(f"routeware: {line}\n")
+    raise SystemExit(code)
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """The machine-readable result, alone on standard output."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    """Print the machine-readable result, alone on standard output. In ASCII, so that every pipe takes it."""
+    print(json.dumps(document, indent=2))
 
 
 def milliseconds(amount: float) -> str:
-    """``1,500 ms``, or ``0.5 ms``."""
+    """Spell a time: ``1,500 ms``, or ``0.5 ms``."""
     return f"{amount:,.0f} ms" if amount >= 100 or amount == int(amount) else f"{amount:g} ms"
 
 
 def dollars(amount: float) -> str:
-    """``$5``, ``$1.20`` or ``$0.0042``: as many digits as it has, at most nine, never one alone after the point."""
+    """Spell an amount: ``$5``, ``$1.20`` or ``$0.0042``: as many digits as it has, at most nine, never one alone."""
     whole, _, fraction = f"{amount:,.9f}".partition(".")
     digits = fraction.rstrip("0")
     return f"${whole}.{digits.ljust(2, '0')}" if digits else f"${whole}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -231,7 +232,7 @@ def test_it_tells_its_version() -> None:
 
 @pytest.mark.parametrize(
     ("library", "extra", "arguments"),
-    [("typer", "demo", "--help"), ("rich", "demo", "check x.toml"), ("aiohttp", "demo", "demo")],
+    [("typer", "demo", "--help"), ("typer", "demo", "demo"), ("aiohttp", "demo", "demo")],
 )
 def test_a_missing_extra_is_named_by_the_command_that_installs_it(library: str, extra: str, arguments: str) -> None:
     """One line and exit code 2, where a traceback would end in the name of somebody else's package."""
@@ -242,6 +243,71 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(library: str, 
 
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr == f"routeware: {library} is not installed; pip install 'routeware[{extra}]'\n"
+
+
+def bare(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command where none of the extras is installed."""
+    missing = ("typer", "click", "rich", "aiohttp", "numpy", "redis", "genai_prices", "opentelemetry.sdk")
+    script = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); sys.argv = ['routeware', *{arguments!r}]\n"
+    script += "from routeware.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_check_and_the_version_need_nothing_but_the_core(good: Path, tmp_path: Path) -> None:
+    """A pipeline checks a policy before it installs anything; what it sees is what the whole command shows."""
+    told = bare("--version")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("routeware")
+
+    assert bare("check", str(good)).stdout == routeware("check", good).stdout
+    assert json.loads(bare("check", str(good), "--json").stdout)["label"] == "shop"
+    nested = tmp_path / "pyproject.toml"
+    nested.write_text('[shop]\nchain = ["a:x"]\n')
+    assert bare("check", str(nested), "--table", "shop").returncode == 0
+    refused = bare("check", str(nested))
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+    assert bare("check", "/no/such/policy.toml").returncode == 2
+    assert bare("check").returncode == 2
+    assert "Exit codes: 0" in bare("check", "--help").stdout
+
+
+def test_names_on_the_screen_cannot_be_mistaken_for_the_screen(tmp_path: Path) -> None:
+    """Control characters are spelled out, so no label rewrites the terminal or forges a row."""
+    file = tmp_path / "policy.toml"
+    file.write_text(
+        'label = "x\\u001b[2Jy"\nchain = [{provider = "a", model = "m", label = "a\\nwarning chain: forged"}]\n'
+    )
+
+    shown = routeware("check", file).stdout
+
+    assert "\x1b" not in shown
+    assert "x\\x1b[2Jy" in shown
+    assert "a\\x0awarning chain: forged (a:m)" in " ".join(shown.split())
+
+
+def test_a_refusal_spells_control_characters_out(tmp_path: Path) -> None:
+    """It quotes what the file says, and a pipeline's log is a terminal, too."""
+    file = tmp_path / "policy.toml"
+    file.write_text('chain = ["a:b"]\n"la\\u001b[2Jbel" = 1\n')
+
+    result = routeware("check", file)
+
+    assert result.exit_code == 1
+    assert "la\\x1b[2Jbel" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_a_pipe_that_knows_ascii_only_gets_the_policy_all_the_same(tmp_path: Path) -> None:
+    """Containers have no locale."""
+    file = tmp_path / "policy.toml"
+    file.write_text('label = "世界"\nchain = ["a:b"]\n', encoding="utf-8")
+    command = [sys.executable, "-m", "routeware.cli", "check", str(file)]
+
+    told = subprocess.run(
+        command, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=30
+    )
+
+    assert b"\\u4e16\\u754c" in told.stdout
 
 
 def test_a_module_of_its_own_that_is_missing_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:

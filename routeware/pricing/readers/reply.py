@@ -56,8 +56,10 @@ def read_error(error: BaseException) -> Reading:
     Looks at ``completion``, ``response`` and ``last_completion`` in the error's own ``__dict__``. The HTTP response
     that an error status came in has no usage in its fields, and so says nothing. Never raises.
     """
-    own = error.__dict__
-    enclosed = (own.get(name) for name in ("completion", "response", "last_completion"))
+    try:
+        enclosed = [error.__dict__.get(name) for name in ("completion", "response", "last_completion")]
+    except Exception:  # noqa: BLE001 - an error may have anything in place of its fields
+        return _NOTHING
     readings = (read_reply(reply) for reply in enclosed if reply is not None)
     return next((reading for reading in readings if reading.usage is not None), _NOTHING)
 
