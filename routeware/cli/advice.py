@@ -9,10 +9,27 @@ import attrs
 
 from routeware.cli.screen import dollars, milliseconds
 from routeware.engine.prepared import DEFAULT_TIMEOUT_MS
-from routeware.money import Usage
 from routeware.policy import LatencyRules, Link, OnExceed, RoutingPolicy
+from routeware.pricing import projected_usage
 
 __all__ = ["Finding", "attempt_timeouts", "findings"]
+
+_SDKS = {
+    "openai": ("openai", "azure", "azure.ai.openai", "azure.ai.inference", "deepseek", "openrouter", "x_ai", "xai"),
+    "anthropic": ("anthropic", "claude"),
+    "google-genai": ("google", "gemini", "gcp.gemini", "gcp.gen_ai", "gcp.vertex_ai", "vertex_ai", "google-vertex"),
+    "mistralai": ("mistral", "mistral_ai", "mistralai"),
+    "cohere": ("cohere",),
+    "groq": ("groq",),
+    "ollama": ("ollama",),
+    "botocore": ("bedrock", "aws", "aws.bedrock", "amazon_bedrock"),
+}
+_SDK_OF = {provider: sdk for sdk, providers in _SDKS.items() for provider in providers}
+
+# Shorter times are hard to mean. Nobody's model answers in the last of them.
+_SHORTEST_WAIT_MS = 5
+_SHORTEST_TIMEOUT_MS = 50
+_SHORTEST_ANSWER_MS = 200
 
 _OTHERS_FAULT = {"default", "any"}
 _OWN_FAULT = (400, 422)
@@ -98,6 +115,37 @@ def _own_fault_fails_over(policy: RoutingPolicy) -> Iterator[Finding]:
     for status in _OWN_FAULT:
         if status in (policy.failover.on_status or ()):
             yield Finding("failover.on_status", f"{status} is the request's own fault, and is repeated at every link")
+
+
+def _mixed_sdks(policy: RoutingPolicy) -> Iterator[Finding]:
+    known = (_sdk(link) for link in policy.chain)
+    sdks = list(dict.fromkeys(sdk for sdk in known if sdk is not None))
+    if len(sdks) > 1:
+        text = f"the SDKs of {' and '.join(sdks)} raise errors of their own; routed(wrap_errors=True) makes them one"
+        yield Finding("chain", text)
+
+
+def _seconds(policy: RoutingPolicy) -> Iterator[Finding]:
+    for key, amount, shortest in _times(policy):
+        whole = amount == int(amount)
+        if 0 < amount < (shortest if whole else max(shortest, 2 * _SHORTEST_TIMEOUT_MS)):
+            text = f"{milliseconds(amount)} is very short; if seconds were meant, write {amount * 1000:g}"
+            yield Finding(key, text)
+
+
+def _times(policy: RoutingPolicy) -> Iterator[tuple[str, float, int]]:
+    """Give each time that is set, with the shortest that is likely to be meant."""
+    latency = policy.latency
+    times = [
+        ("failover.on_timeout_ms", policy.failover.on_timeout_ms, _SHORTEST_TIMEOUT_MS),
+        ("latency.race_after_ms", latency.race_after_ms, _SHORTEST_WAIT_MS),
+        ("latency.target_p95_ms", latency.target_p95_ms, _SHORTEST_WAIT_MS),
+        ("latency.deadline_ms", latency.deadline_ms, _SHORTEST_TIMEOUT_MS),
+    ]
+    for place, link in enumerate(policy.chain):
+        shortest = _SHORTEST_TIMEOUT_MS if _sdk(link) is None else _SHORTEST_ANSWER_MS
+        times.append((f"chain[{place}].timeout_ms", link.timeout_ms, shortest))
+    yield from ((key, amount, shortest) for key, amount, shortest in times if amount is not None)
 
 
 def _race_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
@@ -242,6 +290,8 @@ _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
     _rules_without_default,
     _everything_fails_over,
     _own_fault_fails_over,
+    _mixed_sdks,
+    _seconds,
     _race_too_late,
     _race_at_once,
     _race_too_wide,
@@ -266,6 +316,10 @@ def _has_rules(policy: RoutingPolicy) -> bool:
     return policy.failover.on_status is not None or policy.failover.on_error_kinds is not None
 
 
+def _sdk(link: Link) -> str | None:
+    return _SDK_OF.get(link.provider.strip().lower())
+
+
 def _few(links: tuple[Link, ...] | list[Link]) -> str:
     """Some links as one subject: ``a``, ``each of a and b``."""
     names = list(dict.fromkeys(link.label for link in links))
@@ -279,4 +333,4 @@ def _pays_for_output(link: Link) -> bool:
 def _longest_answer_usd(link: Link) -> float:
     if link.price is None or link.max_output_tokens is None:
         return 0.0
-    return link.price.cost_usd(Usage(input_tokens=0, output_tokens=link.max_output_tokens)) or 0.0
+    return link.price.cost_usd(projected_usage(0, link.max_output_tokens)) or 0.0

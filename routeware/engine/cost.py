@@ -16,7 +16,7 @@ from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.money import Usage, amount_usd, nanos, usd
 from routeware.observers import Cost
-from routeware.pricing import MINIMUM_OUTPUT_TOKENS, Reading, read_error, read_reply
+from routeware.pricing import MINIMUM_OUTPUT_TOKENS, Reading, projected_usage, read_error, read_reply
 from routeware.records import CostSource
 
 __all__ = ["Bill"]
@@ -256,7 +256,7 @@ def _built_in(link: PreparedLink, request: Request) -> int | None:
 
 def _built_in_usage(link: PreparedLink, request: Request) -> Usage:
     sent, limit = request.tokens
-    return Usage(input_tokens=sent, output_tokens=limit or link.link.max_output_tokens or link.stats.largest_output)
+    return projected_usage(sent, limit or link.link.max_output_tokens or link.stats.largest_output)
 
 
 def _merged(earlier: Usage, later: Usage) -> Usage:

@@ -55,7 +55,9 @@ def _price(value: Price | Mapping[str, Any] | None) -> Price | None:
 
 
 def _label(link: Link) -> str:
-    return f"{link.provider}:{link.model}"
+    # Made before the validators have seen either, and a number of 5,000 digits has no text.
+    texts = isinstance(link.provider, str) and isinstance(link.model, str)
+    return f"{link.provider}:{link.model}" if texts else "link"
 
 
 @attrs.frozen(kw_only=True)

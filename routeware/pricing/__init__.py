@@ -7,7 +7,7 @@ many tokens did it take, judged by its answer? All of it is pure: nothing here w
 
 from routeware.pricing.books import PriceBook, price_book, tariff_of
 from routeware.pricing.outputs import MINIMUM_OUTPUT_TOKENS, LargestOutput
-from routeware.pricing.projection import OutputArgument, output_argument, text_tokens
+from routeware.pricing.projection import OutputArgument, output_argument, projected_usage, text_tokens
 from routeware.pricing.readers import Reading, merged_usage, read_error, read_reply, read_report
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "merged_usage",
     "output_argument",
     "price_book",
+    "projected_usage",
     "read_error",
     "read_reply",
     "read_report",

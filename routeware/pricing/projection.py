@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from routeware.money import MOST_COUNT
+from routeware.money import MOST_COUNT, Usage
 from routeware.pricing.fields import fields
 
-__all__ = ["OutputArgument", "output_argument", "text_tokens"]
+__all__ = ["OutputArgument", "output_argument", "projected_usage", "text_tokens"]
 
 OutputArgument: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], int | None]
 """From a call's arguments, positional and by name, to the output limit among them; ``None`` without one."""
@@ -136,6 +136,11 @@ def _values(held: Mapping[Any, object]) -> list[object]:
     return list(held.values())
 
 
+def projected_usage(input_tokens: int, output_tokens: int) -> Usage:
+    """Return projected tokens as usage: a limit on the output may be any number, and a count has a largest one."""
+    return Usage(input_tokens=min(input_tokens, MOST_COUNT), output_tokens=min(output_tokens, MOST_COUNT))
+
+
 def output_argument(signature: inspect.Signature) -> OutputArgument:
     """How to find the output limit among the arguments of a call: worked out once, when the function is decorated.
 
@@ -155,7 +160,7 @@ def output_argument(signature: inspect.Signature) -> OutputArgument:
         for find in finders:
             value = find(args, kwargs)
             if type(value) is int and value > 0:
-                return min(value, MOST_COUNT)
+                return value
         return None
 
     return limit

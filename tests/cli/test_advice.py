@@ -62,6 +62,27 @@ def policy(*links: dict[str, Any], **settings: Any) -> RoutingPolicy:
             "no race ever starts",
             id="race after the deadline",
         ),
+        pytest.param(
+            policy(latency={"race_after_ms": 0.4}),
+            "latency.race_after_ms",
+            "0.4 ms is very short; if seconds were meant, write 400",
+            id="a race in seconds",
+        ),
+        pytest.param(policy(latency={"target_p95_ms": 2.5}), "latency.target_p95_ms", "2500", id="a target in seconds"),
+        pytest.param(policy(latency={"deadline_ms": 30}), "latency.deadline_ms", "30000", id="a deadline in seconds"),
+        pytest.param(
+            policy(failover={"on_timeout_ms": 12.5}), "failover.on_timeout_ms", "12500", id="time-outs in seconds"
+        ),
+        pytest.param(policy({}, {"timeout_ms": 20}), "chain[1].timeout_ms", "20000", id="a time-out in seconds"),
+        pytest.param(
+            policy({"provider": "openai", "timeout_ms": 120}, {}), "chain[0].timeout_ms", "120000", id="two minutes"
+        ),
+        pytest.param(
+            policy({"provider": "openai"}, {"provider": "Anthropic"}, {"provider": "azure"}),
+            "chain",
+            "the SDKs of openai and anthropic raise errors of their own",
+            id="several SDKs",
+        ),
         pytest.param(policy(latency={"race_after_ms": 0}), "latency.race_after_ms", "2 links at once", id="race at 0"),
         pytest.param(
             policy(latency={"race_after_ms": 5, "race_width": 3}),
@@ -166,6 +187,9 @@ def test_what_may_surprise_is_warned_of(suspect: RoutingPolicy, key: str, words:
     [
         pytest.param(policy(), id="a chain"),
         pytest.param(policy({}), id="one link"),
+        pytest.param(
+            policy({"provider": "openai", "timeout_ms": 800}, {"provider": "deepseek"}, {}), id="one SDK and strangers"
+        ),
         pytest.param(policy(failover={"on_error_kinds": "default, auth"}), id="default and more"),
         pytest.param(policy(latency={"race_after_ms": 50, "race_width": 2}), id="a race"),
         pytest.param(policy(failover={"on_timeout_ms": 50}, latency={"deadline_ms": 99}), id="a deadline with room"),

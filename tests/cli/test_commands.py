@@ -301,7 +301,7 @@ def test_a_pipe_that_knows_ascii_only_gets_the_policy_all_the_same(tmp_path: Pat
     """Containers have no locale."""
     file = tmp_path / "policy.toml"
     file.write_text('label = "世界"\nchain = ["a:b"]\n', encoding="utf-8")
-    command = [sys.executable, "-m", "routeware.cli", "check", str(file)]
+    command = [sys.executable, "-m", "routeware", "check", str(file)]
 
     told = subprocess.run(
         command, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=30
