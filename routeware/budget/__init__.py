@@ -13,9 +13,10 @@ from routeware.budget.account import Account
 from routeware.budget.ledger import Balance, Ledger, Tally, different_limit, refusal
 from routeware.budget.memory import MemoryLedger
 from routeware.budget.offline import OfflineLedger
+from routeware.budget.opening import current_session, session
 from routeware.budget.report import AttemptSums, CountedAttempt, SessionReport
 from routeware.budget.reservation import PendingReservation, Reservation
-from routeware.budget.session import CURRENT_SESSION, Session, current_session, session
+from routeware.budget.session import CURRENT_SESSION, Session
 
 __all__ = [
     "CURRENT_SESSION",

@@ -12,7 +12,7 @@ from contextlib import suppress
 from uuid import uuid4
 
 from routeware.budget.account import Account
-from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, say_undelivered
+from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, reason_of, say_undelivered
 from routeware.budget.view import LedgerView
 from routeware.errors import LedgerUnavailableError
 
@@ -70,7 +70,7 @@ class SettlementQueue:
                 self.say_lost("the loop is closing")
                 raise
             except Exception as error:  # noqa: BLE001 - the call has its answer; what was reserved stays so in the ledger
-                say_undelivered([message], type(error).__qualname__)
+                say_undelivered([message], reason_of(error))
             unsent.popleft()
         return True
 

@@ -7,7 +7,8 @@ concern: sessions repeat, and :class:`~routeware.budget.OfflineLedger` goes on f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import unicodedata
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import attrs
@@ -15,7 +16,7 @@ import attrs
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.money import usd
 
-__all__ = ["Balance", "Ledger", "Tally", "answer_of", "check_ledger", "different_limit", "refusal"]
+__all__ = ["Balance", "Ledger", "Tally", "answer_of", "check_ledger", "different_limit", "open_tally", "refusal"]
 
 T = TypeVar("T")
 
@@ -26,11 +27,15 @@ class Tally:
 
     Attributes:
         name: what the sum is kept under; the same name is the same sum.
-        limit_nanos: the cap in nano-dollars; ``None`` for none.
+        limit_nanos: the cap in nano-dollars; ``None`` for none. In a hold it is the session's own, or ``cap_nanos``
+            where that is lower.
+        cap_nanos: of a hold, the cap that a policy puts on the session. Where the limit of a name was replaced, a
+            ledger compares with its own limit and with this: sessions that are open bring the old limit.
     """
 
     name: str
     limit_nanos: int | None = None
+    cap_nanos: int | None = None
 
 
 @attrs.frozen
@@ -54,6 +59,9 @@ class Ledger(Protocol):
     a reply asks again. An id is never used for two ledgers. All amounts are nano-dollars. Each method raises
     :class:`~routeware.LedgerUnavailableError` when the ledger cannot be reached, and may have been acted upon all the
     same.
+
+    A ledger whose limits can be replaced also has ``set_limit(tally)``, which ``session(..., replace_limit=True)`` asks
+    instead of :meth:`tally`: it fixes the limit of the name for all who share it, and returns its sums.
 
     A ledger whose sums lie in this process may also have ``account(tally)``, which opens the tally as :meth:`tally`
     does and returns its :class:`~routeware.budget.Account`. Sessions then change the sums directly: calls never wait.
@@ -97,11 +105,17 @@ def refusal(name: str | None, committed: int, limit: int, nanos: int) -> BudgetE
     )
 
 
-def check_ledger(ledger: Ledger, name: str | None) -> None:
+def check_ledger(ledger: Ledger, name: str | None, *, replacing: bool) -> None:
     """Refuse what cannot keep the sum of a session called ``name``.
 
+    Args:
+        ledger: what was given as a ledger.
+        name: of the session.
+        replacing: True if the session's limit is to replace the one that the ledger knows.
+
     Raises:
-        PolicyError: there is no name to keep a sum under, or it is no ledger.
+        PolicyError: there is no name to keep a sum under, no ledger can keep this one, it is no ledger, or its limits
+            cannot be replaced.
     """
     if name is None:
         raise PolicyError("a session with a ledger needs a name: it is what the sum is kept under", key="name")
@@ -109,6 +123,12 @@ def check_ledger(ledger: Ledger, name: str | None) -> None:
         raise PolicyError(
             f"{type(ledger).__qualname__} is not a ledger: it has no hold, settle and tally", key="ledger"
         )
+    if replacing and not hasattr(ledger, "set_limit"):
+        kind = type(ledger).__qualname__
+        raise PolicyError(f"{kind} cannot replace a limit: it has no set_limit", key="replace_limit")
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):
+        # A lone surrogate cannot be stored, and a control character forges rows where names are listed.
+        raise PolicyError(f"{name!r:.100} has characters in it that no ledger keeps", key="name")
 
 
 def different_limit(name: str, known: int | None, asked: int | None) -> str:
@@ -118,7 +138,19 @@ def different_limit(name: str, known: int | None, asked: int | None) -> str:
         return "no limit" if limit is None else f"a limit of ${usd(limit):g}"
 
     both = f"{shown(known)} in this ledger, and was entered with {shown(asked)}"
-    return f"session {name!r} has {both}; all must bring the same"
+    remedy = "all must bring the same, or one replaces it for all: session(..., replace_limit=True)"
+    return f"session {name!r} has {both}; {remedy}"
+
+
+async def open_tally(ledger: Ledger, tally: Tally, *, replacing: bool) -> Balance:
+    """Open ``tally`` in ``ledger``, or go on with it; where it is ``replacing``, whatever limit it had before.
+
+    Raises:
+        PolicyError: it was opened with another limit.
+        LedgerUnavailableError: the ledger could not be asked.
+    """
+    set_limit: Callable[[Tally], Awaitable[Balance]] | None = getattr(ledger, "set_limit", None) if replacing else None
+    return await answer_of(ledger.tally(tally) if set_limit is None else set_limit(tally))
 
 
 async def answer_of(question: Awaitable[T]) -> T:

@@ -22,6 +22,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
         self._limited: set[str] = set()
+        self._replaced: set[str] = set()
         self._held: dict[str, tuple[int, tuple[Account, ...]]] = {}
         self._settled: dict[str, None] = {}
 
@@ -50,6 +51,15 @@ class MemoryLedger:
         """Open ``tally`` and return its sums. Raises :class:`PolicyError` for another limit than it has."""
         return MemoryLedger.account(self, tally).balance()
 
+    async def set_limit(self, tally: Tally, /) -> Balance:
+        """Fix the limit of the tally's name from now on, for all who share it, and return its sums."""
+        with guard.LOCK:
+            self._limited.add(tally.name)
+            self._replaced.add(tally.name)
+            account = self._find(tally.name)
+            account.open(tally.limit_nanos)
+            return account.balance()
+
     async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
         """Set aside ``nanos`` in every tally, or in none.
 
@@ -63,7 +73,9 @@ class MemoryLedger:
             accounts = tuple(self._find(tally.name) for tally in tallies)
             if id not in self._held and id not in self._settled:
                 for account, tally in zip(accounts, tallies, strict=True):
-                    limit = tally.limit_nanos
+                    # Its own limit is compared by `reserve`. Where that was replaced, a session that is open still
+                    # brings the old one.
+                    limit = tally.cap_nanos if tally.name in self._replaced else tally.limit_nanos
                     if limit is not None and account.committed + nanos > limit:
                         raise refusal(tally.name, account.committed, limit, nanos)
                 reserve(accounts, nanos)

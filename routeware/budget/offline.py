@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from routeware.budget import guard
 from routeware.budget.account import change
-from routeware.budget.ledger import Balance, Ledger, Tally, answer_of
+from routeware.budget.ledger import Balance, Ledger, Tally, answer_of, open_tally
 from routeware.budget.outage import OfflineAllowance, UntoldSettlement, outage_of
 from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, say_undelivered
 from routeware.errors import LedgerUnavailableError, PolicyError
@@ -41,7 +41,7 @@ class OfflineLedger:
         self._outage = outage_of(ledger)
         self._spare = nanos(amount_usd(spare_usd, "spare_usd"))
         self._spares: dict[str, int] = {}
-        self._unopened: tuple[dict[str, Tally], ...] = ({},)
+        self._unopened: tuple[dict[str, tuple[Tally, bool]], ...] = ({},)
         # Kept here, so that an allowance lasts as long as a session that counts in it.
         self._allowances: dict[str, OfflineAllowance] = {}
         self._granted: set[str] = set()
@@ -78,12 +78,11 @@ class OfflineLedger:
         Raises:
             PolicyError: it was opened with another limit.
         """
-        allowance = self._allowance(tally.name)
-        try:
-            await self._ask_tally(tally)
-        except LedgerUnavailableError:
-            self._unopened[-1][tally.name] = tally
-        return allowance.balance()
+        return await self._open(tally, replacing=False)
+
+    async def set_limit(self, tally: Tally, /) -> Balance:
+        """Fix the limit of the tally's name for all who share it; where the ledger is away, when it is back."""
+        return await self._open(tally, replacing=True)
 
     async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
         """Set aside ``nanos`` in every tally, or in none: in the ledger, or here while it is away.
@@ -95,8 +94,8 @@ class OfflineLedger:
         allowances = [self._allowance(tally.name) for tally in tallies]
         try:
             for unopened in self._unopened:
-                for tally in list(unopened.values()):
-                    await self._ask_tally(tally)
+                for tally, replacing in list(unopened.values()):
+                    await self._ask_tally(tally, replacing=replacing)
                     unopened.pop(tally.name, None)
             self._outage.check_reachable()
             try:
@@ -136,10 +135,18 @@ class OfflineLedger:
                 allowance.seen.see(balance)
         return [allowance.balance() for allowance in allowances]
 
-    async def _ask_tally(self, tally: Tally) -> None:
+    async def _open(self, tally: Tally, *, replacing: bool) -> Balance:
+        allowance = self._allowance(tally.name)
+        try:
+            await self._ask_tally(tally, replacing=replacing)
+        except LedgerUnavailableError:
+            self._unopened[-1][tally.name] = (tally, replacing)
+        return allowance.balance()
+
+    async def _ask_tally(self, tally: Tally, *, replacing: bool) -> None:
         self._outage.check_reachable()
         try:
-            self._allowance(tally.name).seen.see(await answer_of(self._ledger.tally(tally)))
+            self._allowance(tally.name).seen.see(await open_tally(self._ledger, tally, replacing=replacing))
         except LedgerUnavailableError:
             self._outage.missed()
             raise

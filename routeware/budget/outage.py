@@ -17,7 +17,7 @@ import attrs
 from routeware.budget import guard
 from routeware.budget.account import Account, change
 from routeware.budget.ledger import Balance, Ledger, Tally, answer_of, refusal
-from routeware.budget.settlement import SettlementMessage, say_undelivered
+from routeware.budget.settlement import SettlementMessage, reason_of, say_undelivered
 from routeware.errors import LedgerUnavailableError
 
 __all__ = ["LedgerOutage", "OfflineAllowance", "UntoldSettlement", "outage_of"]
@@ -139,7 +139,7 @@ class LedgerOutage:
         except LedgerUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - it will not be mended by asking again, and others wait behind it
-            say_undelivered([message], type(error).__qualname__)
+            say_undelivered([message], reason_of(error))
             return
         with guard.LOCK:
             change([each.untold for each in one.allowances], 0, -message.settled, -message.uncertain)

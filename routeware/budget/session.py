@@ -17,14 +17,14 @@ from typing import Any, Literal, Self
 
 from routeware.budget.account import Account, lesser
 from routeware.budget.delivery import SettlementQueue
-from routeware.budget.ledger import Ledger, Tally, answer_of, check_ledger, refusal
+from routeware.budget.ledger import Ledger, Tally, check_ledger, open_tally, refusal
 from routeware.budget.offline import OfflineLedger, spare_of
 from routeware.budget.report import CallCounts, CountedAttempt, SessionReport, report_of
 from routeware.budget.view import LedgerView, view_of
 from routeware.errors import BudgetExceededError, PolicyError, SessionClosedError
 from routeware.money import amount_usd, nanos, usd
 
-__all__ = ["CURRENT_SESSION", "Session", "current_session", "session"]
+__all__ = ["CURRENT_SESSION", "Session"]
 
 logger = logging.getLogger("routeware")
 
@@ -36,50 +36,17 @@ _LAST_WORDS_S = 0.5
 """How long messages that are given up may take for their last try."""
 
 
-def current_session() -> Session | None:
-    """Return the innermost session that is open here; ``None`` outside of any."""
-    return CURRENT_SESSION.get()
-
-
-def session(
-    name: str | None = None,
-    *,
-    limit_usd: float | None = None,
-    ledger: Ledger | None = None,
-    on_unavailable: Literal["refuse"] | float = "refuse",
-    attributes: Mapping[str, Any] | None = None,
-    root: bool = False,
-) -> Session:
-    """Make a session, to be entered with ``async with``.
-
-    Args:
-        name: shown in records, spans and errors; with a ledger, what the sum is kept under.
-        limit_usd: a hard cap on what is committed inside; ``None`` for none.
-        ledger: where the sum is kept. With one, the same name is the same sum: entered again, or by several at once.
-        on_unavailable: what to do when the ledger cannot be asked. ``refuse`` raises ``LedgerUnavailableError``; an
-            amount of dollars is what this session may spend meanwhile. The ledger is told of it when it is back.
-        attributes: put on every call span inside.
-        root: start afresh instead of counting in the enclosing sessions, too.
-
-    Raises:
-        PolicyError: a limit that is no amount, a ledger without a name, or (on entering) a limit other than the
-            one that the ledger knows for this name.
-    """
-    return Session(name, limit_usd, ledger, on_unavailable, attributes, root)
-
-
 class Session:
     """A span of program time with a sum of its own. Made by :func:`session`; entered once.
 
     Attributes:
         name: shown in records, spans and errors.
-        limit_usd: its own cap; ``None`` for none.
         attributes: put on every call span inside, those of the sessions around included.
         capped: True if this session or one around it has a limit.
         reserving: True if attempts have to reserve: under a cap, and wherever others count in the same ledger.
         accounts: what a charge is written to in this process, outermost first.
         views: what remote ledgers keep of it, outermost first.
-        shown: the account whose sums are the session's: its own, or its ledger's, as last seen.
+        shown: the account with the session's sums and limit: its own, or its ledger's, as last seen.
     """
 
     __slots__ = (
@@ -93,13 +60,13 @@ class Session:
         "_offline",
         "_own",
         "_repeats",
+        "_replace_limit",
         "_root",
         "_spare_usd",
         "_state",
         "accounts",
         "attributes",
         "capped",
-        "limit_usd",
         "name",
         "reserving",
         "shown",
@@ -114,22 +81,25 @@ class Session:
         on_unavailable: str | float,
         attributes: Mapping[str, Any] | None,
         root: bool,
+        *,
+        replace_limit: bool = False,
     ) -> None:
         if name is not None and (not isinstance(name, str) or not name):
             raise PolicyError(f"{name!r} is not a session's name: a non-empty string, or None", key="name")
         if ledger is not None:
-            check_ledger(ledger, name)
+            check_ledger(ledger, name, replacing=replace_limit)
         self.name = name
-        self.limit_usd = None if limit_usd is None else amount_usd(limit_usd, "limit_usd")
+        limit = None if limit_usd is None else nanos(amount_usd(limit_usd, "limit_usd"))
         self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
-        self.capped = self.reserving = self.limit_usd is not None
+        self.capped = self.reserving = limit is not None
         # What was charged through this object, whoever else counts in its ledger.
-        self._own = self.shown = Account(name, None if self.limit_usd is None else nanos(self.limit_usd))
+        self._own = self.shown = Account(name, limit)
         self.accounts: tuple[Account, ...] = ()
         self.views: tuple[LedgerView, ...] = ()
         self._ledger = ledger
         self._spare_usd = spare_of(on_unavailable)
         self._offline: OfflineLedger | None = None
+        self._replace_limit = replace_limit
         self._root = root
         self._around: Session | None = None
         self._before: Session | None = None
@@ -197,6 +167,12 @@ class Session:
             if one._state != "open":
                 raise SessionClosedError(f"{one} was not entered")
             one = one._around
+
+    @property
+    def limit_usd(self) -> float | None:
+        """Its own cap; ``None`` for none."""
+        limit = self.shown.limit
+        return None if limit is None else usd(limit)
 
     @property
     def spent_usd(self) -> float:
@@ -315,35 +291,34 @@ class Session:
 
     async def _open(self, around: Session | None) -> None:
         """Find the accounts that a charge is written to, and open the tally in the ledger, if there is one."""
-        ledger, own = self._ledger, self._own
-        if ledger is None:
-            self.accounts = (own,) if around is None else (*around.accounts, own)
-            self.views = () if around is None else around.views
-        else:
+        ledger = self._ledger
+        if ledger is not None:
             self._own = Account(self.name)
-            await self._open_tally(ledger, Tally(self.name or "", own.limit), around)
+        self.accounts = (self._own,) if around is None else (*around.accounts, self._own)
+        self.views = () if around is None else around.views
+        if ledger is not None:
             self.reserving = True
+            await self._open_tally(ledger, Tally(self.name or "", self.shown.limit))
         if around is not None:
             self.capped = self.capped or around.capped
             self.reserving = self.reserving or around.reserving
             if around.attributes:
                 self.attributes = {**around.attributes, **self.attributes}
 
-    async def _open_tally(self, ledger: Ledger, tally: Tally, around: Session | None) -> None:
-        accounts = (self._own,) if around is None else (*around.accounts, self._own)
-        views = () if around is None else around.views
+    async def _open_tally(self, ledger: Ledger, tally: Tally) -> None:
         in_process = getattr(ledger, "account", None)
         if in_process is not None:
             # In this process: the account itself, so that holding and settling need no await.
-            shared = in_process(tally)
+            if self._replace_limit:
+                await open_tally(ledger, tally, replacing=True)
+            self.shown = shared = in_process(tally)
             # Entered inside itself, a name counts a charge once.
-            self.accounts = accounts if shared in accounts else (*accounts, shared)
-            self.views, self.shown = views, shared
+            self.accounts = self.accounts if shared in self.accounts else (*self.accounts, shared)
             return
-        view = view_of(ledger, tally, self._spare_usd, next((one for one in views if one.ledger is ledger), None))
+        around = next((one for one in self.views if one.ledger is ledger), None)
+        view = view_of(ledger, tally, self._spare_usd, around)
         self.shown = view.seen_of(tally.name)
-        self.shown.see(await answer_of(view.asked.tally(tally)))
-        self.accounts = accounts
-        self.views = (*(one for one in views if one.ledger is not ledger), view)
-        if view.offline is not None and all(view.offline is not one.offline for one in views):
+        self.shown.see(await open_tally(view.asked, tally, replacing=self._replace_limit))
+        self.views = (*(one for one in self.views if one is not around), view)
+        if view.offline is not None and (around is None or view.offline is not around.offline):
             self._offline = view.offline

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from routeware.errors import RoutewareError
 from routeware.money import usd
 
-__all__ = ["FIRST_PAUSE_S", "LONGEST_PAUSE_S", "SettlementMessage", "say_undelivered"]
+__all__ = ["FIRST_PAUSE_S", "LONGEST_PAUSE_S", "SettlementMessage", "reason_of", "say_undelivered"]
 
 logger = logging.getLogger("routeware")
 
@@ -53,3 +54,8 @@ def say_undelivered(messages: Iterable[SettlementMessage], why: str, then: str =
         usd(sum(message.uncertain for message in unsaid)),
         then,
     )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the log says of an error that a ledger raised: our own text, or a class name, never foreign text."""
+    return str(error) if isinstance(error, RoutewareError) else type(error).__qualname__

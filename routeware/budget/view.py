@@ -90,7 +90,7 @@ class LedgerView:
         tallies = self.tallies
         if cap is not None:
             tallies = tuple(
-                tally if seen is not own else attrs.evolve(tally, limit_nanos=lesser(tally.limit_nanos, cap))
+                tally if seen is not own else Tally(tally.name, lesser(tally.limit_nanos, cap), cap)
                 for tally, seen in zip(tallies, self.seen, strict=True)
             )
         question = self.answers.ask()
