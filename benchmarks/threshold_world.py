@@ -10,14 +10,16 @@ import math
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from routeware import threshold
 from routeware.policy import LatencyRules
-from routeware.threshold import Curve, Decision, Ended, Learner, LinkHistory, RaceSource, Window
+from routeware.threshold import Decision, LinkHistory, Observation, RaceSource
 
 Array = np.ndarray
 
@@ -26,11 +28,12 @@ SHAPES = ("lognormal", "two-humped")
 
 @attrs.frozen(kw_only=True)
 class World:
-    """One run: what each call would wait for each link, in seconds, and whether each backup fails."""
+    """One run: what each call would wait for each link, in seconds, its size, and whether each backup fails."""
 
     primary: Array
     backup: Array
     target_s: float
+    size: Array | None = None
     failing: Array | None = None
     gives_up_s: float = math.inf
 
@@ -43,6 +46,7 @@ class Played:
     extra: Array
     sources: list[RaceSource]
     swapped: Array
+    elapsed: Array
 
     @property
     def misses(self) -> float:
@@ -125,51 +129,36 @@ def best_capped(drawn: World, cap: float) -> float:
     return best
 
 
-class Counting(Window):
-    """A window whose failures stand in its curve as attempts that never answer: the way not taken."""
+def play(
+    drawn: World, seed: int, *, every_s: float = 1.0, by: Any = threshold, sized: bool = False, **settings: float | bool
+) -> Played:
+    """Play all calls of a world, one after another, with what a learner decides; ``settings`` are the policy's.
 
-    __slots__ = ()
-
-    def curve(self, latest: int = 300) -> Curve:
-        return Never(super().curve(latest), self.failed_share)
-
-
-class Never(Curve):
-    """A curve with a further share that never answers."""
-
-    __slots__ = ("_failed",)
-
-    def __init__(self, curve: Curve, failed: float) -> None:
-        super().__init__(curve._answered, curve._cut, curve._ended, 0.0)
-        self._failed = failed
-
-    def beyond(self, time_s: float) -> float:
-        return self._failed + (1.0 - self._failed) * super().beyond(time_s)
-
-    def quantile(self, share: float) -> float | None:
-        return super().quantile(share / (1.0 - self._failed)) if share < 1.0 - self._failed else math.inf
-
-
-def play(drawn: World, seed: int, *, every_s: float = 1.0, counted: bool = False, **settings: float | bool) -> Played:
-    """Play all calls of a world, one after another, with what a learner decides; ``settings`` are the policy's."""
-    backup_window = Counting() if counted else Window()
+    ``by`` is the package whose learner decides: this one, or an older one's. With ``sized`` it is given the sizes.
+    """
     rules = LatencyRules(**{"target_p95_ms": drawn.target_s * 1000, "max_extra": 1, **settings})
-    histories = [LinkHistory("primary"), LinkHistory("backup", as_backup=backup_window)]
-    learner = Learner(rules, histories, random.Random(seed).random)
+    histories = [by.LinkHistory("primary"), by.LinkHistory("backup")]
+    draw = random.Random(seed).random
+    learner = by.Learner(rules, histories, draw, by_size=True) if sized else by.Learner(rules, histories, draw)
     calls = len(drawn.primary)
     missed, extra, swapped = np.zeros(calls, bool), np.zeros(calls, bool), np.zeros(calls, bool)
+    elapsed = np.zeros(calls)
     sources: list[RaceSource] = []
+    ended = by.Observation if hasattr(by, "Observation") else by.Ended
     failing = drawn.failing if drawn.failing is not None else np.zeros(calls, bool)
-    lasting = zip(drawn.primary.tolist(), drawn.backup.tolist(), failing.tolist(), strict=True)
-    for call, (primary_s, backup_s, fails) in enumerate(lasting):
+    sizes = drawn.size.tolist() if sized and drawn.size is not None else [None] * calls
+    lasting = zip(drawn.primary.tolist(), drawn.backup.tolist(), failing.tolist(), sizes, strict=True)
+    for call, (primary_s, backup_s, fails, size) in enumerate(lasting):
         now = call * every_s
-        decision = learner.decide()
-        took = _Call(drawn, histories, decision, now, fails).play(primary_s, backup_s)
+        decision = learner.decide(size) if sized else learner.decide()
+        told = (size,) if sized else ()
+        took = _Call(ended, drawn, histories, decision, now, fails, told).play(primary_s, backup_s)
         answered = took.elapsed_s <= drawn.gives_up_s
         learner.call_ended(decision, min(took.elapsed_s, drawn.gives_up_s), answered=answered, now=now)
         missed[call], extra[call], swapped[call] = took.elapsed_s > drawn.target_s, took.extra, decision.swap
+        elapsed[call] = took.elapsed_s
         sources.append(decision.source)
-    return Played(missed, extra, sources, swapped)
+    return Played(missed, extra, sources, swapped, elapsed)
 
 
 @attrs.frozen
@@ -180,11 +169,13 @@ class Took:
 
 @attrs.frozen
 class _Call:
+    ended: type[Observation]
     drawn: World
     histories: list[LinkHistory]
     decision: Decision
     now: float
     fails: bool
+    told: tuple[float | str | None, ...]
 
     def play(self, primary_s: float, backup_s: float) -> Took:
         first, second = self.histories
@@ -195,24 +186,24 @@ class _Call:
         return self._raced(first, second, primary_s, backup_s, first_fails, second_fails)
 
     def _raced(self, first: LinkHistory, second: LinkHistory, x: float, y: float, x_fails: bool, y_fails: bool) -> Took:
-        after, gives_up = self.decision.race_after_s, self.drawn.gives_up_s
+        after, gives_up, ended = self.decision.race_after_s, self.drawn.gives_up_s, self.ended
         if x_fails:
             # An error takes a tenth of what an answer would; the other link follows it at once.
             x *= 0.1
-            first.as_primary.add(x, Ended.FAILED, self.now)
-            second.as_backup.add(y, Ended.ANSWERED, self.now)
+            first.as_primary.add(x, ended.FAILED, self.now, *self.told)
+            second.as_backup.add(y, ended.ANSWERED, self.now, *self.told)
             return Took(x + y, False)
         if after is None or x <= after or after >= gives_up:
-            ended = Ended.ANSWERED if x <= gives_up else Ended.CENSORED
-            first.as_primary.add(min(x, gives_up), ended, self.now)
+            how = ended.ANSWERED if x <= gives_up else ended.CENSORED
+            first.as_primary.add(min(x, gives_up), how, self.now, *self.told)
             return Took(x, False)
         end = min(x, math.inf if y_fails else after + y)
         cut = min(end, gives_up)
-        first.as_primary.add(cut, Ended.ANSWERED if x <= cut else Ended.CENSORED, self.now)
+        first.as_primary.add(cut, ended.ANSWERED if x <= cut else ended.CENSORED, self.now, *self.told)
         if y_fails and after + 0.1 * y <= cut:
-            second.as_backup.add(0.1 * y, Ended.FAILED, self.now)
+            second.as_backup.add(0.1 * y, ended.FAILED, self.now, *self.told)
         else:
             # By comparing ends, not durations: a difference of sums is not exactly what was added.
-            ended = Ended.ANSWERED if after + y <= cut else Ended.CENSORED
-            second.as_backup.add(min(y, cut - after), ended, self.now)
+            how = ended.ANSWERED if after + y <= cut else ended.CENSORED
+            second.as_backup.add(min(y, cut - after), how, self.now, *self.told)
         return Took(end, True)

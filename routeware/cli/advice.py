@@ -150,7 +150,7 @@ def _times(policy: RoutingPolicy) -> Iterator[tuple[str, float, int]]:
 
 def _race_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
     after = policy.latency.race_after_ms
-    if after is None or policy.latency.target_p95_ms is not None:
+    if after is None or policy.latency.target_ms is not None:
         return
     if policy.latency.deadline_ms is not None and after >= policy.latency.deadline_ms:
         text = f"no race ever starts: the deadline of {milliseconds(policy.latency.deadline_ms)} comes first"
@@ -167,7 +167,7 @@ def _race_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
 def _race_at_once(policy: RoutingPolicy) -> Iterator[Finding]:
     if policy.latency.race_after_ms != 0 or policy.max_attempts == 1:
         return
-    if policy.latency.target_p95_ms is not None:
+    if policy.latency.target_ms is not None:
         yield Finding("latency.race_after_ms", "0 is the latest start, too: every race for the target starts at once")
     else:
         width = min(policy.latency.race_width, policy.max_attempts)
@@ -178,34 +178,34 @@ def _race_too_wide(policy: RoutingPolicy) -> Iterator[Finding]:
     width = policy.latency.race_width
     if _races(policy) and width > policy.max_attempts > 1:
         yield Finding("latency.race_width", f"{width} are never in flight: {policy.max_attempts} may be started")
-    if policy.latency.target_p95_ms is not None and min(width, policy.max_attempts) > 2:
+    if policy.latency.target_ms is not None and min(width, policy.max_attempts) > 2:
         text = f"at {width}, further links join slow races for the target; max_extra counts the first one only"
         yield Finding("latency.race_width", text)
 
 
 def _target_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
-    target, deadline = policy.latency.target_p95_ms, policy.latency.deadline_ms
+    target, deadline = policy.latency.target_ms, policy.latency.deadline_ms
     if target is None or policy.max_attempts == 1:
         return
     first, timeout = policy.chain[0], _timeout(policy, 0)
     if deadline is not None and target >= deadline:
         text = f"no call lasts so long: the deadline of {milliseconds(deadline)} comes first"
-        yield Finding("latency.target_p95_ms", text)
+        yield Finding(_target_key(policy), text)
     elif timeout is not None and target >= timeout:
         text = f"{first.label} is cut off before that, by its time-out of {milliseconds(timeout)}, and counts as late"
-        yield Finding("latency.target_p95_ms", text)
+        yield Finding(_target_key(policy), text)
 
 
 def _prior_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
-    after, target = policy.latency.race_after_ms, policy.latency.target_p95_ms
+    after, target = policy.latency.race_after_ms, policy.latency.target_ms
     if after is not None and target is not None and after >= target and policy.max_attempts > 1:
-        text = "not before target_p95_ms, so while too little is known a race starts when the call is late already"
+        text = "not before the target, so while too little is known a race starts when the call is late already"
         yield Finding("latency.race_after_ms", text)
 
 
 def _target_without_means(policy: RoutingPolicy) -> Iterator[Finding]:
     latency = policy.latency
-    if latency.target_p95_ms is None or policy.max_attempts == 1:
+    if latency.target_ms is None or policy.max_attempts == 1:
         return
     if latency.max_extra == 0:
         swap = "; all that can change is the order, in an outage" if latency.swap_in_outage else ""
@@ -219,12 +219,13 @@ def _race_settings_without_race(policy: RoutingPolicy) -> Iterator[Finding]:
     plain, latency = LatencyRules(), policy.latency
     if not _races(policy) and latency.race_width != plain.race_width:
         yield Finding("latency.race_width", "nothing races without race_after_ms or target_p95_ms")
-    if latency.target_p95_ms is not None:
+    if latency.target_ms is not None:
         return
     changed = {
         "max_extra": latency.max_extra != plain.max_extra,
         "explore": latency.explore != plain.explore,
         "swap_in_outage": latency.swap_in_outage != plain.swap_in_outage,
+        "by_size": latency.by_size != plain.by_size,
     }
     for key in (key for key, set_here in changed.items() if set_here):
         yield Finding(f"latency.{key}", "means nothing without target_p95_ms")
@@ -232,7 +233,7 @@ def _race_settings_without_race(policy: RoutingPolicy) -> Iterator[Finding]:
 
 def _no_time_for_failover(policy: RoutingPolicy) -> Iterator[Finding]:
     latency, deadline, first = policy.latency, policy.latency.deadline_ms, policy.chain[0]
-    targeted = latency.target_p95_ms is not None
+    targeted = latency.target_ms is not None
     if deadline is None or policy.max_attempts == 1 or (latency.race_after_ms is not None and not targeted):
         return
     timeout = _timeout(policy, 0)
@@ -309,7 +310,11 @@ _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
 
 
 def _races(policy: RoutingPolicy) -> bool:
-    return policy.latency.race_after_ms is not None or policy.latency.target_p95_ms is not None
+    return policy.latency.race_after_ms is not None or policy.latency.target_ms is not None
+
+
+def _target_key(policy: RoutingPolicy) -> str:
+    return "latency.target_p95_ms" if policy.latency.target_p99_ms is None else "latency.target_p99_ms"
 
 
 def _has_rules(policy: RoutingPolicy) -> bool:

@@ -67,7 +67,7 @@ def _failover(rules: FailoverRules) -> str:
 
 
 def _race(policy: RoutingPolicy) -> str:
-    after, target = policy.latency.race_after_ms, policy.latency.target_p95_ms
+    after, target = policy.latency.race_after_ms, policy.latency.target_ms
     if (after is None and target is None) or policy.max_attempts == 1:
         return "none"
     in_flight = f"{policy.latency.race_width} in flight at most"
@@ -81,10 +81,13 @@ def _race(policy: RoutingPolicy) -> str:
 def _target(policy: RoutingPolicy) -> dict[str, str]:
     """Say what latency is asked for, and what that may cost."""
     latency = policy.latency
-    if latency.target_p95_ms is None or policy.max_attempts == 1:
+    if latency.target_ms is None or policy.max_attempts == 1:
         return {}
     swap = "; in an outage the second link goes first" if latency.swap_in_outage else ""
-    asked = f"95% of calls within {milliseconds(latency.target_p95_ms)}"
+    share = "95%" if latency.target_p99_ms is None else "99%"
+    asked = f"{share} of calls within {milliseconds(latency.target_ms)}"
+    if latency.by_size:
+        asked += ", by size of the request"
     return {"target": f"{asked}, for at most {latency.max_extra:g} extra attempts a call{swap}"}
 
 

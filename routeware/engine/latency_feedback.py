@@ -11,7 +11,7 @@ from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.errors import AttemptTimeoutError
 from routeware.records import AttemptStatus, AttemptTrigger
-from routeware.threshold import Ended, Learner
+from routeware.threshold import Learner, Observation, target_event
 
 __all__ = ["learn"]
 
@@ -29,12 +29,8 @@ def learn(call: Call) -> None:
     ended = call.ended if winner is None or winner.ended is None else winner.ended
     report = learner.call_ended(decision, ended - call.began, answered=winner is not None, now=call.ended)
     if report is not None:
-        call.emit(
-            "target_out_of_reach",
-            logging.WARNING,
-            target_ms=report.target_ms,
-            best_miss_share=report.best_miss_share,
-        )
+        event, fields = target_event(report)
+        call.emit(event, logging.WARNING, **fields)
 
 
 def _observe(call: Call, learner: Learner, execution: Execution) -> None:
@@ -44,15 +40,15 @@ def _observe(call: Call, learner: Learner, execution: Execution) -> None:
     window.add(ended - execution.started, _how(execution), call.ended)
 
 
-def _how(execution: Execution) -> Ended:
+def _how(execution: Execution) -> Observation:
     """Say what an attempt tells of its link: a loser that had answered in the same turn has its latency.
 
     What was cut off took longer than that.
     """
     if execution.accepted:
-        return Ended.ANSWERED
+        return Observation.ANSWERED
     failure = execution.failure
     if execution.cut is not None or execution.status is AttemptStatus.CANCELLED:
-        return Ended.CENSORED
+        return Observation.CENSORED
     timed_out = failure is not None and isinstance(failure.error, AttemptTimeoutError)
-    return Ended.CENSORED if timed_out else Ended.FAILED
+    return Observation.CENSORED if timed_out else Observation.FAILED

@@ -12,7 +12,7 @@ from routeware.money import Usage
 from routeware.policy import Link
 from routeware.pricing import OutputArgument, text_tokens
 from routeware.records import CallRecord
-from routeware.threshold import Memory
+from routeware.threshold import LearnerCache
 
 __all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request"]
 
@@ -76,7 +76,7 @@ class Registrations:
         self.by_provider: dict[str, ProviderFunction] = {}
         self.accept: Callable[[Any], bool | Awaitable[bool]] | None = None
         self.estimate: Callable[..., Usage | float] | None = None
-        self.latency = Memory()
+        self.latency = LearnerCache()
         self._stats: dict[tuple[str, str], LinkStats] = {}
 
     def register(self, fn: ProviderFunction, providers: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from routeware.errors import CATEGORY_ALIASES, DEFAULT_KINDS, ErrorCategory
+from routeware.errors import CATEGORY_ALIASES, DEFAULT_KINDS, ErrorCategory, PolicyError
 from routeware.money import MOST_USD, Price
 from routeware.policy import checks
 from routeware.policy.checks import as_float, as_optional_float, as_optional_text, as_text
@@ -144,6 +144,8 @@ class LatencyRules:
         race_after_ms: how long after the latest start the next link joins, at least 0; ``None`` is no racing.
         target_p95_ms: the 95th percentile to reach, above 0: the threshold is then found from recent attempts, and
             ``race_after_ms`` serves until there are enough of them and is the latest that is found.
+        target_p99_ms: the 99th percentile to reach instead, above 0; not together with ``target_p95_ms``.
+        by_size: whether requests of different size may race at different times.
         max_extra: extra attempts per call that a target may cost, 0 to 1.
         explore: share of calls that race early to learn the backup, 0 to 0.1.
         swap_in_outage: whether a target may try the backup first while the primary is out.
@@ -156,11 +158,22 @@ class LatencyRules:
 
     race_after_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
     target_p95_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+    target_p99_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+    by_size: bool = attrs.field(default=False, validator=checks.flag)
     max_extra: float = attrs.field(default=0.35, converter=as_float, validator=checks.number(high=1))
     explore: float = attrs.field(default=0.005, converter=as_float, validator=checks.number(high=0.1))
     swap_in_outage: bool = attrs.field(default=False, validator=checks.flag)
     race_width: int = attrs.field(default=2, validator=checks.whole_number(low=2))
     deadline_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+
+    def __attrs_post_init__(self) -> None:
+        if self.target_p95_ms is not None and self.target_p99_ms is not None:
+            raise PolicyError("cannot stand beside target_p95_ms: one of them is the target", key="target_p99_ms")
+
+    @property
+    def target_ms(self) -> float | None:
+        """The percentile to reach, whichever it is."""
+        return self.target_p95_ms if self.target_p99_ms is None else self.target_p99_ms
 
 
 def _on_exceed(value: OnExceed | str) -> OnExceed:

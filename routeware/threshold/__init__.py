@@ -1,29 +1,45 @@
-"""From observed attempts to the moment at which a backup starts, so that 95 % of calls answer within a target.
+"""From observed attempts to the moments at which backups start, so that 95 % of calls answer within a target.
 
-Pure: whoever calls says what time it is and what was observed. The curve, the window, the rule and the learner are a
-page each; the engine knows the learner only.
+Pure: the caller passes in the time and what was observed. The engine uses the learner and its windows only; the offline
+lab shares the hulls and the buckets.
 
 Sources: Kaplan & Meier 1958, nonparametric estimation from incomplete observations. Dean & Barroso 2013, The Tail at
-Scale. Kaler, He & Elnikety 2017, Optimal Reissue Policies for Reducing Tail Latency (SPAA).
+Scale. Kaler, He & Elnikety 2017, Optimal Reissue Policies for Reducing Tail Latency (SPAA). Everett 1963, Generalized
+Lagrange Multiplier Method for Solving Problems of Optimum Allocation of Resources.
 """
 
+from routeware.threshold.buckets import checked_size
+from routeware.threshold.cache import LearnerCache
 from routeware.threshold.curve import Curve, kaplan_meier
-from routeware.threshold.facts import Decision, LatencyReport, LinkReport, RaceSource, RoleReport
+from routeware.threshold.facts import (
+    BucketReport,
+    Decision,
+    LatencyReport,
+    LinkReport,
+    RaceSource,
+    RoleReport,
+    StartReport,
+)
 from routeware.threshold.learner import Learner
-from routeware.threshold.memory import Memory
-from routeware.threshold.window import Ended, LinkHistory, Window
+from routeware.threshold.notices import target_event
+from routeware.threshold.window import LinkHistory, Observation, Size, Window
 
 __all__ = [
+    "BucketReport",
     "Curve",
     "Decision",
-    "Ended",
     "LatencyReport",
     "Learner",
+    "LearnerCache",
     "LinkHistory",
     "LinkReport",
-    "Memory",
+    "Observation",
     "RaceSource",
     "RoleReport",
+    "Size",
+    "StartReport",
     "Window",
+    "checked_size",
     "kaplan_meier",
+    "target_event",
 ]

@@ -1,4 +1,4 @@
-"""What a learner says: the decision for one call, and what it believes about each link."""
+"""What a learner says: the decision for one call, and what it believes about each link and each size of request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import attrs
 
-__all__ = ["Decision", "LatencyReport", "LinkReport", "RaceSource", "RoleReport"]
+__all__ = ["BucketReport", "Decision", "LatencyReport", "LinkReport", "RaceSource", "RoleReport", "StartReport"]
 
 
 class RaceSource(StrEnum):
@@ -17,9 +17,9 @@ class RaceSource(StrEnum):
     PRIOR = "prior"
     """Too little is known yet: ``race_after_ms``, or half the target."""
     FITTED = "fitted"
-    """The latest start that meets the target."""
+    """The starts that meet the target at the least expense."""
     CAPPED = "capped"
-    """``max_extra`` does not allow that start: a random share of the calls races early."""
+    """``max_extra`` does not allow those starts: it is spent where it saves most."""
     EXPLORED = "explored"
     """This call races at once, so that the backup is known before it is needed."""
     NONE = "none"
@@ -51,8 +51,8 @@ class RoleReport:
         attempts: how many are remembered.
         censored: how many of them were cut off before they answered.
         failed_share: the share that ended in an error, 0 to 1.
-        p50_ms: the median of answers; ``None`` where what was seen does not reach it.
-        p95_ms: likewise.
+        p50_ms: the median of answers; ``None`` where the attempts do not reach it.
+        p95_ms: the 95th percentile of answers; ``None`` where the attempts do not reach it.
         late_share: the share that takes longer than the target, 0 to 1; failures left out.
     """
 
@@ -74,17 +74,60 @@ class LinkReport:
 
 
 @attrs.frozen(kw_only=True)
+class StartReport:
+    """When a share of a bucket's calls start their backup.
+
+    Attributes:
+        race_after_ms: the start; ``None`` is no race.
+        share: the share of the bucket's calls, 0 to 1.
+    """
+
+    race_after_ms: float | None
+    share: float
+
+
+@attrs.frozen(kw_only=True)
+class BucketReport:
+    """What is believed of requests of like size.
+
+    Attributes:
+        above: numbers above this; ``None`` is no bound.
+        up_to: numbers up to this; ``None`` is no bound.
+        value: the text that they share; "other" for the rarest together, "unknown" where no size was given. ``None``
+            for numbers, and where all calls are one bucket.
+        calls: how many were remembered when the starts were found.
+        late_share: the share that would take longer than the target without racing.
+        starts: when their backups start, the earliest first.
+        expected_miss_share: the share of them that is expected to miss the target.
+        expected_extra: extra attempts that are expected for each.
+    """
+
+    above: float | None = None
+    up_to: float | None = None
+    value: str | None = None
+    calls: int
+    late_share: float
+    starts: tuple[StartReport, ...]
+    expected_miss_share: float
+    expected_extra: float
+
+
+@attrs.frozen(kw_only=True)
 class LatencyReport:
     """What a target has led to so far.
 
     Attributes:
-        target_ms: the 95th percentile to reach.
-        race_after_ms: the threshold in force; ``None`` without racing.
-        race_share: the share of calls that race there, 0 to 1.
-        source: where the threshold came from.
+        target_ms: the percentile to reach.
+        race_after_ms: the earliest start in force; ``None`` without racing. ``buckets`` has all of them.
+        race_share: the share of calls that have this start, 0 to 1.
+        source: where the starts came from.
         swapped: whether the backup is tried first, because the primary is out.
-        allowed_share: the share of misses that the rule aims at, after its correction; 0.05 at first.
+        allowed_share: the share of misses that the rule aims at, after its correction; 0.05 at first, 0.01 for
+            ``target_p99_ms``.
         best_miss_share: the smallest share of misses that racing could reach; ``None`` while too little is known.
+        expected_miss_share: the share of misses that is expected; ``None`` while too little is known.
+        max_extra_needed: the ``max_extra`` that would meet the target, where the policy's does not; else ``None``.
+        buckets: what is believed of requests by size; one row where sizes are not used.
         links: what is known of each link.
     """
 
@@ -95,4 +138,7 @@ class LatencyReport:
     swapped: bool
     allowed_share: float
     best_miss_share: float | None
+    expected_miss_share: float | None = None
+    max_extra_needed: float | None = None
+    buckets: tuple[BucketReport, ...] = ()
     links: tuple[LinkReport, ...]

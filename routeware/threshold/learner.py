@@ -1,4 +1,4 @@
-"""What has been observed turns into decisions: one comparison per call, and a new fit now and then.
+"""From observations to decisions: one comparison per call, and a new fit now and then.
 
 A learner belongs to one policy of one decorated function; the windows that it learns from belong to the links, and
 outlive it. Time and chance come from outside.
@@ -9,97 +9,114 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import attrs
-
 from routeware.policy import LatencyRules
+from routeware.threshold.buckets import Buckets, find_buckets
+from routeware.threshold.choices import Choice, lay_out, options
+from routeware.threshold.correction import Correction
 from routeware.threshold.facts import Decision, LatencyReport, RaceSource
-from routeware.threshold.report import link_report
-from routeware.threshold.rule import MISSES, Fit, fit
-from routeware.threshold.watch import KEPT_AFTER_CHANGE, Alarm, Outage, Steady, has_slowed
-from routeware.threshold.window import LinkHistory, Window
+from routeware.threshold.grid import STEPS, count
+from routeware.threshold.hull import Share
+from routeware.threshold.notices import Notices
+from routeware.threshold.report import bucket_reports, earliest, link_report, ms
+from routeware.threshold.rule import Bucket, Fit, Goal, fit
+from routeware.threshold.watch import KEPT_AFTER_CHANGE, MissDetector, Outage, has_slowed
+from routeware.threshold.window import KEPT, LinkHistory, Size, Window
 
 __all__ = ["BACKUP_AGE_S", "Learner"]
 
 BACKUP_AGE_S = 3600.0
 """How long a backup's attempts are remembered: they are rare, so their number alone would keep them for days."""
 
-_FEW = 30
 _FEW_BACKUPS = 20
+_FEW_FOR_P99 = 90
 _REFIT_EVERY = 64
 _EARLY_REFITS = (30, 60, 90)
-# Steady enough not to follow chance, quick enough to repair a dependence within some thousand calls.
-_STEP = 0.001
-_CORRECTED = frozenset((RaceSource.FITTED, RaceSource.CAPPED))
-_LEAST_ALLOWED, _MOST_ALLOWED = 0.02, 0.08
+_BUCKETS_EVERY = 512
 _PROBES = 0.1
-_FEASIBLE_AGAIN = 300
 
 
 class Learner:
-    """Finds the race threshold that meets ``rules.target_p95_ms``, from attempts as they end.
+    """Finds when backups have to start to meet a target, from attempts as they end.
 
     Args:
         rules: a policy's, with a target.
         histories: what is remembered of the chain's links, in its order; two at least.
         random: draws from 0 to 1, 1 excluded.
+        by_size: whether requests of different size may start their backups at different times.
 
     Attributes:
         histories: where ended attempts are to be added, before :meth:`call_ended`.
 
     Raises:
-        ValueError: there is no target, or nobody to race with.
+        ValueError: there is no target, or no link to race with.
     """
 
-    def __init__(self, rules: LatencyRules, histories: Sequence[LinkHistory], random: Callable[[], float]) -> None:
-        if rules.target_p95_ms is None or len(histories) < 2:
+    def __init__(
+        self,
+        rules: LatencyRules,
+        histories: Sequence[LinkHistory],
+        random: Callable[[], float],
+        *,
+        by_size: bool = False,
+    ) -> None:
+        self._goal = _goal(rules)
+        if len(histories) < 2:
             raise ValueError("a threshold can be learned for a target, and with a backup")
         self.histories = tuple(histories)
-        self._target_s = rules.target_p95_ms / 1000
-        self._bound_s = self._target_s if rules.race_after_ms is None else rules.race_after_ms / 1000
-        prior_s = self._target_s / 2 if rules.race_after_ms is None else self._bound_s
+        self._by_size = by_size
         self._explore = min(rules.explore, rules.max_extra)
         # What the exploring calls leave to the others.
-        self._max_extra = (rules.max_extra - self._explore) / (1.0 - self._explore)
+        max_extra = (rules.max_extra - self._explore) / (1.0 - self._explore)
         self._random = random
-        self._allowed = self._allowed_at_cap = MISSES
+        self._correction = Correction(self._goal.misses, max_extra)
         self._calls = self._since_refit = 0
-        self._alarm = Alarm()
-        self._outage = Outage(self._target_s) if rules.swap_in_outage else None
-        self._feasible_calls = _FEASIBLE_AGAIN
-        self._prior = Fit(prior_s, 1.0 if self._max_extra else 0.0, RaceSource.PRIOR, 0.0, MISSES)
+        self._since_buckets = 0
+        self._misses = MissDetector(self._goal.misses)
+        self._notices = Notices(self._goal.misses)
+        self._outage = Outage(self._goal.target_s) if rules.swap_in_outage else None
+        prior_s = self._goal.target_s / 2 if rules.race_after_ms is None else rules.race_after_ms / 1000
+        self._prior = _prior(prior_s if max_extra else None, self._goal)
         self._fit = self._prior
-        self._steady = Steady()
-        self._others: tuple[tuple[float, Decision], ...] = ()
-        self._others_below = 0.0
-        self._usual = Decision(None, RaceSource.NONE)
+        self._buckets: Buckets | None = None
+        self._choices: tuple[Choice, ...] = ()
         self._refit(-math.inf)
 
-    def decide(self) -> Decision:
-        """What the next call is to do."""
-        drawn = self._random()
-        if drawn >= self._others_below:
-            return self._usual
-        return next(decision for below, decision in self._others if drawn < below)
+    def decide(self, size: Size = None) -> Decision:
+        """Return what the next call is to do.
 
-    def call_ended(self, decision: Decision, elapsed_s: float, *, answered: bool, now: float) -> LatencyReport | None:
+        Args:
+            size: the size of its request, as :func:`~routeware.threshold.buckets.checked_size` returns it.
+        """
+        buckets = self._buckets
+        choice = self._choices[0 if buckets is None else buckets.place(size)]
+        drawn = self._random()
+        return choice.usual if drawn >= choice.below else choice.rare(drawn)
+
+    def call_ended(
+        self, decision: Decision, elapsed_s: float, *, answered: bool, now: float, extra: bool | None = None
+    ) -> LatencyReport | None:
         """Learn from how a call ended, after its attempts were added to their windows.
 
         Args:
-            decision: what :meth:`decide` said for it.
+            decision: what :meth:`decide` returned for it.
             elapsed_s: how long it took.
             answered: whether it has a result. One that ended before the target without any says nothing about misses.
             now: when it ended, in seconds, on the clock of the attempts.
+            extra: whether its backup was started as a race; ``None`` is judged by the times.
 
         Returns:
-            What is believed now, if the target has just turned out to be out of reach.
+            What is believed now, if the target has just turned out to be out of reach, or more than ``max_extra``
+            allows: the report's ``source`` says which.
         """
-        missed = elapsed_s > self._target_s
+        missed = elapsed_s > self._goal.target_s
         self._calls += 1
         self._since_refit += 1
         alarmed = False
         if missed or answered:
-            self._correct(decision, missed)
-            alarmed = self._alarm.rings(missed)
+            after_s = decision.race_after_s
+            raced = (after_s is not None and elapsed_s > after_s) if extra is None else extra
+            self._correction.call_ended(decision, missed=missed, extra=raced)
+            alarmed = self._misses.rings(missed)
         if alarmed:
             self._forget_the_past()
         if not (alarmed or self._since_refit == _REFIT_EVERY or self._calls in _EARLY_REFITS):
@@ -107,114 +124,116 @@ class Learner:
         return self.report() if self._refit(now) else None
 
     def report(self) -> LatencyReport:
-        """What is believed now."""
-        known = self._fit.source is not RaceSource.PRIOR
+        """Return what is believed now."""
+        found = self._fit
+        known = found.source is not RaceSource.PRIOR
+        start_s, share = earliest(found)
         return LatencyReport(
-            target_ms=self._target_s * 1000,
-            race_after_ms=None if self._fit.race_after_s is None else self._fit.race_after_s * 1000,
-            race_share=self._fit.share,
-            source=self._fit.source,
+            target_ms=self._goal.target_s * 1000,
+            race_after_ms=ms(start_s),
+            race_share=share,
+            source=found.source,
             swapped=self._outage is not None and self._outage.swapped,
-            allowed_share=self._allowed,
-            best_miss_share=self._fit.best if known else None,
-            links=tuple(link_report(history, self._target_s) for history in self.histories),
+            allowed_share=self._correction.allowed,
+            best_miss_share=found.best if known else None,
+            expected_miss_share=found.misses if known else None,
+            max_extra_needed=self._needed(),
+            buckets=bucket_reports(found, self._buckets) if known else (),
+            links=tuple(link_report(history, self._goal.target_s) for history in self.histories),
         )
 
-    def _correct(self, decision: Decision, missed: bool) -> None:
-        """Repair what the rule's assumption of independence gets wrong, slowly.
-
-        Not where its start is not to be had: a share that is lowered then would stay low for long after. Under the cap
-        it may rise again, so that a share that is too low does not keep itself in force.
-        """
-        if decision.swap or decision.source not in _CORRECTED:
-            return
-        least, most = _LEAST_ALLOWED, _MOST_ALLOWED
-        if decision.source is RaceSource.CAPPED:
-            least, most = self._allowed_at_cap, max(self._allowed_at_cap, MISSES)
-        self._allowed = min(max(self._allowed + _STEP * (MISSES - missed), least), most)
+    def _needed(self) -> float | None:
+        needed = self._fit.needed
+        if self._fit.source is not RaceSource.CAPPED or needed is None:
+            return None
+        return self._explore + (1.0 - self._explore) * needed
 
     def _forget_the_past(self) -> None:
-        """Forget what came before a change, where the windows show one: an alarm alone may be chance."""
-        primary, backup = self.histories[0].as_primary, self.histories[1].as_backup
-        left_s = self._target_s - (self._fit.race_after_s or 0.0)
-        for window, patience_s in ((primary, self._target_s), (backup, left_s)):
-            if has_slowed(window, patience_s):
-                window.keep_latest(KEPT_AFTER_CHANGE)
-                self._steady.forget()
+        """Forget what came before a change, where the windows show one: too many misses alone may be chance."""
+        found, place = self._fit.buckets, self._place
+        target_s, least = self._goal.target_s, self._goal.misses
+        late = [bucket.late for bucket in found]
+        if has_slowed(self.histories[0].as_primary, place, [target_s] * len(found), late, least=least):
+            self.histories[0].as_primary.keep_latest(KEPT_AFTER_CHANGE)
+        left = [_left(bucket, target_s) for bucket in found]
+        unanswered = [bucket.backup[round(share * STEPS)] for bucket, share in zip(found, left, strict=True)]
+        patience_s = [max(share, 1.0 / STEPS) * target_s for share in left]
+        if has_slowed(self.histories[1].as_backup, place, patience_s, unanswered, least=least):
+            self.histories[1].as_backup.keep_latest(KEPT_AFTER_CHANGE)
+
+    def _place(self, size: Size) -> int:
+        return 0 if self._buckets is None else self._buckets.place(size)
 
     def _refit(self, now: float) -> bool:
-        """Fit anew; whether the target has just turned out to be out of reach."""
-        calls = self._since_refit
-        self._since_refit = 0
+        """Fit anew; return whether the fit is to be told."""
+        calls, self._since_refit = self._since_refit, 0
         first, second = self.histories[:2]
         first.as_backup.forget_before(now - BACKUP_AGE_S)
         second.as_backup.forget_before(now - BACKUP_AGE_S)
-        if len(first.as_primary) < _FEW:
+        if len(first.as_primary) < self._goal.few:
             self._choose(self._prior, None)
             return False
-        found = self._fitted(first.as_primary, second.as_backup)
-        forward = self._steadied(found, stood_in=len(second.as_backup) < _FEW_BACKUPS)
-        swapped = self._outage is not None and self._outage.look(first, second)
-        if swapped:
-            asked_first = second.as_primary if len(second.as_primary) >= _FEW else second.as_backup
+        self._find_buckets(first.as_primary, calls)
+        forward = self._fitted(first.as_primary, second.as_backup)
+        if self._outage is not None and self._outage.look(first, second):
+            asked_first = second.as_primary if len(second.as_primary) >= self._goal.few else second.as_backup
             stand_in = first.as_backup if len(first.as_backup) >= _FEW_BACKUPS else first.as_primary
             self._choose(self._fitted(asked_first, stand_in), forward)
         else:
             self._choose(forward, None)
-        if self._fit.source is not RaceSource.CAPPED:
-            self._allowed_at_cap = self._allowed
-        self._alarm.expect(self._fit.expected)
-        return self._turned_out_of_reach(calls)
+        self._correction.fitted(self._fit.source)
+        self._misses.expect(self._fit.misses)
+        return self._notices.look(self._fit, calls=calls, known=len(first.as_primary), now=now)
+
+    def _find_buckets(self, window: Window, calls: int) -> None:
+        """Cut the sizes into buckets anew while the window fills, and now and then after that: sizes drift, too."""
+        self._since_buckets += calls
+        if self._by_size and (len(window) < KEPT or self._since_buckets >= _BUCKETS_EVERY):
+            self._buckets = find_buckets(window.sizes)
+            self._since_buckets = 0
 
     def _fitted(self, primary: Window, backup: Window) -> Fit:
-        waiting = primary.waiting_curve()
+        target_s = self._goal.target_s
         return fit(
-            waiting,
-            backup.curve() if len(backup) >= _FEW_BACKUPS else waiting,
-            backup.failed_share if len(backup) >= _FEW_BACKUPS else 0.0,
-            self._target_s,
-            allowed=self._allowed,
-            max_extra=self._max_extra,
-            at_most_s=self._bound_s,
+            count(primary, target_s, self._buckets),
+            count(backup, target_s, self._buckets),
+            self._goal,
+            allowed=self._correction.allowed,
+            max_extra=self._correction.affordable,
         )
 
-    def _steadied(self, found: Fit, stood_in: bool) -> Fit:
-        """A part of the way from the start before to the one found: 300 attempts leave much of it to chance."""
-        if found.source is RaceSource.NONE:
-            return found
-        if found.race_after_s is None or found.source is not RaceSource.FITTED or stood_in:
-            self._steady.forget()
-            return found
-        return attrs.evolve(found, race_after_s=self._steady.toward(found.race_after_s))
-
     def _choose(self, chosen: Fit, probed: Fit | None) -> None:
-        """Lay out the decisions over the draws from 0 to 1; the usual one lies last."""
+        """Lay out the decisions of each bucket; the usual one lies last."""
         self._fit = chosen
         swap = probed is not None
-        shares = [(self._explore, Decision(0.0, RaceSource.EXPLORED, swap))]
-        rest = 1.0 - self._explore
-        if probed is not None:
-            shares += _shares(probed, swap=False, of=_PROBES * rest)
-            rest *= 1.0 - _PROBES
-        shares += _shares(chosen, swap=swap, of=rest)
-        self._usual = shares.pop()[1]
-        below, others = 0.0, list[tuple[float, Decision]]()
-        for share, decision in shares:
-            below += share
-            others.append((below, decision))
-        self._others, self._others_below = tuple(others), below
-
-    def _turned_out_of_reach(self, calls: int) -> bool:
-        if self._fit.source is not RaceSource.INFEASIBLE:
-            self._feasible_calls += calls
-            return False
-        told = self._feasible_calls < _FEASIBLE_AGAIN
-        self._feasible_calls = 0
-        return not told
+        explored = [(self._explore, Decision(0.0, RaceSource.EXPLORED, swap))] if self._explore else []
+        laid_out = []
+        for at, bucket in enumerate(chosen.buckets):
+            rest = options(bucket.starts, chosen.source, swap=swap)
+            if probed is not None:
+                probes = options(probed.buckets[at].starts, probed.source, swap=False, of=_PROBES)
+                rest = [*probes, *((share * (1.0 - _PROBES), decision) for share, decision in rest)]
+            laid_out.append(lay_out(explored, rest))
+        self._choices = tuple(laid_out)
 
 
-def _shares(found: Fit, *, swap: bool, of: float) -> list[tuple[float, Decision]]:
-    """The shares of calls that race, and that do not."""
-    raced = (of * found.share, Decision(found.race_after_s, found.source, swap))
-    waiting = (of * (1.0 - found.share), Decision(None, found.source, swap))
-    return [each for each in (raced, waiting) if each[0] > 0.0] or [waiting]
+def _goal(rules: LatencyRules) -> Goal:
+    if rules.target_ms is None:
+        raise ValueError("a threshold can be learned for a target, and with a backup")
+    target_s = rules.target_ms / 1000
+    bound_s = target_s if rules.race_after_ms is None else min(rules.race_after_ms / 1000, target_s)
+    if rules.target_p99_ms is None:
+        return Goal(target_s, misses=0.05, at_most_s=bound_s)
+    # One in a hundred is the tail itself, so no call of a bucket is left to a later start by lot.
+    return Goal(target_s, misses=0.01, at_most_s=bound_s, few=_FEW_FOR_P99, lots=False)
+
+
+def _prior(start_s: float | None, goal: Goal) -> Fit:
+    bucket = Bucket((Share(start_s, 1.0),), 1.0, 0, 0.0, goal.misses, 0.0, [1.0] * (STEPS + 1))
+    return Fit(RaceSource.PRIOR, (bucket,), 0.0, goal.misses, 0.0)
+
+
+def _left(bucket: Bucket, target_s: float) -> float:
+    """Return the part of the target that is left to the backups of a bucket, as it starts most of them."""
+    start_s = max(bucket.starts, key=lambda each: each.share).start_s
+    return 1.0 if start_s is None else 1.0 - start_s / target_s

@@ -1,29 +1,73 @@
-"""The rule: when a backup has to start, so that no more than an allowed share of calls misses the target.
+"""The rule: when the backups of each bucket of calls have to start, so that few enough of all calls miss the target.
 
-With X the primary's latency, Y the backup's, S(t) = P(X > t), T the target: a call that starts its backup at d misses
-where X > T and Y > T - d. Where the two are independent, the latest d that allows a share ``a`` of misses is
-T - Q_Y(1 - a / S(T)); the latest is the cheapest, for S falls.
+With X the primary's latency, Y the backup's, S(t) = P(X > t), T the target: a call that starts its backup at d costs
+S(d) extra attempts, and misses where X > T and Y > T - d. Where the two are independent that is S(T) · P(Y > T - d).
+The misses are one budget for all buckets (Kaler, He & Elnikety 2017 for a single one): it is spent where the last extra
+attempt saves most.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import attrs
 
-from routeware.threshold.curve import Curve
 from routeware.threshold.facts import RaceSource
+from routeware.threshold.grid import LATE, STEPS, Counts, total, weighed
+from routeware.threshold.hull import Point, Share, buy
 
-__all__ = ["MISSES", "Fit", "fit"]
+__all__ = ["Bucket", "Fit", "Goal", "fit"]
 
-MISSES = 0.05
-"""The share of calls that a 95th percentile lets miss."""
-
-_GRID = 24
+_BORROWED = 20.0
+"""Attempts that each bucket borrows from all, and that the primary's curve lends to the backup's."""
+_FEW_BACKUPS = 20
 _SURE = 0.7
 """Standard deviations: three times of four."""
 _PRICE = 0.03
-"""Saved calls that an extra attempt has to be worth where a target cannot be met: it is not bought at any price."""
+"""Saved calls that an extra attempt has to be worth where a target can't be met: it is not bought at any price."""
+
+
+@attrs.frozen(slots=True)
+class Goal:
+    """What is to be reached.
+
+    Attributes:
+        target_s: the time that calls are to keep, in seconds.
+        misses: the share of calls that may miss it: 0.05 for a 95th percentile.
+        at_most_s: the latest start, in seconds.
+        few: first attempts below which nothing is fitted.
+        lots: whether calls of one bucket may start at two moments, at random.
+    """
+
+    target_s: float
+    misses: float
+    at_most_s: float
+    few: int = 30
+    lots: bool = True
+
+
+@attrs.frozen(slots=True)
+class Bucket:
+    """What the rule found for one bucket.
+
+    Attributes:
+        starts: when its calls start their backup, by shares of them; the earlier one first.
+        weight: its share of the calls.
+        calls: how many of its calls are remembered.
+        late: the share of its calls that is late without racing.
+        misses: the share of its calls that misses, were primary and backup independent.
+        extra: extra attempts per call.
+        backup: the shares of its backups that have not answered after 0, 1, … steps.
+    """
+
+    starts: tuple[Share, ...]
+    weight: float
+    calls: int
+    late: float
+    misses: float
+    extra: float
+    backup: Sequence[float]
 
 
 @attrs.frozen(slots=True)
@@ -31,103 +75,123 @@ class Fit:
     """What the rule found.
 
     Attributes:
-        race_after_s: when the backup starts; ``None`` is not at all.
-        share: the share of calls that are to race there, 0 to 1.
         source: which case of the rule it was.
+        buckets: what it found for each bucket.
         best: the smallest share of misses that racing could reach.
-        expected: the share of misses that this start leads to, were the two independent.
+        misses: the share of calls that misses with these starts, were primary and backup independent.
+        extra: extra attempts per call.
+        needed: extra attempts per call that would meet the target; ``None`` where none would.
     """
 
-    race_after_s: float | None
-    share: float
     source: RaceSource
+    buckets: tuple[Bucket, ...]
     best: float
-    expected: float
-
-
-def fit(
-    primary: Curve,
-    backup: Curve,
-    failing: float,
-    target_s: float,
-    *,
-    allowed: float,
-    max_extra: float,
-    at_most_s: float,
-) -> Fit:
-    """The start that meets the target at the least expense, or comes nearest to it.
-
-    Args:
-        primary: the share of first attempts that keep a call waiting.
-        backup: the share of backups that have not answered, failures left out.
-        failing: the share of backups that fail. It counts where it is asked whether the target can be met, and not in
-            the start: there it overspends, and the correction of ``allowed`` repairs what is missing.
-        target_s: the 95th percentile to reach, in seconds.
-        allowed: the share of misses to aim at, 0 to 1.
-        max_extra: extra attempts per call that may be spent, 0 to 1.
-        at_most_s: the latest start.
-    """
-    late = primary.beyond(target_s)
-    # A backup that was never watched for so long has not been shown to be too slow.
-    slow = backup.beyond(target_s) if backup.longest_s >= target_s else 0.0
-    unsaved = failing + (1.0 - failing) * slow
-    best = late * unsaved
-    if late <= MISSES:
-        return Fit(None, 0.0, RaceSource.NONE, best, late)
-    if best > MISSES and best - _SURE * _deviation(primary, backup, failing, target_s) > MISSES:
-        source, price = RaceSource.INFEASIBLE, _PRICE
-    else:
-        start_s = _latest(backup, 1.0 - allowed / late, target_s, at_most_s)
-        if primary.beyond(start_s) <= max_extra:
-            return Fit(start_s, 1.0, RaceSource.FITTED, best, late * backup.beyond(target_s - start_s))
-        source, price = RaceSource.CAPPED, 0.0
-    found = _within(primary, backup, target_s, max_extra=max_extra, at_most_s=at_most_s, price=price)
-    if found is None:
-        return Fit(None, 0.0, source, best, late)
-    return Fit(found.start_s, found.share, source, best, late - found.saved)
-
-
-def _deviation(primary: Curve, backup: Curve, failing: float, target_s: float) -> float:
-    """What chance may have done to the smallest share of misses, as a standard deviation."""
-    late, answering = primary.beyond(target_s), 1.0 - failing
-    unsaved = failing + answering * backup.beyond(target_s)
-    return math.sqrt(unsaved**2 * primary.variance(target_s) + (late * answering) ** 2 * backup.variance(target_s))
-
-
-def _latest(backup: Curve, saved: float, target_s: float, at_most_s: float) -> float:
-    """The latest start after which a share ``saved`` of backups answers before the target."""
-    needed_s = backup.quantile(saved)
-    if needed_s is None:
-        # All that is known of the rest is that they take longer than the longest that was seen.
-        needed_s = backup.longest_s
-    return min(max(target_s - needed_s, 0.0), at_most_s)
+    misses: float
+    extra: float
+    needed: float | None = None
 
 
 @attrs.frozen(slots=True)
-class _Start:
-    """A start, the share of calls that race there, and the share of all calls that this saves."""
+class _Curves:
+    """Shares of a bucket after 0, 1, … steps: calls that the primary keeps waiting, and backups without an answer."""
 
-    start_s: float
-    share: float
-    saved: float
+    waiting: Sequence[float]
+    backup: Sequence[float]
 
 
-def _within(
-    primary: Curve, backup: Curve, target_s: float, *, max_extra: float, at_most_s: float, price: float = 0.0
-) -> _Start | None:
-    """The start that saves most within ``max_extra``, each extra attempt counted as ``price`` saved calls.
+def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allowed: float, max_extra: float) -> Fit:
+    """Find the starts that meet the goal at the least expense, or come nearest to it.
 
-    Racing all calls late enough to be affordable wastes the backups that then come too late; a part of the calls that
-    races earlier saves more. An attempt started at d costs S(d) of a call and saves P(Y <= T - d) of a late one.
+    Args:
+        primary: first attempts by bucket.
+        backup: backups by bucket.
+        goal: what is to be reached.
+        allowed: the share of misses to aim at, 0 to 1.
+        max_extra: extra attempts per call that may be spent, 0 to 1.
     """
-    late, best, best_gain = primary.beyond(target_s), None, 0.0
-    latest_s = min(target_s, at_most_s)
-    for step in range(_GRID + 1):
-        start_s = latest_s * step / _GRID
-        racing = primary.beyond(start_s)
-        share = 1.0 if racing <= max_extra else max_extra / racing
-        saved = share * late * (1.0 - backup.beyond(target_s - start_s))
-        gain = saved - price * share * racing
-        if gain > best_gain:
-            best, best_gain = _Start(start_s, share, saved), gain
-    return best
+    whole = total(primary)
+    weights = [counted.attempts / max(whole.attempts, 1) for counted in primary]
+    curves = _curves(primary, whole, backup)
+    late = sum(weight * each.waiting[LATE] for weight, each in zip(weights, curves, strict=True))
+    best, deviation = _best(late, whole, total(backup))
+    never: list[Point] = [(0.0, each.waiting[LATE], None) for each in curves]
+    points = [_points(each, goal) for each in curves]
+    needed = None
+    if late <= goal.misses:
+        source, bought = RaceSource.NONE, buy([[point] for point in never], weights, allowed=1.0)
+    elif best > goal.misses and best - _SURE * deviation > goal.misses:
+        source = RaceSource.INFEASIBLE
+        offers = [[none, *offered] for none, offered in zip(never, points, strict=True)]
+        bought = buy(offers, weights, allowed=0.0, max_extra=max_extra, least_slope=_PRICE, lots=goal.lots)
+    else:
+        source, bought = RaceSource.FITTED, buy(points, weights, allowed=allowed, lots=goal.lots)
+        needed = bought.extra
+        if needed > max_extra:
+            offers = [[none, *offered] for none, offered in zip(never, points, strict=True)]
+            bought = buy(offers, weights, allowed=allowed, max_extra=max_extra, lots=goal.lots)
+            source = RaceSource.CAPPED if bought.capped else RaceSource.FITTED
+    rows = zip(primary, weights, curves, bought.buckets, strict=True)
+    found = tuple(
+        Bucket(each.starts, weight, counted.attempts, curve.waiting[LATE], each.misses, each.extra, curve.backup)
+        for counted, weight, curve, each in rows
+    )
+    return Fit(source, found, best, bought.misses, bought.extra, needed)
+
+
+def _curves(primary: Sequence[Counts], whole: Counts, backup: Sequence[Counts]) -> list[_Curves]:
+    """Return each bucket's curves. Few attempts tell little of a tail, so each curve borrows from a broader one.
+
+    The primary's curve stands in for the backup's, however many backups there are: one that is raced late is cut off
+    early and never seen to take long, and the rule would end by giving up racing for good.
+    """
+    common = whole.survival()
+    lent = None if len(primary) == 1 else weighed(common, _BORROWED)
+    backup_lent = weighed(total(backup).survival(weighed(common, _BORROWED)), _BORROWED)
+    failing, calls = whole.failed, max(whole.attempts, 1)
+    curves = []
+    for first, second in zip(primary, backup, strict=True):
+        failed = (first.failed + _BORROWED * failing / calls) / (first.attempts + _BORROWED)
+        lasting = first.survival(lent)
+        curves.append(_Curves([(1.0 - failed) * share for share in lasting], second.survival(backup_lent)))
+    return curves
+
+
+def _best(late: float, whole: Counts, backup: Counts) -> tuple[float, float]:
+    """Return the smallest share of misses that racing could reach, and what chance may have done to it.
+
+    Failing backups count here and not in the start: there they overspend, and the correction of ``allowed`` repairs
+    what is missing.
+    """
+    if backup.attempts < _FEW_BACKUPS:
+        # Nobody knows: the primary stands in, and a target is not given up for that.
+        return late * late, math.inf
+    failing = backup.failed / backup.attempts
+    # A backup that was never watched for so long has not been shown to be too slow.
+    slow = backup.survival()[LATE] if backup.ended[LATE] else 0.0
+    answering = 1.0 - failing
+    unsaved = failing + answering * slow
+    variance = unsaved**2 * whole.variance() + (late * answering) ** 2 * backup.variance()
+    return late * unsaved, math.sqrt(variance)
+
+
+def _points(curves: _Curves, goal: Goal) -> list[Point]:
+    """Return what each start costs and leaves, the latest first.
+
+    Not "never": it costs 3 to 4 points less than a start at the target, and loses the tail.
+    """
+    late, step_s = curves.waiting[LATE], goal.target_s / STEPS
+    latest = min(goal.at_most_s / step_s, float(STEPS))
+    below = math.floor(latest)
+    points: list[Point] = []
+    if latest > below:
+        waiting, unanswered = _between(curves.waiting, latest), _between(curves.backup, STEPS - latest)
+        points.append((waiting, late * unanswered, goal.at_most_s))
+    points += [
+        (curves.waiting[step], late * curves.backup[STEPS - step], step * step_s) for step in range(below, -1, -1)
+    ]
+    return points
+
+
+def _between(curve: Sequence[float], place: float) -> float:
+    before = min(math.floor(place), len(curve) - 2)
+    return curve[before] + (place - before) * (curve[before + 1] - curve[before])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
-from routeware.threshold.rule import MISSES
-from routeware.threshold.window import KEPT, LinkHistory, Window
+from routeware.threshold.curve import kaplan_meier
+from routeware.threshold.window import ANSWERED, CUT, LinkHistory, Size, Window
 
-__all__ = ["KEPT_AFTER_CHANGE", "Alarm", "Outage", "Steady", "has_slowed"]
+__all__ = ["KEPT_AFTER_CHANGE", "MissDetector", "Outage", "has_slowed"]
 
 _WATCHED = 40
 _ALL = (1 << _WATCHED) - 1
@@ -15,37 +16,40 @@ _ALL = (1 << _WATCHED) - 1
 _DEVIATIONS = 2.5
 
 KEPT_AFTER_CHANGE = 30
-"""Attempts that are kept when what came before is another world."""
+"""Attempts that are kept when the earlier ones no longer tell how the link is."""
 
-# A change, not chance: what was learned is given up for it.
+# This many standard deviations are a change and not chance: what was learned before is given up.
 _CHANGED = 4.0
 _LATEST = 20
 _ENOUGH = 60
-
-_FOLLOW = 0.25
 
 _OUT, _IN = 0.4, 0.2
 _RECENT, _RECENT_PROBES = 40, 20
 _FEW_BACKUPS = 20
 
 
-class Alarm:
-    """Rings when the last 40 calls missed the target unusually often."""
+class MissDetector:
+    """Rings when the last 40 calls missed the target unusually often.
 
-    __slots__ = ("_missed", "_most")
+    Args:
+        usual: the share of misses that the target allows.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_least", "_missed", "_most")
+
+    def __init__(self, usual: float) -> None:
         self._missed = 0
+        self._least = usual
         self._most = _WATCHED
-        self.expect(MISSES)
+        self.expect(usual)
 
     def expect(self, share: float) -> None:
-        """From now on a share of 0 to 1 is usual; the target's own always is."""
-        usual = min(max(share, MISSES), 1.0)
+        """Take a share of 0 to 1 for usual from now on; what the target allows always is."""
+        usual = min(max(share, self._least), 1.0)
         self._most = math.floor(_WATCHED * usual + _DEVIATIONS * math.sqrt(_WATCHED * usual * (1.0 - usual)) + 1.0)
 
     def rings(self, missed: bool) -> bool:
-        """Count one call; whether there have been too many misses. After that, counting begins anew."""
+        """Count one call; return whether there have been too many misses. Counting then begins anew."""
         self._missed = (self._missed << 1 | missed) & _ALL
         if not missed or self._missed.bit_count() <= self._most:
             return False
@@ -53,33 +57,28 @@ class Alarm:
         return True
 
 
-class Steady:
-    """A start that follows those found, by less and less: their mean at first, then a quarter of the way."""
+def has_slowed(
+    window: Window, place: Callable[[Size], int], patience_s: Sequence[float], usual: Sequence[float], *, least: float
+) -> bool:
+    """Return whether the latest attempts take longer than usual far more often than chance allows.
 
-    __slots__ = ("_found", "_start_s")
+    Judged against what the sizes of these very attempts make usual: twenty long requests in a row are no change.
 
-    def __init__(self) -> None:
-        self._found = 0
-        self._start_s = 0.0
-
-    def forget(self) -> None:
-        """What was found before is of another world."""
-        self._found = 0
-
-    def toward(self, found_s: float) -> float:
-        """The start to use, now that ``found_s`` was found."""
-        self._found += 1
-        self._start_s += max(_FOLLOW, 1.0 / self._found) * (found_s - self._start_s)
-        return self._start_s
-
-
-def has_slowed(window: Window, patience_s: float) -> bool:
-    """Whether the latest attempts take longer than ``patience_s`` far more often than all that are remembered."""
+    Args:
+        window: the attempts.
+        place: the bucket of a size.
+        patience_s: for each bucket the time that counts as long.
+        usual: for each bucket the share of attempts that takes longer.
+        least: the smallest share that counts as usual.
+    """
     if len(window) < _ENOUGH:
         return False
-    usual = _late(window, KEPT, patience_s)
-    deviation = math.sqrt(max(usual, MISSES) * (1.0 - usual) / _LATEST)
-    return _late(window, _LATEST, patience_s) > usual + _CHANGED * deviation
+    latest = [(elapsed_s / patience_s[place(size)], kind, size) for elapsed_s, kind, size in window.latest(_LATEST)]
+    expected = sum(usual[place(size)] for _, _, size in latest) / _LATEST
+    answered = [lasted for lasted, kind, _ in latest if kind == ANSWERED]
+    slow = kaplan_meier(answered, [lasted for lasted, kind, _ in latest if kind == CUT]).beyond(1.0)
+    deviation = math.sqrt(max(expected, least) * (1.0 - expected) / _LATEST)
+    return slow > expected + _CHANGED * deviation
 
 
 class Outage:

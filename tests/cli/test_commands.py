@@ -76,6 +76,12 @@ def test_check_shows_what_a_policy_comes_to(good: Path) -> None:
             " link goes first deadline",
             id="with a latest start",
         ),
+        pytest.param(
+            "target_p99_ms = 800\nby_size = true",
+            "race the next link joins after 400 ms at first, then as the target needs it, 2 in flight at most"
+            " target 99% of calls within 800 ms, by size of the request, for at most 0.35 extra attempts a call",
+            id="a 99th percentile, by size",
+        ),
     ],
 )
 def test_check_shows_a_latency_target_and_what_it_may_cost(tmp_path: Path, latency: str, words: str) -> None:

@@ -173,13 +173,14 @@ policies = st.builds(
         LatencyRules,
         race_after_ms=st.floats(min_value=0, max_value=1e6),
         target_p95_ms=some(positive),
+        by_size=st.booleans(),
         max_extra=st.floats(0, 1),
         explore=st.floats(0, 0.1),
         swap_in_outage=st.booleans(),
         race_width=st.integers(2, 9),
         deadline_ms=some(positive),
     )
-    | st.builds(LatencyRules, deadline_ms=some(positive)),
+    | st.builds(LatencyRules, target_p99_ms=some(positive), deadline_ms=some(positive)),
     budget=st.builds(
         BudgetRules,
         per_call_usd=some(amounts),

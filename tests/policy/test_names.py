@@ -153,3 +153,12 @@ def test_a_target_is_accepted_beside_a_threshold() -> None:
     rules = LatencyRules(target_p95_ms=800, race_after_ms=300)
 
     assert (rules.target_p95_ms, rules.race_after_ms) == (800.0, 300.0)
+
+
+def test_there_is_one_target() -> None:
+    """A 95th and a 99th percentile at once would be two."""
+    with pytest.raises(PolicyError, match=r"latency\.target_p99_ms: .* beside target_p95_ms"):
+        RoutingPolicy(chain=["a:b"], latency={"target_p95_ms": 800, "target_p99_ms": 900})
+
+    assert LatencyRules(target_p99_ms=900).target_ms == 900.0
+    assert LatencyRules(target_p95_ms=800).target_ms == 800.0

@@ -34,6 +34,8 @@ def test_what_is_left_out_has_its_default() -> None:
     assert policy.latency == LatencyRules(
         race_after_ms=None,
         target_p95_ms=None,
+        target_p99_ms=None,
+        by_size=False,
         max_extra=0.35,
         explore=0.005,
         swap_in_outage=False,

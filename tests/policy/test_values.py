@@ -203,6 +203,8 @@ def test_none_where_nothing_need_be_set_is_nothing(path: str) -> None:
         ("observe", LatencyRules(), "observe", "a ObserveRules, not LatencyRules("),
         ("latency", {5: 6}, "latency", "not by 5"),
         ("latency.target_p95_ms", 0, "latency.target_p95_ms", "above 0"),
+        ("latency.target_p99_ms", 0, "latency.target_p99_ms", "above 0"),
+        ("latency.by_size", 1, "latency.by_size", "true or false"),
         ("latency.target_p95_ms", "800", "latency.target_p95_ms", "without quotes"),
         ("failover.on_status", 429, "failover.on_status", "one alone is written [429]"),
         ("failover.on_status", "429, 503", "failover.on_status", "write [429, 503]"),

@@ -1,4 +1,4 @@
-"""The survival curve and the windows that it is drawn from."""
+"""The survival curve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routeware.threshold import Ended, Window, kaplan_meier
+from routeware.threshold import kaplan_meier
 
 # Freireich et al. 1963, weeks of remission under 6-MP: the textbook example; the others were well when last seen.
 RELAPSED = [6, 6, 6, 7, 10, 13, 16, 22, 23]
@@ -20,13 +20,6 @@ STILL_WELL = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
 def test_the_curve_is_that_of_the_textbook(week: float, share: float) -> None:
     """Kaplan and Meier's estimate, by the figures that every course prints."""
     assert kaplan_meier(RELAPSED, STILL_WELL).beyond(week) == pytest.approx(share, abs=0.0005)
-
-
-def test_its_uncertainty_is_greenwoods() -> None:
-    """The standard error at ten weeks is 0.0963, by the same courses."""
-    curve = kaplan_meier(RELAPSED, STILL_WELL)
-
-    assert curve.variance(10) ** 0.5 == pytest.approx(0.0963, abs=0.0001)
 
 
 def test_without_cuts_it_is_the_share_that_is_left() -> None:
@@ -82,39 +75,3 @@ def test_it_falls_from_1_and_stays_a_share(answered: list[float], cut: list[floa
     found = curve.quantile(share)
     if found is not None:
         assert 1.0 - curve.beyond(found) >= share - 1e-6
-
-
-def test_a_window_remembers_the_latest_300() -> None:
-    """Memory is bounded, and what was long ago is forgotten."""
-    window = Window()
-    for call in range(1000):
-        window.add(float(call), Ended.ANSWERED, now=float(call))
-
-    assert len(window) == 300
-    assert window.curve().quantile(0.001) == 700.0
-
-
-def test_failures_are_a_share_and_no_latency() -> None:
-    """An error that comes at once must not look like a quick answer."""
-    window = Window()
-    window.add(0.01, Ended.FAILED, now=1.0)
-    for _ in range(3):
-        window.add(2.0, Ended.ANSWERED, now=1.0)
-
-    assert window.failed_share == 0.25
-    assert window.curve().beyond(1.0) == 1.0
-    assert window.waiting_curve().beyond(1.0) == 0.75  # the next link has taken over from the failed one
-
-
-def test_a_window_forgets_by_age_and_by_number() -> None:
-    """Failures that are forgotten count no more."""
-    window = Window()
-    for now in range(10):
-        window.add(1.0, Ended.FAILED if now < 5 else Ended.ANSWERED, now=float(now))
-
-    window.forget_before(3.0)
-    assert (len(window), window.failed_share) == (7, pytest.approx(2 / 7))
-
-    window.keep_latest(4)
-    assert (len(window), window.failed_share) == (4, 0.0)
-    assert window.curve(2).beyond(0.5) == 1.0

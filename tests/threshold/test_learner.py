@@ -8,8 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from routeware import LatencyRules
-from routeware.threshold import Decision, Ended, Learner, LinkHistory, RaceSource
-from routeware.threshold.watch import Steady
+from routeware.threshold import (
+    Decision,
+    LatencyReport,
+    Learner,
+    LinkHistory,
+    Observation,
+    RaceSource,
+    target_event,
+)
 
 USUAL = 0.999
 """A draw that no rare choice falls on."""
@@ -18,17 +25,17 @@ USUAL = 0.999
 class Scene:
     """A learner, what it remembers, and calls that end as the test says."""
 
-    def __init__(self, draw: Callable[[], float] = lambda: USUAL, **settings: float | bool) -> None:
+    def __init__(self, draw: Callable[[], float] = lambda: USUAL, **settings: float | bool | None) -> None:
         self.rules = LatencyRules(**{"target_p95_ms": 1000, "race_after_ms": 1000, **settings})
         self.first, self.second = LinkHistory("a:1"), LinkHistory("b:1")
         self.now = 0.0
-        self.learner = Learner(self.rules, [self.first, self.second], draw)
+        self.learner = Learner(self.rules, [self.first, self.second], draw, by_size=self.rules.by_size)
         self.told: list[object] = []
 
-    def call(self, primary_s: float | None, backup_s: float = 0.3) -> Decision:
+    def call(self, primary_s: float | None, backup_s: float = 0.3, size: float | None = None) -> Decision:
         """Play one call; a primary of ``None`` hangs."""
         self.now += 1.0
-        decision = self.learner.decide()
+        decision = self.learner.decide(size)
         lasts = [60.0 if primary_s is None else primary_s, backup_s]
         first, second = self.first, self.second
         if decision.swap:
@@ -36,11 +43,14 @@ class Scene:
             lasts.reverse()
         after_s = decision.race_after_s
         ends = lasts[0] if after_s is None else min(lasts[0], after_s + lasts[1])
-        first.as_primary.add(ends, Ended.ANSWERED if ends == lasts[0] else Ended.CENSORED, self.now)
+        first.as_primary.add(ends, Observation.ANSWERED if ends == lasts[0] else Observation.CENSORED, self.now, size)
         if after_s is not None and lasts[0] > after_s:
             won = after_s + lasts[1] <= lasts[0]
             second.as_backup.add(
-                lasts[1] if won else ends - after_s, Ended.ANSWERED if won else Ended.CENSORED, self.now
+                lasts[1] if won else ends - after_s,
+                Observation.ANSWERED if won else Observation.CENSORED,
+                self.now,
+                size,
             )
         self.told.append(self.learner.call_ended(decision, ends, answered=True, now=self.now))
         return decision
@@ -67,22 +77,11 @@ def test_few_data_leave_it_at_the_policys_own_threshold() -> None:
 
 
 def test_the_threshold_is_the_latest_that_meets_the_target() -> None:
-    """Backups answer in 0.3 s, so 0.7 s is early enough for a target of 1 s."""
+    """Backups answer in 0.3 s, so 0.7 s is early enough for a target of 1 s; 16 of the 24 steps to it are."""
     scene = Scene()
     scene.calls(200, one_in(5, 5.0))
 
-    assert scene.learner.decide() == Decision(pytest.approx(0.7), RaceSource.FITTED)
-
-
-def test_a_start_moves_part_of_the_way_from_fit_to_fit() -> None:
-    """Three hundred attempts leave much to chance: the mean of the first fits, then a quarter of the way."""
-    steady = Steady()
-
-    assert [steady.toward(found) for found in (1.0, 0.0, 0.5, 0.5)] == pytest.approx([1.0, 0.5, 0.5, 0.5])
-    assert steady.toward(1.5) == pytest.approx(0.75)
-
-    steady.forget()
-    assert steady.toward(0.1) == pytest.approx(0.1)
+    assert scene.learner.decide() == Decision(pytest.approx(16 / 24), RaceSource.FITTED)
 
 
 def test_race_after_is_the_latest_start_of_a_fitted_threshold() -> None:
@@ -117,18 +116,19 @@ def test_without_extra_attempts_nothing_is_explored_and_nothing_raced() -> None:
         assert scene.learner.decide().race_after_s is None
 
 
-@pytest.mark.parametrize(("backups", "after_s"), [(19, 0.9), (20, 0.7)])
-def test_fewer_than_20_backups_are_not_believed(backups: int, after_s: float) -> None:
-    """Until then the primary's own latencies stand in: half of them take 0.1 s, and half is what it needs."""
+def test_a_backup_that_is_not_known_is_taken_for_the_primary() -> None:
+    """Its curve counts as much as twenty attempts: half of the primary's take 0.1 s, and half is what it needs."""
     first, second = LinkHistory("a:1"), LinkHistory("b:1")
     for call in range(300):
-        first.as_primary.add(5.0 if call % 10 == 0 else 0.1, Ended.ANSWERED, now=0.0)
-    for _ in range(backups):
-        second.as_backup.add(0.3, Ended.ANSWERED, now=0.0)
+        first.as_primary.add(5.0 if call % 10 == 0 else 0.1, Observation.ANSWERED, now=0.0)
 
     learner = Learner(LatencyRules(target_p95_ms=1000, race_after_ms=1000), [first, second], lambda: USUAL)
+    assert learner.decide() == Decision(pytest.approx(21 / 24), RaceSource.FITTED)
 
-    assert learner.decide() == Decision(pytest.approx(after_s), RaceSource.FITTED)
+    for _ in range(60):
+        second.as_backup.add(0.3, Observation.ANSWERED, now=0.0)
+    learner = Learner(LatencyRules(target_p95_ms=1000, race_after_ms=1000), [first, second], lambda: USUAL)
+    assert learner.decide() == Decision(pytest.approx(16 / 24), RaceSource.FITTED)
 
 
 def test_an_unreachable_target_is_told_once_with_the_best_share() -> None:
@@ -330,3 +330,156 @@ def test_a_learner_needs_a_target_and_a_backup() -> None:
         Learner(LatencyRules(race_after_ms=5), [LinkHistory("a"), LinkHistory("b")], lambda: USUAL)
     with pytest.raises(ValueError, match="backup"):
         Learner(LatencyRules(race_after_ms=5, target_p95_ms=5), [LinkHistory("a")], lambda: USUAL)
+
+
+def sized(scene: Scene, calls: int, *, long_s: float = 0.9) -> None:
+    """Every other request is long and takes ``long_s``; of the short ones one in five hangs, of the long ones too."""
+    for call in range(calls):
+        long = call % 2 == 1
+        usual_s = long_s if long else 0.1
+        scene.call(5.0 if call % 10 in (4, 5) else usual_s, 0.9 if long else 0.2, size=100.0 if long else 10.0)
+
+
+def test_sizes_have_starts_of_their_own() -> None:
+    """Short requests race when they are late for short ones, and not as late as long ones need it."""
+    scene = Scene(by_size=True, max_extra=1)
+    sized(scene, 400)
+
+    short, long = scene.learner.decide(10.0), scene.learner.decide(100.0)
+    assert (short.source, long.source) == (RaceSource.FITTED, RaceSource.FITTED)
+    assert short.race_after_s is not None
+    assert long.race_after_s is not None
+    assert short.race_after_s > long.race_after_s
+
+
+def test_a_size_that_is_unknown_is_decided_and_counted_too() -> None:
+    """It has a bucket of its own, from the first time that it is seen."""
+    scene = Scene(by_size=True, max_extra=1)
+    sized(scene, 400)
+    decision = scene.learner.decide(None)
+    for _ in range(64 * 3):
+        scene.call(0.1, 0.2, size=None)
+
+    assert decision.source is RaceSource.FITTED
+    assert [row.value for row in scene.learner.report().buckets] == [None, None, "unknown"]
+    assert scene.learner.report().buckets[2].calls > 128
+
+
+def test_the_report_has_a_row_for_each_size() -> None:
+    """Which sizes, how many calls, when they start, and what is expected of that."""
+    scene = Scene(by_size=True, max_extra=1)
+    sized(scene, 400)
+
+    report = scene.learner.report()
+    short, long = report.buckets
+    assert (short.above, short.up_to, long.above, long.up_to) == (None, 10.0, 10.0, None)
+    assert (short.calls, long.calls) == (173, 173)  # at call 346, the last fit: after 30, 60, 90 and every 64 calls
+    assert short.late_share == pytest.approx(0.2, abs=0.03)
+    assert sum(start.share for start in short.starts) == pytest.approx(1.0)
+    assert report.expected_miss_share == pytest.approx((short.expected_miss_share + long.expected_miss_share) / 2)
+    starts = [start.race_after_ms for row in report.buckets for start in row.starts if start.race_after_ms is not None]
+    assert report.race_after_ms == min(starts)
+
+
+def test_without_sizes_the_report_has_one_row() -> None:
+    """All calls, whatever their size; and none while nothing is known."""
+    scene = Scene()
+    assert scene.learner.report().buckets == ()
+
+    scene.calls(200, one_in(5, 5.0))
+
+    (row,) = scene.learner.report().buckets
+    assert (row.above, row.up_to, row.value, row.calls) == (None, None, None, 154)
+
+
+def test_sizes_are_cut_anew_as_they_change() -> None:
+    """Requests that grow tenfold have buckets again some hundred calls later."""
+    scene = Scene(by_size=True, max_extra=1)
+    for call in range(700):
+        scene.call(5.0 if call % 5 == 4 else 0.1, size=float(call % 2))
+    for call in range(1200):
+        scene.call(5.0 if call % 5 == 4 else 0.1, size=100.0 + call % 2)
+
+    assert [row.up_to for row in scene.learner.report().buckets] == [100.0, None]
+
+
+def test_a_run_of_long_requests_is_no_change() -> None:
+    """Whether a link has slowed is judged by what the sizes of its latest attempts make usual."""
+    scene = Scene(by_size=True, max_extra=1)
+    for call in range(600):
+        long = call % 4 == 3
+        scene.call(5.0 if long else 0.1, 5.0, size=100.0 if long else 10.0)
+    for _ in range(25):
+        scene.call(5.0, 5.0, size=100.0)
+    assert len(scene.first.as_primary) == 600
+
+    for _ in range(25):
+        scene.call(5.0, 5.0, size=10.0)
+    assert len(scene.first.as_primary) < 100
+
+
+def test_a_99th_percentile_is_a_target_too() -> None:
+    """One call in fifty hangs: that is too many for it, and all calls start together."""
+    scene = Scene(target_p95_ms=None, target_p99_ms=1000)
+    scene.calls(89, one_in(50, 5.0))
+    assert scene.learner.decide().source is RaceSource.PRIOR
+
+    scene.calls(500, one_in(50, 5.0))
+
+    report = scene.learner.report()
+    assert (report.source, report.race_share) == (RaceSource.FITTED, 1.0)
+    assert report.allowed_share < 0.016
+    assert scene.learner.decide() == Decision(pytest.approx(16 / 24), RaceSource.FITTED)
+
+
+def test_a_capped_target_is_told_with_what_would_do() -> None:
+    """Once: with the misses to expect, and the ``max_extra`` that would meet the target."""
+    scene = Scene(random.Random(3).random, max_extra=0.1, explore=0)
+    scene.calls(1000, one_in(3, 5.0))
+
+    (told,) = [report for report in scene.told if report is not None]
+    assert isinstance(told, LatencyReport)
+    assert told.source is RaceSource.CAPPED
+    assert told.expected_miss_share is not None
+    assert told.expected_miss_share > 0.2
+    assert told.max_extra_needed is not None
+    assert 0.3 < told.max_extra_needed < 0.4
+    assert scene.told.index(told) < 300
+    assert target_event(told) == (
+        "target_capped",
+        {
+            "target_ms": 1000,
+            "expected_miss_share": told.expected_miss_share,
+            "max_extra_needed": told.max_extra_needed,
+        },
+    )
+
+
+def test_a_capped_target_is_told_again_when_it_was_not_and_an_hour_has_passed() -> None:
+    """Once per state and hour: near the cap it may come and go every few minutes."""
+    scene = Scene(random.Random(3).random, max_extra=0.1, explore=0)
+    capped, met = one_in(3, 5.0), one_in(1000, 5.0)
+    for spell in range(4):
+        scene.calls(1000, capped if spell % 2 == 0 else met)
+    told = [report for report in scene.told if report is not None]
+    assert len(told) == 1
+
+    scene.now += 3600
+    scene.calls(1000, met)
+    scene.calls(1000, capped)
+
+    assert len([report for report in scene.told if report is not None]) == 2
+
+
+def test_what_is_spent_under_a_cap_stays_under_it() -> None:
+    """The plan is corrected by what was spent, for the best of many estimates is a lucky one."""
+    scene = Scene(random.Random(8).random, max_extra=0.1, explore=0)
+    scene.calls(200, one_in(3, 5.0))
+    capped = Decision(0.1, RaceSource.CAPPED)
+    for _ in range(300):
+        scene.learner.call_ended(capped, 0.5, answered=True, now=scene.now, extra=True)
+    for _ in range(128):
+        scene.learner.call_ended(capped, 0.5, answered=True, now=scene.now, extra=False)
+
+    assert scene.learner.report().buckets[0].expected_extra == pytest.approx(0.06, abs=0.03)
+    assert scene.learner.report().buckets[0].expected_extra < 0.09

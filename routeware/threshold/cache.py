@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from routeware.policy import Link, RoutingPolicy
 from routeware.threshold.learner import Learner
 from routeware.threshold.window import LinkHistory
 
-__all__ = ["Memory"]
+__all__ = ["LearnerCache"]
 
 # A policy that is made up at every call must not fill the memory.
 _MOST_LINKS = 64
 _MOST_LEARNERS = 16
 
-_Rules = tuple[tuple[Link, ...], float | None, float | None, float, float, bool]
 
-
-class Memory:
+class LearnerCache:
     """Windows and learners of one decorated function; the latest used are kept.
 
     Args:
@@ -33,20 +31,27 @@ class Memory:
     def __init__(self, draw: Callable[[], float] = random.random) -> None:
         self._draw = draw
         self._histories: OrderedDict[Link, LinkHistory] = OrderedDict()
-        self._learners: OrderedDict[_Rules, Learner] = OrderedDict()
+        self._learners: OrderedDict[Hashable, Learner] = OrderedDict()
 
-    def learner(self, policy: RoutingPolicy) -> Learner | None:
-        """The learner for a policy; ``None`` where it has no target, or nobody to race with."""
+    def learner(self, policy: RoutingPolicy, *, by_size: bool | None = None) -> Learner | None:
+        """Return the learner for a policy; ``None`` where it has no target, or no link to race with.
+
+        Args:
+            policy: the policy.
+            by_size: whether sizes are used; ``None`` leaves it to the policy's ``latency.by_size``.
+        """
         latency = policy.latency
-        if latency.target_p95_ms is None or policy.max_attempts < 2 or len(policy.chain) < 2:
+        if latency.target_ms is None or policy.max_attempts < 2 or len(policy.chain) < 2:
             return None
+        sized = latency.by_size if by_size is None else by_size
         rules = (
-            *(policy.chain, latency.target_p95_ms, latency.race_after_ms),
-            *(latency.max_extra, latency.explore, latency.swap_in_outage),
+            *(policy.chain, latency.target_p95_ms, latency.target_p99_ms, latency.race_after_ms),
+            *(latency.max_extra, latency.explore, latency.swap_in_outage, sized),
         )
         found = self._learners.pop(rules, None)
         if found is None:
-            found = Learner(latency, [self._history(link) for link in policy.chain], self._draw)
+            histories = [self._history(link) for link in policy.chain]
+            found = Learner(latency, histories, self._draw, by_size=sized)
         self._learners[rules] = found
         if len(self._learners) > _MOST_LEARNERS:
             self._learners.popitem(last=False)
