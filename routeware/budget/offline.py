@@ -126,7 +126,7 @@ class OfflineLedger:
                 change([one.untold for one in allowances], -(held or 0), settled, uncertain)
             one = UntoldSettlement(SettlementMessage(id, settled, uncertain), tuple(tallies), allowances)
             self._mine.append(one)
-            self._outage.untold.append(one)
+            self._outage.owe(one)
             self._start_telling(FIRST_PAUSE_S)
         else:
             balances = await answer_of(self._ledger.settle(id, tallies, settled, uncertain))

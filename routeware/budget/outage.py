@@ -107,6 +107,10 @@ class LedgerOutage:
         """Note that the ledger could not be reached just now."""
         self._until = asyncio.get_running_loop().time() + _AWAY_S
 
+    def owe(self, settlement: UntoldSettlement) -> None:
+        """Keep a settlement that the ledger has to hear, behind those before it."""
+        self.untold.append(settlement)
+
     def owes(self, names: Iterable[str]) -> bool:
         """Return True if the ledger has not been told of something under one of ``names``."""
         wanted = set(names)

@@ -1,0 +1,67 @@
+"""No record is made for an observer: spans, metrics, the log, sessions and the learner read the call itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import attrs
+import pytest
+
+import routeware
+from routeware import AttemptRecord, CallRecord, record_of
+from tests.fakes.measuring import Measured
+from tests.fakes.providers import HTTPStatusError, answers, busy, fails, hangs, script
+from tests.fakes.tracing import Traces
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the records that are made, as they are made."""
+    found: list[str] = []
+
+    def counted(kind: Any) -> None:
+        original = kind.__init__
+
+        def init(self: Any, *arguments: Any, **named: Any) -> None:
+            found.append(kind.__name__)
+            original(self, *arguments, **named)
+
+        monkeypatch.setattr(kind, "__init__", init)
+
+    counted(CallRecord)
+    counted(AttemptRecord)
+    return found
+
+
+async def test_observers_get_none(made: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """Everything that can listen listens, and the call succeeds: nobody has asked for a record."""
+    caplog.set_level(logging.DEBUG)
+    options: dict[str, Any] = {**Traces().options, **Measured().options, "on_call": None}
+
+    async with routeware.session("day", limit_usd=10) as spending:
+        priced = {"a": 0.25, "b": 0.25}
+        assert await script(a=answers(10), b=answers(10)).ask(options=options, usd=priced)() == "a"
+        assert await script(a=busy(10), b=answers(10)).ask(options=options, usd=priced)() == "b"
+        assert await script(a=hangs(), b=answers(10)).ask(options=options, usd=priced, race_after_ms=10)() == "b"
+        spending.report()
+
+    assert caplog.records
+    assert made == []
+
+
+async def test_whoever_asks_gets_one(made: list[str]) -> None:
+    """`outcome()`, `on_call` and an error: one record of the call, and one of each attempt."""
+    records: list[CallRecord] = []
+
+    await script(a=answers(0)).ask(options={"on_call": None}).outcome()
+    assert made == ["AttemptRecord", "CallRecord"]
+    await script(a=answers(0)).ask(options={"on_call": records.append})()
+    assert made == 2 * ["AttemptRecord", "CallRecord"]
+    with pytest.raises(HTTPStatusError) as raised:
+        await script(a=fails(0, HTTPStatusError(400))).ask(options={"on_call": None})()
+
+    assert made == 3 * ["AttemptRecord", "CallRecord"]
+    record = record_of(raised.value)
+    assert record is not None
+    assert attrs.asdict(record, recurse=False)["outcome"] == "failed"
