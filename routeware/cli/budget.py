@@ -1,116 +1,161 @@
-"""``routeware budget``: what sessions stand at in a ledger that outlives its processes."""
+"""``routeware budget``: look at the sessions of a ledger that outlives its processes, and change them by hand."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from routeware.contrib.kept import Kept
+    from routeware.contrib.kept import Change, Kept
+    from routeware.contrib.redis import RedisLedger
+    from routeware.contrib.sqlite import SqliteLedger
 
 __all__ = ["CODES", "budget"]
 
-CODES = "Exit codes: 0 shown; 1 no such session; 2 the ledger cannot be read, or a wrong argument."
+T = TypeVar("T")
 
-_REDIS = ("redis://", "rediss://", "unix://")
+CODES = "Exit codes: 0 done; 1 no such session; 2 the ledger cannot be read or written, or a wrong argument."
+
+_REDIS = ("redis", "rediss", "unix")
 _SQLITE = "sqlite:///"
 
 budget = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=CODES,
-    help="What sessions stand at in a ledger: a SQLite file, or a Redis.",
+    help="Look at the sessions of a ledger (a SQLite file, or a Redis), and change their limits by hand.",
 )
 
-Ledger = Annotated[
+Where = Annotated[
     str,
     typer.Argument(metavar="LEDGER", help="A file (or sqlite:///file), or redis://host:port/db.", show_default=False),
 ]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The session's name.", show_default=False)]
 Prefix = Annotated[str, typer.Option(help="What the keys in Redis begin with.")]
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")]
 
 
 @budget.command("list", epilog=CODES)
-def list_all(ledger: Ledger, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
+def list_all(ledger: Where, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
     """List all sessions of a ledger, with their limits and sums."""
-    _show(_read(ledger, prefix), as_json=as_json)
+    from routeware.cli import budget_screen, screen
+
+    kept = _ask(ledger, prefix, lambda opened: opened.kept())
+    if as_json:
+        screen.print_json({"sessions": [budget_screen.facts(one) for one in kept]})
+    else:
+        budget_screen.show_sessions(kept)
 
 
 @budget.command(epilog=CODES)
-def show(
-    ledger: Ledger,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The session's name.", show_default=False)],
+def show(ledger: Where, name: Name, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
+    """Show what one session stands at, and what was changed by hand."""
+    from routeware.cli import budget_screen, screen
+
+    async def look(opened: SqliteLedger | RedisLedger) -> tuple[list[Kept], list[Change]]:
+        return await opened.kept(name), await opened.history(name)
+
+    kept, history = _ask(ledger, prefix, look)
+    found = _found(kept, name)
+    if as_json:
+        document = {**budget_screen.facts(found[0]), "history": budget_screen.history_facts(history)}
+        screen.print_json({"sessions": [document]})
+    else:
+        budget_screen.show_sessions(found)
+        budget_screen.show_history(history)
+
+
+@budget.command("set-limit", epilog=CODES)
+def set_limit(
+    ledger: Where,
+    name: Name,
+    usd: Annotated[str, typer.Argument(metavar="USD", help="Dollars, or 'none' for no limit.", show_default=False)],
     *,
     prefix: Prefix = "routeware",
-    as_json: AsJson = False,
 ) -> None:
-    """Show what one session stands at."""
-    from routeware.cli import screen
+    """Give a session another limit, for all processes that share its name."""
+    from routeware.budget import Tally
+    from routeware.cli import budget_screen
 
-    found = [one for one in _read(ledger, prefix) if one.name == name]
-    if not found:
-        screen.fail(f"no session {name!r} in {ledger}", 1)
-    _show(found, as_json=as_json)
+    limit = _nanos(usd)
+
+    async def change(opened: SqliteLedger | RedisLedger) -> list[Kept]:
+        before = await opened.kept(name)
+        if before:
+            await opened.set_limit(Tally(name, limit))
+        return before + await opened.kept(name)
+
+    before, after = _found(_ask(ledger, prefix, change), name)
+    budget_screen.show_limit(before, after)
 
 
-def _read(where: str, prefix: str) -> list[Kept]:
+@budget.command(epilog=CODES)
+def release(ledger: Where, name: Name, *, prefix: Prefix = "routeware") -> None:
+    """Take what is uncertain off a session's sum, when the bill has come and shows that it was not spent."""
+    from routeware.cli import budget_screen
+
+    async def change(opened: SqliteLedger | RedisLedger) -> list[Kept]:
+        if await opened.kept(name):
+            await opened.release_uncertain(name)
+        return await opened.kept(name)
+
+    budget_screen.show_sessions(_found(_ask(ledger, prefix, change), name))
+
+
+def _ask(where: str, prefix: str, question: Callable[[SqliteLedger | RedisLedger], Awaitable[T]]) -> T:
     from routeware.cli import screen
     from routeware.errors import LedgerUnavailableError, PolicyError
 
+    if "://" in where and not where.startswith((*(f"{scheme}://" for scheme in _REDIS), _SQLITE)):
+        # Without the address: what looks like one may hold a password.
+        screen.fail("a ledger is a file, or an address that begins with sqlite:///, redis://, rediss:// or unix://", 2)
+
+    async def ask() -> T:
+        async with _opened(where, prefix) as ledger:
+            return await question(ledger)
+
     try:
-        return asyncio.run(_kept(where, prefix))
-    except (LedgerUnavailableError, PolicyError) as error:
-        screen.fail(f"cannot read the ledger: {error}", 2)
+        return asyncio.run(ask())
+    except (LedgerUnavailableError, PolicyError, OverflowError) as error:
+        screen.fail(f"the ledger cannot be read or written: {error}", 2)
 
 
-async def _kept(where: str, prefix: str) -> list[Kept]:
-    if where.startswith(_REDIS):
+@asynccontextmanager
+async def _opened(where: str, prefix: str) -> AsyncIterator[SqliteLedger | RedisLedger]:
+    if where.partition("://")[0] in _REDIS:
         from routeware.contrib.redis import RedisLedger
 
         async with RedisLedger(where, prefix=prefix) as redis:
-            return await redis.kept()
+            yield redis
+        return
     from routeware.contrib.sqlite import SqliteLedger
 
     # Looking must not make the file that it looks for.
     async with SqliteLedger(Path(where.removeprefix(_SQLITE)), create=False) as file:
-        return await file.kept()
+        yield file
 
 
-def _show(kept: Sequence[Kept], *, as_json: bool) -> None:
+def _found(kept: list[Kept], name: str) -> list[Kept]:
     from routeware.cli import screen
 
-    if as_json:
-        screen.print_json({"sessions": [_facts(one) for one in kept]})
-        return
     if not kept:
-        screen.console().print("no sessions")
-        return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("session", overflow="fold")
-    for title in ("limit", "spent", "uncertain", "reserved", "left"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for one in kept:
-        facts = _facts(one)
-        amounts = [facts[key] for key in ("limit_usd", "spent_usd", "uncertain_usd", "reserved_usd", "remaining_usd")]
-        table.add_row(one.name, *("-" if amount is None else screen.dollars(amount) for amount in amounts))
-    screen.console().print(table)
+        screen.fail(f"no session {name!r} in this ledger", 1)
+    return kept
 
 
-def _facts(one: Kept) -> dict[str, Any]:
-    from routeware.money import usd
+def _nanos(usd: str) -> int | None:
+    from routeware.cli import screen
+    from routeware.errors import PolicyError
+    from routeware.money import amount_usd, nanos
 
-    balance, limit = one.balance, one.limit_nanos
-    return {
-        "name": one.name,
-        "limit_usd": None if limit is None else usd(limit),
-        "spent_usd": usd(balance.settled),
-        "uncertain_usd": usd(balance.uncertain),
-        "reserved_usd": usd(balance.reserved),
-        "remaining_usd": None if limit is None else usd(max(0, limit - balance.committed)),
-    }
+    if usd == "none":
+        return None
+    try:
+        return nanos(amount_usd(float(usd), "USD"))
+    except (ValueError, PolicyError):
+        screen.fail(f"{usd!r} is not an amount of dollars: a number from 0 up, or 'none'", 2)

@@ -1,4 +1,4 @@
-"""A proxy on the loopback that loses replies: the server has acted, and the client does not hear of it."""
+"""A proxy on the loopback that loses replies, keeps requests back, or is away: what networks do to a ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ __all__ = ["Proxy"]
 class Proxy:
     """Passes on what a client says, and what the server answers unless that is to be lost: then it hangs up.
 
-    What belongs to connecting is passed on in any case; only the answers to scripts are counted, delayed and lost.
+    What belongs to connecting is passed on in any case; only scripts are kept back, and only the answers to them are
+    counted, delayed and lost. While it is ``away``, it hangs up whatever is said.
     """
 
     def __init__(self, port: int) -> None:
@@ -21,6 +22,9 @@ class Proxy:
         self._port = port
         self.loses: Callable[[int], bool] = lambda _: False
         self.delay_s: Callable[[int], float] = lambda _: 0.0
+        self.keeps: Callable[[int], bool] = lambda _: False
+        self.away = False
+        self.kept: list[bytes] = []
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
         self.replies = 0
@@ -45,6 +49,15 @@ class Proxy:
         assert self._server is not None
         return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
 
+    async def deliver(self) -> None:
+        """Give the server the requests that were kept back, whose clients have gone; wait until it has answered."""
+        kept, self.kept = self.kept, []
+        for asked in kept:
+            server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+            to_server.write(asked)
+            await server.read(1 << 20)
+            to_server.close()
+
     def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         line = asyncio.create_task(self._serve(client, to_client))
         self._lines.add(line)
@@ -55,6 +68,11 @@ class Proxy:
         try:
             # A client that is not a pipeline asks one thing at a time.
             while asked := await client.read(1 << 20):
+                if self.away:
+                    return
+                if b"EVALSHA" in asked and self.keeps(self.replies):
+                    self.kept.append(asked)
+                    return
                 to_server.write(asked)
                 reply = await server.read(1 << 20)
                 if b"EVALSHA" in asked and not await self._passes():

@@ -80,6 +80,7 @@ def test_one_session_is_shown(where: list[str]) -> None:
                 "uncertain_usd": 0.125,
                 "reserved_usd": 0.5,
                 "remaining_usd": 0.125,
+                "history": [],
             }
         ]
     }
@@ -112,3 +113,99 @@ def test_an_empty_ledger_says_so(tmp_path: Path) -> None:
     asyncio.run(make())
     assert run("list", str(tmp_path / "b.db"))[:2] == (0, "no sessions\n")
     assert json.loads(run("list", str(tmp_path / "b.db"), "--json")[1]) == {"sessions": []}
+
+
+def test_a_limit_is_changed_by_hand_and_the_change_is_shown(where: list[str]) -> None:
+    """For all who share the name; a limit can be taken away, too."""
+    place, *prefix = where
+    first = run("set-limit", place, "day", "2.5", *prefix)
+    second = run("set-limit", place, "day", "none", *prefix)
+    code, said, _ = run("show", place, "day", *prefix)
+    history = json.loads(run("show", place, "day", *prefix, "--json")[1])["sessions"][0]["history"]
+
+    assert first == (0, "day: limit $1 -> $2.50\n", "")
+    assert second == (0, "day: limit $2.50 -> none\n", "")
+    assert code == 0
+    assert [line.split()[1:] for line in said.splitlines()[-2:]] == [
+        ["limit", "set", "$1", "$2.50"],
+        ["limit", "set", "$2.50", "none"],
+    ]
+    assert [(change["event"], change["before_usd"], change["after_usd"]) for change in history] == [
+        ("limit", 1, 2.5),
+        ("limit", 2.5, None),
+    ]
+    assert history[0]["at"].endswith("Z")
+
+
+def test_uncertain_money_is_released_by_hand(where: list[str]) -> None:
+    """When the bill has come. What is spent and reserved stays."""
+    place, *prefix = where
+    code, said, _ = run("release", place, "day", *prefix)
+    shown = json.loads(run("show", place, "day", *prefix, "--json")[1])["sessions"][0]
+
+    assert code == 0
+    assert said.splitlines()[1].split() == ["day", "$1", "$0.25", "$0", "$0.50", "$0.25"]
+    assert (shown["spent_usd"], shown["uncertain_usd"], shown["reserved_usd"]) == (0.25, 0, 0.5)
+    assert [(one["event"], one["before_usd"], one["after_usd"]) for one in shown["history"]] == [("release", 0.125, 0)]
+
+
+@pytest.mark.parametrize("command", [["set-limit", "1"], ["release"], ["show"]])
+def test_a_name_that_is_not_there_is_not_made(where: list[str], command: list[str]) -> None:
+    """A name that was mistyped changes nothing: exit code 1."""
+    code, said, error = run(command[0], where[0], "dya", *command[1:], *where[1:])
+
+    assert (code, said) == (1, "")
+    assert "'dya'" in error
+    assert len(json.loads(run("list", *where, "--json")[1])["sessions"]) == 2
+
+
+@pytest.mark.parametrize("amount", ["abc", "nan", "inf", "1e30", "", "$5"])
+def test_what_is_no_amount_is_a_usage_error(where: list[str], amount: str) -> None:
+    """In one line, exit code 2; nothing is changed."""
+    code, said, error = run("set-limit", where[0], "day", amount, *where[1:])
+
+    assert (code, said) == (2, "")
+    assert len(error.splitlines()) == 1
+    assert json.loads(run("show", where[0], "day", *where[1:], "--json")[1])["sessions"][0]["limit_usd"] == 1
+
+
+def test_a_tenant_cannot_forge_rows_or_colours(tmp_path: Path) -> None:
+    """Control characters in a name are spelled out, on the screen and in errors; JSON has them as they are."""
+    name = "a\n-  $0\x1b[31m"
+
+    async def fill() -> None:
+        async with SqliteLedger(tmp_path / "b.db") as ledger:
+            await ledger.settle("1", [Tally(name)], 1, 0)
+
+    asyncio.run(fill())
+    _, listed, _ = run("list", str(tmp_path / "b.db"))
+    _, _, error = run("show", str(tmp_path / "b.db"), "\x1b[31m")
+
+    assert len(listed.splitlines()) == 2
+    assert r"a\n-" in listed
+    assert r"\x1b[31m" in listed
+    assert "\x1b" not in listed + error
+    assert json.loads(run("list", str(tmp_path / "b.db"), "--json")[1])["sessions"][0]["name"] == name
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "redis://:s3cr3t-pw@127.0.0.1:1/0",
+        "redis://user:s3cr3t-pw@127.0.0.1:1/0",
+        "redis://127.0.0.1:1/0?password=s3cr3t-pw",
+        "redis://:s3cr3t-pw/oops@127.0.0.1/0",
+        "redis://:s3cr3t-pw@127.0.0.1:x/0",
+        "redis://:s3cr3t-pw@127.0.0.1:1/0?protocol=x",
+        "redis+tls://:s3cr3t-pw@127.0.0.1:1/0",
+        "postgres://user:s3cr3t-pw@host/db",
+    ],
+)
+@pytest.mark.parametrize("command", [["list"], ["show", "day"], ["set-limit", "day", "1"]])
+def test_a_password_in_an_address_is_in_no_message(where: str, command: list[str]) -> None:
+    """Nor in a traceback: there is none. Exit code 2."""
+    code, said, error = run(command[0], where, *command[1:])
+
+    assert (code, said) == (2, "")
+    assert len(error.splitlines()) == 1
+    assert "s3cr3t" not in error

@@ -1,0 +1,115 @@
+"""How ``routeware budget`` shows sessions: as tables for people, as plain facts for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from routeware.contrib.kept import Change, Kept
+
+__all__ = ["facts", "history_facts", "show_history", "show_limit", "show_sessions"]
+
+
+def show_sessions(kept: Sequence[Kept]) -> None:
+    """Print a row for each session."""
+    from routeware.cli import screen
+
+    if not kept:
+        screen.console().print("no sessions")
+        return
+    table = _table(("session", "limit", "spent", "uncertain", "reserved", "left"), left=1)
+    for one in kept:
+        of = facts(one)
+        amounts = [of[key] for key in ("limit_usd", "spent_usd", "uncertain_usd", "reserved_usd", "remaining_usd")]
+        table.add_row(visible(one.name), *map(_amount, amounts))
+    screen.console().print(table)
+
+
+def show_history(changes: Sequence[Change]) -> None:
+    """Print a row for each change; nothing where there are none."""
+    from routeware.cli import screen
+
+    if not changes:
+        return
+    table = _table(("changed at (UTC)", "what", "from", "to"), left=2)
+    for change in changes:
+        of = _change_facts(change)
+        what = "limit set" if change.event == "limit" else "uncertain released"
+        table.add_row(of["at"], what, _limit(change.before), _limit(change.after))
+    screen.console().print()
+    screen.console().print(table)
+
+
+def show_limit(before: Kept, after: Kept) -> None:
+    """Print one line: a session's limit before and after."""
+    from routeware.cli import screen
+
+    screen.console().print(f"{visible(after.name)}: limit {_limit(before.limit_nanos)} -> {_limit(after.limit_nanos)}")
+
+
+def facts(one: Kept) -> dict[str, Any]:
+    """Return what there is to know of a session, in dollars."""
+    from routeware.money import usd
+
+    balance, limit = one.balance, one.limit_nanos
+    return {
+        "name": one.name,
+        "limit_usd": None if limit is None else usd(limit),
+        "spent_usd": usd(balance.settled),
+        "uncertain_usd": usd(balance.uncertain),
+        "reserved_usd": usd(balance.reserved),
+        "remaining_usd": None if limit is None else usd(max(0, limit - balance.committed)),
+    }
+
+
+def history_facts(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Return changes for JSON, in dollars."""
+    return [_change_facts(change) for change in changes]
+
+
+def _change_facts(change: Change) -> dict[str, Any]:
+    from routeware.money import usd
+
+    return {
+        "at": datetime.fromtimestamp(change.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "event": change.event,
+        "before_usd": None if change.before is None else usd(change.before),
+        "after_usd": None if change.after is None else usd(change.after),
+    }
+
+
+def _table(titles: Sequence[str], *, left: int) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for number, title in enumerate(titles):
+        # The first may be long, and is folded; amounts are compared by their last digits.
+        table.add_column(
+            title,
+            justify="left" if number < left else "right",
+            no_wrap=number > 0,
+            overflow="fold",
+        )
+    return table
+
+
+def _amount(amount: float | None) -> str:
+    from routeware.cli import screen
+
+    return "-" if amount is None else screen.dollars(amount)
+
+
+def _limit(nanos: int | None) -> str:
+    from routeware.cli import screen
+    from routeware.money import usd
+
+    return "none" if nanos is None else screen.dollars(usd(nanos))
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with what does not print spelled out: a name cannot forge a row, or colour the screen."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
