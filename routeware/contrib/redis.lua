@@ -56,7 +56,9 @@ local function look_at_all(keys, from)
 end
 
 local function must_fit(tally, field, amount)
-  if math.abs(tonumber(tally[field]) + tonumber(amount)) >= FITS then fail(tally.key .. ' has no room in 64 bits') end
+  if math.abs(tonumber(tally[field]) + tonumber(amount)) >= FITS then
+    fail('FULL ' .. tally.key .. ' has no room for ' .. amount .. ' as ' .. field)
+  end
 end
 
 local function add(tally, field, amount)
@@ -298,7 +300,8 @@ local function run(question)
 end
 
 local function problem(raised)
-  return type(raised) == 'table' and raised.err or tostring(raised)
+  local text = type(raised) == 'table' and raised.err or tostring(raised)
+  return { string.sub(text, 1, 5) == 'FULL ' and 'full' or 'failed', text }
 end
 
 -- These come before the sweep: a lease that is renewed in time must not end on the way.
@@ -313,7 +316,7 @@ for i, question in ipairs(cjson.decode(ARGV[5])) do
     end
     return run(question)
   end)
-  answers[i] = done and told or { 'failed', problem(told) }
+  answers[i] = done and told or problem(told)
   if question[1] == 'check' and (not done or told[2]) then break end
 end
 return cjson.encode(answers)

@@ -226,6 +226,8 @@ class RedisLedger:
     async def _ask(self, question: Question) -> list[str]:
         self._clients.here().ask(question)
         told = await answered(question.answer, self._timeout_s, _NAME)
+        if told[0] == "full":
+            raise OverflowError(f"{told[1].removeprefix('FULL ')}: sums are kept in 64 bits")
         if told[0] == "failed":
             raise LedgerUnavailableError(f"the Redis ledger could not be asked: {told[1]}")
         return told

@@ -214,7 +214,7 @@ class RedisClient:
         return answers[: len(wanted)]
 
     def _learn(self, told: list[str]) -> None:
-        if told[1:]:
+        if told[0] != "ok" or told[1:]:
             raise LedgerUnavailableError(f"this Redis user may not do all that a ledger does: {', '.join(told[1:])}")
         self._checked = True
 
