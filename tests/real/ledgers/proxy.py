@@ -14,7 +14,8 @@ class Proxy:
     """Passes on what a client says, and what the server answers unless that is to be lost: then it hangs up.
 
     What belongs to connecting is passed on in any case; only scripts are kept back, and only the answers to them are
-    counted, delayed and lost. While it is ``away``, it hangs up whatever is said.
+    counted, delayed and lost. While it is ``away``, it hangs up whatever is said; while it is ``silent``, it keeps
+    scripts back, and the line stays open.
     """
 
     def __init__(self, port: int) -> None:
@@ -24,6 +25,7 @@ class Proxy:
         self.delay_s: Callable[[int], float] = lambda _: 0.0
         self.keeps: Callable[[int], bool] = lambda _: False
         self.away = False
+        self.silent = False
         self.kept: list[bytes] = []
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
@@ -70,8 +72,10 @@ class Proxy:
             while asked := await client.read(1 << 20):
                 if self.away:
                     return
-                if b"EVALSHA" in asked and self.keeps(self.replies):
+                if b"EVALSHA" in asked and (self.silent or self.keeps(self.replies)):
                     self.kept.append(asked)
+                    if self.silent:
+                        continue
                     return
                 to_server.write(asked)
                 reply = await server.read(1 << 20)

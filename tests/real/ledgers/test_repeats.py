@@ -19,8 +19,10 @@ from routeware.contrib.redis import RedisLedger
 from routeware.contrib.sqlite import SqliteLedger
 from routeware.contrib.sqlite_file import LedgerFile
 from tests.ledgers.suite import an_id, fresh
+from tests.real.ledgers.outage import live_through
 from tests.real.ledgers.proxy import Proxy
 from tests.real.ledgers.servers import RedisServer
+from tests.real.ledgers.test_processes import COST
 
 FORGOTTEN_S = 0.1
 """How long an acknowledged id is known here."""
@@ -214,3 +216,20 @@ async def test_what_was_answered_last_is_acknowledged_when_a_ledger_is_closed(tm
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT count(*) FROM reservation").fetchone() == (0,)
     connection.close()
+
+
+@pytest.mark.parametrize("meanwhile", ["refuse", 1.0])
+async def test_the_sums_of_two_processes_are_exact_after_an_outage(
+    own_redis: RedisServer, meanwhile: str | float
+) -> None:
+    """Replies are lost throughout, the network is away for longer than leases last, and copies arrive afterwards."""
+    settings = {"timeout_s": 0.3, "lease_s": 1.0}
+    told = {"on_unavailable": meanwhile, "acknowledged_s": FORGOTTEN_S}
+    outcome = await live_through(own_redis, 4.0, settings, told)
+
+    ended = outcome.ended
+    assert outcome.lost > 5
+    assert outcome.late > 5
+    assert ended["started"] == ended["ran"] > 100
+    assert set(ended) <= {"started", "ran", "LedgerUnavailableError", "refused"}
+    assert outcome.balance == Balance(settled=ended["ran"] * COST)

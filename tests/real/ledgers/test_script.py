@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,7 +25,9 @@ def prefix() -> str:
     return f"test-{uuid4().hex}"
 
 
-@pytest.mark.parametrize("spoil", ["SET {key} text", "RPUSH {key} a", "HSET {key} settled 1.5", "HSET {key} reserved x"])
+@pytest.mark.parametrize(
+    "spoil", ["SET {key} text", "RPUSH {key} a", "HSET {key} settled 1.5", "HSET {key} reserved x"]
+)
 async def test_a_key_that_is_no_tally_leaves_the_other_tallies_alone(redis: RedisServer, spoil: str) -> None:
     """All keys are read and checked before any is written: money is in all tallies of a call, or in none."""
     name = prefix()
@@ -136,13 +139,13 @@ def documented_rules() -> str:
 
 
 @pytest.fixture
-def user(redis: RedisServer, request: pytest.FixtureRequest) -> str:
+def user(redis: RedisServer) -> Iterator[str]:
     """A user with the rules of the docs, and no right besides."""
     name = f"user-{uuid4().hex}"
     rules = documented_rules().replace(">the-password", ">s3cr3t-pw").replace("{routeware}", f"{{{name}}}")
     assert redis.tell(f"ACL SETUSER {name} {rules}") == "+OK\r\n"
-    request.addfinalizer(lambda: redis.tell(f"ACL DELUSER {name}"))
-    return name
+    yield name
+    redis.tell(f"ACL DELUSER {name}")
 
 
 async def test_the_documented_rules_are_enough(redis: RedisServer, user: str) -> None:

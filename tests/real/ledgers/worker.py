@@ -1,5 +1,7 @@
 """One process of several that spend from one budget: it makes its calls at once, and says what became of them.
 
+With ``seconds``, each of them is followed by others until that time is over.
+
 Run as ``python -m tests.real.ledgers.worker '{"kind": "redis", ...}'``. It writes ``started`` when its first attempt
 runs, and at the end one line of JSON.
 """
@@ -10,11 +12,13 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections import Counter
 from typing import Any
 
 import routeware
 from routeware import Attempt, BudgetExceededError, Ledger, RoutingPolicy, routed
+from routeware.contrib import redis
 from routeware.contrib.redis import RedisLedger
 from routeware.contrib.sqlite import SqliteLedger
 
@@ -45,7 +49,15 @@ async def spend(told: dict[str, Any], ledger: Ledger) -> Counter[str]:
 
     ask.estimate(lambda _link: COST_USD)
 
+    until = time.monotonic() + told.get("seconds", 0)
+
     async def call() -> None:
+        await once()
+        while time.monotonic() < until:
+            await asyncio.sleep(told["takes_s"])
+            await once()
+
+    async def once() -> None:
         try:
             await ask()
         except BudgetExceededError:
@@ -55,7 +67,8 @@ async def spend(told: dict[str, Any], ledger: Ledger) -> Counter[str]:
         else:
             ended["ran"] += 1
 
-    async with routeware.session("team", limit_usd=told["limit_usd"], ledger=ledger):
+    meanwhile = told.get("on_unavailable", "refuse")
+    async with routeware.session("team", limit_usd=told["limit_usd"], ledger=ledger, on_unavailable=meanwhile):
         await asyncio.gather(*(call() for _ in range(told["calls"])))
     return ended
 
@@ -64,6 +77,7 @@ async def main() -> None:
     """What the command line says."""
     logging.getLogger("routeware").setLevel(logging.ERROR)
     told = json.loads(sys.argv[1])
+    redis.ACKNOWLEDGED_S = told.get("acknowledged_s", redis.ACKNOWLEDGED_S)
     async with ledger_of(told) as ledger:
         ended = await spend(told, ledger)
     sys.stdout.write(json.dumps(ended) + "\n")
