@@ -19,7 +19,7 @@ from routeware.budget import Balance, Tally
 from routeware.contrib.redis import RedisLedger
 from tests.real.ledgers.proxy import Proxy
 from tests.real.ledgers.servers import RedisServer
-from tests.real.ledgers.test_processes import Workers
+from tests.real.ledgers.workers import Workers
 
 __all__ = ["Outcome", "live_through"]
 

@@ -82,6 +82,8 @@ class Proxy:
                 if b"EVALSHA" in asked and not await self._passes():
                     return
                 to_client.write(reply)
+        except ConnectionError:
+            pass  # a client that was killed, or has given up
         finally:
             to_client.close()
             to_server.close()

@@ -22,8 +22,9 @@ from tests.ledgers.suite import an_id, fresh
 from tests.real.ledgers.outage import live_through
 from tests.real.ledgers.proxy import Proxy
 from tests.real.ledgers.servers import RedisServer
-from tests.real.ledgers.test_processes import COST
+from tests.real.ledgers.worker import COST_USD
 
+COST = round(COST_USD * 1e9)
 FORGOTTEN_S = 0.1
 """How long an acknowledged id is known here."""
 
