@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from routeware.text import visible
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -108,8 +110,3 @@ def _limit(nanos: int | None) -> str:
     from routeware.money import usd
 
     return "none" if nanos is None else screen.dollars(usd(nanos))
-
-
-def visible(text: str) -> str:
-    """Return ``text`` with what does not print spelled out: a name cannot forge a row, or colour the screen."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

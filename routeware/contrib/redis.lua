@@ -2,7 +2,7 @@
 --
 -- KEYS[1]   leases: a sorted set, keys of open reservations by the moment their lease ends
 -- KEYS[2..] what the questions point to. Reservations are strings, tallies are hashes with settled, uncertain, reserved,
---           limit, born and releases, histories are lists.
+--           limit, replaced, born and releases, histories are lists.
 -- ARGV      lease in ms; life of a tally in ms ("" for ever); how long in ms a settled id is known, and how long one
 --           that was acknowledged; the questions as JSON: [[what, [places in KEYS], arguments ...], ...]
 -- Returns JSON, one answer for each question. Text, because a reply of many small strings takes the client far longer.
@@ -39,8 +39,8 @@ end
 
 -- Everything there is to know of a tally; an error where its key holds something else.
 local function look(key)
-  local found = redis.call('HMGET', key, 'settled', 'uncertain', 'reserved', 'limit', 'born', 'releases')
-  local tally = { key = key, limit = found[4], born = found[5], releases = found[6] or '0' }
+  local found = redis.call('HMGET', key, 'settled', 'uncertain', 'reserved', 'limit', 'replaced', 'born', 'releases')
+  local tally = { key = key, limit = found[4], replaced = found[5], born = found[6], releases = found[7] or '0' }
   for i, field in ipairs({ 'settled', 'uncertain', 'reserved' }) do
     local amount = found[i] or '0'
     if not string.find(amount, '^%-?%d+$') then fail(key .. ' holds no whole number as ' .. field) end
@@ -155,13 +155,14 @@ function ask.tally(keys, limit)
   return answer(keys, 1)
 end
 
--- keys: the reservation, the tallies. Arguments: the amount, and for each tally the limit that counts where it was
--- never opened, and the cap of this hold; "none" for none
+-- keys: the reservation, the tallies. Arguments: the amount, and for each tally the limit and the cap of this hold,
+-- "none" for none. The limit is that of its session, or the cap where that is lower; once a limit was replaced, sessions
+-- that are open bring the old one, and only the cap counts.
 function ask.hold(keys, nanos, ...)
   local bounds, tallies = { ... }, look_at_all(keys, 2)
   if read(keys[1]) then return answer(keys, 2) end
   for i, tally in ipairs(tallies) do
-    for _, limit in ipairs({ tally.limit or bounds[2 * i - 1], bounds[2 * i] }) do
+    for _, limit in ipairs({ tally.limit or 'none', tally.replaced and bounds[2 * i] or bounds[2 * i - 1] }) do
       if passes(limit, tally, nanos) then
         return { 'refused', tostring(i - 1), limit, tally.settled, tally.uncertain, tally.reserved }
       end
@@ -234,8 +235,9 @@ end
 function ask.limit(keys, limit)
   local tally = look(keys[1])
   redis.call('LLEN', keys[2])
+  begin(tally)
+  redis.call('HSET', tally.key, 'replaced', '1')
   if tally.limit ~= limit then
-    begin(tally)
     redis.call('HSET', tally.key, 'limit', limit)
     if tally.limit then note(tally, keys[2], 'limit', tally.limit, limit) end
   end

@@ -128,7 +128,7 @@ class RedisLedger:
             BudgetExceededError: a limit would be passed; equality fits.
             LedgerUnavailableError: the server cannot be asked, or does not answer in time.
         """
-        bounds = [text for tally in tallies for text in [_text(tally.limit_nanos)] * 2]
+        bounds = [_text(bound) for tally in tallies for bound in (tally.limit_nanos, tally.cap_nanos)]
         told = await self._ask_about(id, "hold", tallies, [_amount(nanos), *bounds])
         if told[0] == "refused":
             refused = tallies[int(told[1])]

@@ -71,6 +71,7 @@ class _Row:
     reserved: int = 0
     born: int = 0
     releases: int = 0
+    replaced: bool = False
 
     @property
     def balance(self) -> Balance:
@@ -146,7 +147,8 @@ class LedgerFile:
             return [row.balance for row in rows]
         for row, tally in zip(rows, tallies, strict=True):
             committed = row.settled + row.uncertain + row.reserved
-            for limit in (row.limit, tally.limit_nanos):
+            # Once a limit was replaced, sessions that are open bring the old one.
+            for limit in (row.limit, tally.cap_nanos if row.replaced else tally.limit_nanos):
                 if limit is not None and committed + nanos > limit:
                     raise refusal(row.name, committed, limit, nanos)
             row.must_fit(nanos)
@@ -179,7 +181,7 @@ class LedgerFile:
         row, limit = self._look(tally.name), _fitting(tally.limit_nanos)
         if row.limited and row.limit != limit:
             self._note(row.name, "limit", row.limit, limit)
-        self._change(row).limited, row.limit = True, limit
+        self._change(row).limited, row.limit, row.replaced = True, limit, True
         return row.balance
 
     def release(self, name: str) -> Balance:
@@ -262,7 +264,7 @@ class LedgerFile:
     def _write(self, row: _Row) -> None:
         expires = None if self._life_s is None else row.born / 1e9 + self._life_s
         sums = (row.settled, row.uncertain, row.reserved)
-        self._run(_WRITE, row.name, row.limited, row.limit, *sums, row.born, row.releases, expires)
+        self._run(_WRITE, row.name, row.limited, row.limit, *sums, row.born, row.releases, row.replaced, expires)
 
     def _delete(self, name: str) -> None:
         self._run("DELETE FROM tally WHERE name = ?", name)
@@ -309,20 +311,21 @@ class LedgerFile:
         return self._connection.execute(statement, values)
 
 
-_TALLY = "SELECT name, limited, limit_nanos, settled, uncertain, reserved, born, releases, expires FROM tally"
+_TALLY = "SELECT name, limited, limit_nanos, settled, uncertain, reserved, born, releases, replaced, expires FROM tally"
 _WRITE = """
-INSERT INTO tally (name, limited, limit_nanos, settled, uncertain, reserved, born, releases, expires)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO tally (name, limited, limit_nanos, settled, uncertain, reserved, born, releases, replaced, expires)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET
     limited = excluded.limited, limit_nanos = excluded.limit_nanos, settled = excluded.settled,
-    uncertain = excluded.uncertain, reserved = excluded.reserved, releases = excluded.releases
+    uncertain = excluded.uncertain, reserved = excluded.reserved, releases = excluded.releases,
+    replaced = excluded.replaced
 """
 """When a tally began and when it ends is fixed by its first row."""
 
 
-def _read(row: tuple[str, int, int | None, int, int, int, int, int, float | None]) -> _Row:
-    name, limited, limit, settled, uncertain, reserved, born, releases, _ = row
-    return _Row(name, bool(limited), limit, settled, uncertain, reserved, born, releases)
+def _read(row: tuple[str, int, int | None, int, int, int, int, int, int, float | None]) -> _Row:
+    name, limited, limit, settled, uncertain, reserved, born, releases, replaced, _ = row
+    return _Row(name, bool(limited), limit, settled, uncertain, reserved, born, releases, bool(replaced))
 
 
 # Most reservations of a process are in the same few tallies.

@@ -37,6 +37,7 @@ _CHANGES = (
     UPDATE tally SET born = 1;
     ALTER TABLE tally ADD COLUMN expires REAL;
     ALTER TABLE tally ADD COLUMN releases INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE tally ADD COLUMN replaced INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX tally_expires ON tally (expires) WHERE expires IS NOT NULL;
     ALTER TABLE reservation ADD COLUMN marks TEXT NOT NULL DEFAULT '[]';
     CREATE TABLE history (

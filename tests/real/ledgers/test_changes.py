@@ -56,6 +56,20 @@ async def test_a_limit_is_set_for_all_who_share_the_name(another: Callable[..., 
         assert await other.tally(Tally(tally.name, 60)) == Balance(reserved=50)
 
 
+async def test_a_raised_limit_reaches_the_sessions_that_are_open(another: Callable[..., Kept]) -> None:
+    """They bring the limit that they were entered with, and a policy's cap, which goes on to count."""
+    async with pair(another) as (one, other):
+        tally = fresh(100)
+        await other.tally(tally)
+        await one.set_limit(Tally(tally.name, 200))
+        await other.hold(an_id(), [tally], 150)
+
+        with pytest.raises(BudgetExceededError) as raised:
+            await other.hold(an_id(), [Tally(tally.name, 100, 160)], 20)
+        assert raised.value.limit_usd == 160e-9
+        await other.hold(an_id(), [Tally(tally.name, 100, 170)], 20)
+
+
 async def test_a_limit_may_be_lower_than_what_is_committed(another: Callable[..., Kept]) -> None:
     """What is spent is spent; it only keeps more from being reserved."""
     async with another() as ledger:

@@ -182,7 +182,7 @@ def test_a_tenant_cannot_forge_rows_or_colours(tmp_path: Path) -> None:
     _, _, error = run("show", str(tmp_path / "b.db"), "\x1b[31m")
 
     assert len(listed.splitlines()) == 2
-    assert r"a\n-" in listed
+    assert r"a\x0a-" in listed
     assert r"\x1b[31m" in listed
     assert "\x1b" not in listed + error
     assert json.loads(run("list", str(tmp_path / "b.db"), "--json")[1])["sessions"][0]["name"] == name
