@@ -7,7 +7,6 @@ concern: sessions repeat, and :class:`~routeware.budget.OfflineLedger` goes on f
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -15,6 +14,7 @@ import attrs
 
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.money import usd
+from routeware.text import checked_ledger_name
 
 __all__ = ["Balance", "Ledger", "Tally", "answer_of", "check_ledger", "different_limit", "open_tally", "refusal"]
 
@@ -126,9 +126,7 @@ def check_ledger(ledger: Ledger, name: str | None, *, replacing: bool) -> None:
     if replacing and not hasattr(ledger, "set_limit"):
         kind = type(ledger).__qualname__
         raise PolicyError(f"{kind} cannot replace a limit: it has no set_limit", key="replace_limit")
-    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):
-        # A lone surrogate cannot be stored, and a control character forges rows where names are listed.
-        raise PolicyError(f"{name!r:.100} has characters in it that no ledger keeps", key="name")
+    checked_ledger_name(name)
 
 
 def different_limit(name: str, known: int | None, asked: int | None) -> str:

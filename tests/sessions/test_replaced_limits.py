@@ -137,7 +137,7 @@ def test_a_name_that_no_ledger_keeps_is_refused(name: str) -> None:
     with pytest.raises(PolicyError) as raised:
         routeware.session(name, ledger=MemoryLedger())
 
-    assert raised.value.key == "name"
+    assert raised.value.key == "session.name"
     assert name not in str(raised.value)
 
 
