@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import async_solipsism
 
-__all__ = ["JumpingLoop", "assert_quiet", "run_jumping"]
+__all__ = ["EagerLoop", "JumpingLoop", "assert_quiet", "run_jumping"]
 
 T = TypeVar("T")
 
@@ -48,6 +48,14 @@ class JumpingLoop(async_solipsism.EventLoop):  # type: ignore[misc]  # async_sol
     def time(self) -> float:
         """Seconds since the loop was made."""
         return self._nanoseconds.time()
+
+
+class EagerLoop(JumpingLoop):
+    """One whose tasks take their first step as they are made: CPython 3.12 and later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_task_factory(getattr(asyncio, "eager_task_factory", None))
 
 
 def run_jumping(work: Coroutine[Any, Any, T] | Callable[[], Awaitable[T]]) -> T:

@@ -193,7 +193,8 @@ class _Stage:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(call.at_ms / 1000)
         ended = Ended(call)
-        task = loop.create_task(self._ask(number, ended))
+        # Not by the loop's factory: an eager task would enter the call before it is known whose task it is.
+        task = asyncio.Task(self._ask(number, ended), loop=loop)
         self.callers[number] = task
         self.calls[number] = ended
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import attrs
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.fakes.clock import EagerLoop
 from tests.schedules.promises import ULP_MS, check, more, without_ties
 from tests.schedules.stage import Ended, perform
 from tests.schedules.worlds import GRACE_MS, Call, Link, Plan, Wallet, World, worlds
@@ -23,6 +26,14 @@ def test_whatever_the_schedule(world: World) -> None:
         event(f"outcome: {record.outcome}")
         for attempt in record.attempts:
             event(f"attempt: {attempt.status}")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks are eager from CPython 3.12 on")
+@more
+@given(world=worlds())
+def test_whatever_the_schedule_with_eager_tasks(world: World) -> None:
+    """The same, where a task takes its first step as it is made."""
+    check(world, perform(world, EagerLoop))
 
 
 @more

@@ -119,6 +119,7 @@ PLANS = st.builds(
     reports=st.none() | AMOUNTS,
     reports_at_the_end=st.booleans(),
 )
+LEDGERS = st.none() | st.tuples(SOON, SOON)
 TALLIES = st.none() | st.sampled_from(["day", "team"])
 
 
@@ -148,6 +149,7 @@ def worlds(draw: st.DrawFn, *, calls: int = 4, racing: bool | None = None) -> Wo
         session_usd=draw(caps) if wallets else None,
         on_exceed=draw(st.sampled_from(["abort", "skip", "warn"])),
         any_error=draw(st.booleans()),
+        ledger_ms=draw(LEDGERS) if any(wallet.tally for wallet in wallets) else None,
     )
 
 
