@@ -121,7 +121,8 @@ class OfflineLedger:
         """
         allowances = tuple(self._allowance(tally.name) for tally in tallies)
         held = self._held.pop(id, None)
-        if held is not None or (id not in self._granted and self._outage.owes(tally.name for tally in tallies)):
+        # What corrects an untold settlement waits behind it.
+        if held is not None or (id not in self._granted and any(one.settlements for one in allowances)):
             with guard.LOCK:
                 change([one.untold for one in allowances], -(held or 0), settled, uncertain)
             one = UntoldSettlement(SettlementMessage(id, settled, uncertain), tuple(tallies), allowances)
@@ -184,6 +185,7 @@ class OfflineLedger:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(wake.wait(), pause_s)
                 if await self._outage.tell(self._ledger):
+                    self._forget_told()
                     return
                 if self._closed:
                     self._say_lost("it could not be reached")

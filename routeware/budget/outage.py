@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import islice
 
 import attrs
 
@@ -24,6 +25,8 @@ __all__ = ["LedgerOutage", "OfflineAllowance", "UntoldSettlement", "outage_of"]
 
 _AWAY_S = 1.0
 """How long a ledger that could not be reached is not asked again."""
+_ROUND = 100
+"""How many settlements a ledger is told at once."""
 
 
 class OfflineAllowance:
@@ -32,13 +35,15 @@ class OfflineAllowance:
     Attributes:
         seen: what the ledger answered last.
         untold: what was reserved and spent under the name, and the ledger has not been told of.
+        settlements: how many settlements under the name the ledger has not been told of.
     """
 
-    __slots__ = ("__weakref__", "seen", "untold")
+    __slots__ = ("__weakref__", "seen", "settlements", "untold")
 
     def __init__(self, name: str) -> None:
         self.seen = Account(name)
         self.untold = Account(name)
+        self.settlements = 0
 
     def balance(self) -> Balance:
         """Return the sums of the name, with those that the ledger does not know."""
@@ -47,6 +52,14 @@ class OfflineAllowance:
             return Balance(
                 seen.settled + untold.settled, seen.uncertain + untold.uncertain, seen.reserved + untold.reserved
             )
+
+    def owe(self) -> None:
+        """Note that the ledger has to be told of one more settlement."""
+        self.settlements += 1
+
+    def told(self) -> None:
+        """Note that the ledger has been told of one of them, or never will be."""
+        self.settlements -= 1
 
     def check(self, nanos: int, spare: int, limit: int | None) -> None:
         """Refuse ``nanos`` more without the ledger's knowing; the caller holds the lock.
@@ -109,17 +122,15 @@ class LedgerOutage:
 
     def owe(self, settlement: UntoldSettlement) -> None:
         """Keep a settlement that the ledger has to hear, behind those before it."""
+        with guard.LOCK:
+            for allowance in settlement.allowances:
+                allowance.owe()
         self.untold.append(settlement)
-
-    def owes(self, names: Iterable[str]) -> bool:
-        """Return True if the ledger has not been told of something under one of ``names``."""
-        wanted = set(names)
-        return any(tally.name in wanted for one in list(self.untold) for tally in one.tallies)
 
     async def tell(self, ledger: Ledger) -> bool:
         """Tell the ledger what it has not heard, in order, as far as it can be reached. Return True if that is all."""
         loop = asyncio.get_running_loop()
-        # One at a time: a correction that overtook what it corrects would drive a sum below the truth.
+        # One task at a time, or a correction might overtake what it corrects.
         while (sending := self._sending) is not None and not sending.get_loop().is_closed():
             if sending.get_loop() is not loop:
                 return False
@@ -127,24 +138,42 @@ class LedgerOutage:
         self._sending = sending = loop.create_future()
         try:
             while self.untold:
-                await self._tell_one(ledger, self.untold[0])
-                self.untold.popleft()
-        except LedgerUnavailableError:
-            return False
+                # Side by side: one after another, what a long outage has left would take a round trip each.
+                heard = await asyncio.gather(*(self._tell_one(ledger, one) for one in self._next_round()))
+                if not all(heard):
+                    return False
         finally:
             self._sending = None
             sending.set_result(None)
         return True
 
-    async def _tell_one(self, ledger: Ledger, one: UntoldSettlement) -> None:
-        message = one.message
+    def _next_round(self) -> list[UntoldSettlement]:
+        """Choose what is told at once: no correction that takes something away, with what it may take it from."""
+        chosen: list[UntoldSettlement] = []
+        for one in list(islice(self.untold, _ROUND)):
+            if chosen and (one.message.settled < 0 or one.message.uncertain < 0):
+                break
+            chosen.append(one)
+        return chosen
+
+    async def _tell_one(self, ledger: Ledger, one: UntoldSettlement) -> bool:
+        message, answer = one.message, None
         try:
             answer = await answer_of(ledger.settle(message.id, one.tallies, message.settled, message.uncertain))
         except LedgerUnavailableError:
-            raise
+            return False
         except Exception as error:  # noqa: BLE001 - it will not be mended by asking again, and others wait behind it
             say_undelivered([message], reason_of(error))
-            return
+        self.untold.remove(one)
+        with guard.LOCK:
+            for allowance in one.allowances:
+                allowance.told()
+        if answer is not None:
+            self._see(one, answer)
+        return True
+
+    def _see(self, one: UntoldSettlement, answer: Sequence[Balance]) -> None:
+        message = one.message
         with guard.LOCK:
             change([each.untold for each in one.allowances], 0, -message.settled, -message.uncertain)
             for allowance, balance in zip(one.allowances, answer, strict=False):

@@ -297,3 +297,41 @@ async def test_the_spare_amount_is_one_for_all_that_stand_before_a_ledger() -> N
     await one.aclose()
     await other.aclose()
     assert await stands_at(behind) == Balance()
+
+
+async def test_what_a_long_outage_has_left_is_told_side_by_side() -> None:
+    """One after another it would take a round trip each; corrections still come behind what they correct."""
+    behind = Watched()
+    behind.settle_ms = 20
+    ledger = OfflineLedger(behind, 500)
+    tally = Tally("day")
+    behind.away = set(EVERYTHING)
+    for number in range(1_000):
+        await ledger.hold(f"{number}", [tally], A_CENT)
+        await ledger.settle(f"{number}", [tally], 0, A_CENT)
+    await ledger.settle("correction", [tally], A_CENT, -A_CENT)
+    took = stopwatch()
+
+    behind.away = set()
+    await ledger.aclose()
+
+    assert took() <= 300
+    assert await stands_at(behind, limit=None) == Balance(A_CENT, 999 * A_CENT)
+    assert len(behind.told) == 1_001
+    assert behind.told[-1] == Balance(A_CENT, 999 * A_CENT)
+
+
+async def test_two_on_one_loop_tell_a_ledger_in_turn() -> None:
+    """The second waits until the first has told its round, and tells what is left."""
+    behind = Watched()
+    behind.settle_ms = 100
+    one, other = OfflineLedger(behind, 0.5), OfflineLedger(behind, 0.5)
+    behind.away = set(EVERYTHING)
+    for ledger, id in ((one, "a"), (other, "b")):
+        await ledger.hold(id, [DAY], A_CENT)
+        await ledger.settle(id, [DAY], A_CENT, 0)
+
+    behind.away = set()
+    await asyncio.gather(one.aclose(), other.aclose())
+
+    assert behind.told == [Balance(A_CENT), Balance(2 * A_CENT)]
