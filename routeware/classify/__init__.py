@@ -2,6 +2,7 @@
 
 from routeware.classify.fast_path import failed_over_by_status
 from routeware.classify.names import error_type
+from routeware.classify.replies import error_in_reply
 from routeware.classify.rules import ClassifyHook, eligible, snapshot_from_hook, statuses_taken
 from routeware.classify.snapshot import ErrorSnapshot
 from routeware.classify.structural import classify
@@ -11,6 +12,7 @@ __all__ = [
     "ErrorSnapshot",
     "classify",
     "eligible",
+    "error_in_reply",
     "error_type",
     "failed_over_by_status",
     "snapshot_from_hook",

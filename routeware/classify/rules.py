@@ -76,7 +76,11 @@ def _by_default(snapshot: ErrorSnapshot, *, by_hook: bool) -> bool:
 
 
 def snapshot_from_hook(
-    answer: ErrorCategory | str | ErrorSnapshot | None, error: BaseException, *, with_text: bool = False
+    answer: ErrorCategory | str | ErrorSnapshot | None,
+    error: BaseException,
+    *,
+    with_text: bool = False,
+    reported: ErrorSnapshot | None = None,
 ) -> ErrorSnapshot:
     """Turn the answer of the caller's hook into a snapshot. A category replaces that of the structural classification.
 
@@ -86,7 +90,7 @@ def snapshot_from_hook(
     """
     if isinstance(answer, ErrorSnapshot):
         return answer
-    found = classify(error, with_text=with_text)
+    found = classify(error, with_text=with_text, reported=reported)
     if answer is None:
         return found
     category = _category(answer)

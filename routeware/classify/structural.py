@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import attrs
+
 from routeware.classify.chain import hops, leaves_of
 from routeware.classify.names import Cost, kind_of
 from routeware.classify.one_error import SETTLED, Finding, look
@@ -22,21 +24,29 @@ T = TypeVar("T")
 
 _FREE = (Cost.NONE, Cost.NONE_BY_ITSELF)
 _NOTHING = Finding()
+# Mistakes in handling a reply. What else an error says by itself, its reply does not change.
+_STUMBLES = (ErrorCategory.GENERIC, ErrorCategory.SCHEMA_VALIDATION)
 
 
-def classify(error: BaseException, *, with_text: bool = False) -> ErrorSnapshot:
+def classify(error: BaseException, *, with_text: bool = False, reported: ErrorSnapshot | None = None) -> ErrorSnapshot:
     """Classify an error for routing, as plain values. Never raises, and keeps nothing of the error.
 
     Args:
         error: what a provider function raised, of any library.
         with_text: take the error's own text (cut at 256 characters) as the message, not a line that quotes nobody.
+        reported: the error that the function's last reply consisted of (``error_in_reply``), if it did. It classifies
+            what the function stumbled over: a missing key, an object of the wrong type, an error of the function's own.
     """
     found = _walk(error, set())
-    category = found.category or ErrorCategory.GENERIC
     message = text_of(error) if with_text else None
+    category = found.category or ErrorCategory.GENERIC
+    name = kind_of(type(error)).name
+    if reported is not None and category in _STUMBLES:
+        line = describe(reported.category, reported.status, reported.code, name)
+        return attrs.evolve(reported, message=message or line)
     return ErrorSnapshot(
         category=category,
-        message=message or describe(category, found.status, found.code, kind_of(type(error)).name),
+        message=message or describe(category, found.status, found.code, name),
         status=found.status,
         code=found.code,
         retry_after_ms=found.retry_after_ms,

@@ -1,0 +1,162 @@
+"""Errors that providers send under 200: ``{"error": ...}`` and no answer.
+
+Nothing raises for them. The function stumbles over the missing answer afterwards, and a ``KeyError`` says nothing of
+the provider. So a reply that was reported is read for an error, and that error classifies what the function raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from routeware.classify.bodies import Body, decoded
+from routeware.classify.closer import closer_category, quota_or_throttle
+from routeware.classify.codes import Code, telling_code
+from routeware.classify.names import kind_of
+from routeware.classify.no_json import is_no_json
+from routeware.classify.reading import View, as_text, attempt, entry, is_mapping, is_sequence
+from routeware.classify.snapshot import ErrorSnapshot, describe
+from routeware.classify.statuses import as_status, category_of_status
+from routeware.classify.texts import category_in_text, provider_said, status_in_text
+from routeware.classify.waiting import retry_after_ms
+from routeware.errors import ErrorCategory
+
+__all__ = ["error_in_reply"]
+
+_ERRORS = ("error", "errors", "fault", "base_resp")
+_MARKS = frozenset({*_ERRORS, "error_code", "error_msg", "code", "detail", "object", "type", "choices"})
+_ANSWERS = frozenset(
+    {
+        *("choices", "content", "output", "outputs", "candidates", "message", "text", "completion", "completions"),
+        *("generations", "data", "embeddings", "result", "results", "response", "answer", "predictions"),
+    }
+)
+_NOTHING_CARRIED = View(None)
+
+
+def error_in_reply(reply: object) -> ErrorSnapshot | None:
+    """Read the error that a reply consists of; ``None`` if it holds an answer, or nothing that is known for an error.
+
+    Pure, and never raises.
+
+    Args:
+        reply: the JSON of a reply, the object that an SDK makes of it, or the text of one.
+    """
+    if type(reply) in (str, bytes):
+        return _in_text(reply)
+    fields = _fields_of(reply[0] if is_sequence(reply) and len(reply) == 1 else reply)
+    if fields is None or _MARKS.isdisjoint(fields):
+        return None
+    error = _error_in(fields)
+    return None if error is None else _snapshot(reply, Body(error))
+
+
+def _in_text(reply: object) -> ErrorSnapshot | None:
+    found = decoded(reply)
+    if is_mapping(found) or is_sequence(found):
+        return error_in_reply(found)
+    text = as_text(found)
+    if text is None or not is_no_json(text):
+        return None
+    category = ErrorCategory.SERVER_ERROR
+    return ErrorSnapshot(category=category, message=describe(category, None, None, kind_of(type(reply)).name))
+
+
+def _fields_of(value: object) -> Mapping[object, object] | None:
+    """Give what a mapping or an object holds, with the fields that a pydantic model does not know."""
+    if type(value) is dict:
+        return value
+    if is_mapping(value):
+        copy = attempt(_copy, value)
+        return copy if type(copy) is dict else None
+    own: Mapping[str, object] = View(value).own
+    further = attempt(_read_extra, value) if own else None
+    found: Mapping[Any, object] = {**own, **further} if type(further) is dict else own
+    return found or None
+
+
+def _copy(value: Any) -> object:
+    return dict(value)
+
+
+def _read_extra(value: object) -> object:
+    return object.__getattribute__(value, "__pydantic_extra__")
+
+
+def _error_in(fields: Mapping[object, object]) -> object:
+    """Find the part of a reply that describes an error; ``None`` where there is an answer beside it."""
+    failed = entry(fields, "status") == "failed" or entry(fields, "type") == "error"
+    if not failed and _has_answer(fields):
+        return _in_choice(fields)
+    for key in _ERRORS:
+        held = entry(fields, key)
+        if held is not None and (error := _described(key, held)) is not None:
+            return {"error": error}
+    return fields if failed or _describes_itself(fields) else None
+
+
+def _described(key: str, held: object) -> object:
+    """Take what stands under ``error`` for one: a text, or an object that is not empty."""
+    if key == "base_resp" and entry(held, "status_code") in (0, None):
+        return None
+    if (text := as_text(held)) is not None:
+        return text or None
+    if is_sequence(held):
+        held = held[0] if held else None
+    return None if held is None or held is False else _fields_of(held)
+
+
+def _describes_itself(fields: Mapping[object, object]) -> bool:
+    """Tell a body that is an error itself: ``{"code": "InvalidApiKey", "message": ...}``, ``{"error_code": 110}``."""
+    if entry(fields, "object") == "error":
+        return True
+    code = entry(fields, "code")
+    said = any(as_text(entry(fields, key)) is not None for key in ("message", "error_msg", "detail"))
+    return said and ("error_code" in fields or as_text(code) is not None or (as_status(code) or 0) >= 400)
+
+
+def _in_choice(fields: Mapping[object, object]) -> object:
+    """Find an error in place of the first choice, as OpenRouter sends one that happens on the way."""
+    choices = entry(fields, "choices")
+    first = _fields_of(choices[0]) if is_sequence(choices) and choices else None
+    held = None if first is None else entry(first, "error")
+    error = None if held is None else _described("error", held)
+    return None if error is None else {"error": error}
+
+
+def _has_answer(fields: Mapping[object, object]) -> bool:
+    for key in _ANSWERS.intersection(fields):
+        held = entry(fields, str(key))
+        if held is None or (key == "message" and as_text(held) is not None):
+            continue
+        if not (is_mapping(held) or is_sequence(held) or as_text(held) is not None) or len(held) > 0:  # type: ignore[arg-type]  # all three have a length
+            return True
+    return False
+
+
+def _snapshot(reply: object, body: Body) -> ErrorSnapshot:
+    """Classify an error body as if it had come with an error status."""
+    status = next((number for number in body.numbers() if 400 <= number <= 599), None)
+    code = telling_code(_NOTHING_CARRIED, body)
+    wait = retry_after_ms(_NOTHING_CARRIED, body)
+    text = "\n".join(body.texts())
+    category = _category(status, code, text, wait)
+    shown = None if code is None else code.text
+    return ErrorSnapshot(
+        category=category,
+        message=describe(category, status, shown, kind_of(type(reply)).name),
+        status=status,
+        code=shown,
+        retry_after_ms=wait,
+        may_have_cost=False,
+    )
+
+
+def _category(status: int | None, code: Code | None, text: str, wait: float | None) -> ErrorCategory:
+    if code is not None and code.category is not None and (code.specific or status is None):
+        return quota_or_throttle(code, wait) or code.category
+    if status is None and (status := status_in_text(text)) is None:
+        return provider_said(text) or ErrorCategory.SERVER_ERROR
+    by_status = category_of_status(status) or ErrorCategory.SERVER_ERROR
+    found = closer_category(status, by_status, code, None, text, wait_ms=wait)
+    return found if found is not by_status else (category_in_text(text, status) or by_status)
