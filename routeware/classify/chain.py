@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["arguments_of", "cause_of", "errno_of", "hops", "leaves_of"]
+__all__ = ["arguments_of", "cause_of", "context_of", "errno_of", "has_more_behind", "hops", "leaves_of"]
 
 _MOST = 128
 
@@ -26,9 +26,20 @@ def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
         hop = _next(hop)
 
 
+def has_more_behind(error: BaseException) -> bool:
+    """Tell whether an error has a cause, or was raised while another one was being handled."""
+    return _next(error) is not None
+
+
 def cause_of(error: BaseException) -> BaseException | None:
     """Read the error that it was explicitly raised from."""
     found: BaseException | None = _CAUSE(error)
+    return found
+
+
+def context_of(error: BaseException) -> BaseException | None:
+    """Read the error that was being handled when it was raised, even if ``from None`` says that it does not matter."""
+    found: BaseException | None = _CONTEXT(error)
     return found
 
 
@@ -53,5 +64,5 @@ def leaves_of(error: BaseException) -> tuple[BaseException, ...] | None:
 def _next(error: BaseException) -> BaseException | None:
     found = cause_of(error)
     if found is None and not _SUPPRESSED(error):
-        found = _CONTEXT(error)
+        found = context_of(error)
     return found

@@ -33,7 +33,7 @@ def closer_category(
     wait_ms: float | None,
 ) -> ErrorCategory:
     """Choose the category of an answer: by its code, else the class of the error, else its text, else its status."""
-    if code is not None and code.specific and _may_refine(code, status):
+    if code is not None and code.specific and _says_more_than(status, by_status, code):
         return quota_or_throttle(code, wait_ms) or by_status
     name = None if by_class is None else by_class.category
     if name is not None and _says_more(name, by_status):
@@ -51,9 +51,12 @@ def soon(wait_ms: float | None) -> bool:
     return wait_ms is not None and wait_ms <= _SOON_MS
 
 
-def _may_refine(code: Code, status: int) -> bool:
-    # "Too many tokens" under 429 counts those of a minute, not those of one prompt.
-    return not (status == 429 and code.category is ErrorCategory.CONTEXT_LENGTH)
+def _says_more_than(status: int, by_status: ErrorCategory, code: Code) -> bool:
+    if code.category is ErrorCategory.RATE_LIMIT:
+        return True  # and no text turns it into a quota
+    if status == 429 and code.category is ErrorCategory.CONTEXT_LENGTH:
+        return False  # tokens that are too many under 429 are those of a minute, not those of one prompt
+    return code.category is not by_status
 
 
 def _says_more(name: ErrorCategory, by_status: ErrorCategory) -> bool:

@@ -30,7 +30,7 @@ _MOST_DETAILS = 16
 
 # What JSON-RPC 2.0 and the Model Context Protocol number: https://www.jsonrpc.org/specification, section 5.1.
 _JSON_RPC = {
-    -32700: ErrorCategory.BAD_REQUEST,
+    -32700: ErrorCategory.SERVER_ERROR,
     -32600: ErrorCategory.BAD_REQUEST,
     -32601: ErrorCategory.NOT_FOUND,
     -32602: ErrorCategory.BAD_REQUEST,
@@ -41,8 +41,8 @@ _JSON_RPC = {
     -32800: ErrorCategory.CANCELLED,
 }
 _JSON_RPC_SERVER = range(-32_099, -31_999)
-# Made by the client itself when a reply is missing: the request was under way.
-_JSON_RPC_LOCAL = frozenset({-32000, -32001})
+# Made by the client itself when a reply is missing or no JSON: the request was under way.
+_JSON_RPC_LOCAL = frozenset({-32000, -32001, -32700})
 
 
 @attrs.frozen
@@ -55,6 +55,7 @@ class Code:
         specific: it says more than a status does.
         passing: a quota that may fill again.
         local: the client made it up when no answer came.
+        numbered: it is one of JSON-RPC's, each of which stands for many things.
     """
 
     text: str | None
@@ -62,6 +63,7 @@ class Code:
     specific: bool
     passing: bool = False
     local: bool = False
+    numbered: bool = False
 
 
 def telling_code(error: View, body: Body, *, known_only: bool = False) -> Code | None:
@@ -121,7 +123,7 @@ def _numbered(number: int) -> Code | None:
     category = _JSON_RPC.get(number) or (ErrorCategory.SERVER_ERROR if number in _JSON_RPC_SERVER else None)
     if category is None:
         return None
-    return Code(str(number), category, specific=False, local=number in _JSON_RPC_LOCAL)
+    return Code(str(number), category, specific=False, local=number in _JSON_RPC_LOCAL, numbered=True)
 
 
 @lru_cache(maxsize=512)

@@ -7,9 +7,11 @@ nothing else need be read before the next link starts; the full classification i
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
+from routeware.classify.chain import has_more_behind
 from routeware.classify.names import kind_of
-from routeware.classify.reading import View
+from routeware.classify.reading import View, defines, remembered
 from routeware.classify.statuses import status_of
 from routeware.errors import ErrorCategory
 
@@ -26,6 +28,11 @@ _UNSURE = frozenset(
 )
 
 
+class _Type(NamedTuple):
+    sure: bool  # a status of such an error is the provider's
+    plain: bool  # its response, if any, is in the instance
+
+
 def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool:
     """Tell whether a provider answered with a status of at least 400 that is failed over on in any case.
 
@@ -36,16 +43,30 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
         error: what a provider function raised.
         taken: the policy's statuses, from ``statuses_taken``.
     """
+    kind = _type_of(type(error))
+    # An error behind may know better: the answer that was lost behind a wrapper's status.
+    if not kind.sure or has_more_behind(error):
+        return False
+    status, response = _quick(error) if kind.plain else _careful(error)
+    # Google's older clients keep the gRPC error there, which knows better, too.
+    return status in taken and status >= 400 and not isinstance(response, BaseException)
+
+
+def _quick(error: BaseException) -> tuple[int, object]:
+    """Read the commonest places, where the class has nothing to add: a third of the time that the careful way takes."""
+    own = error.__dict__
+    status = own.get("status_code")
+    return (status, own.get("response")) if type(status) is int and 100 <= status <= 599 else _careful(error)
+
+
+def _careful(error: BaseException) -> tuple[int, object]:
     view = View(error)
-    status = status_of(view)
-    return status is not None and status >= 400 and status in taken and _is_an_answer(error, view)
+    return status_of(view) or 0, view.get("response")
 
 
-def _is_an_answer(error: BaseException, view: View) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return False  # its leaves decide
-    if isinstance(view.get("response"), BaseException):
-        return False  # it knows better: a gRPC error under the status of google.api_core
-    kind = kind_of(type(error))
-    meaning = kind.meaning
-    return not kind.proxy and (meaning is None or meaning.category not in _UNSURE)
+@remembered
+def _type_of(kind: type) -> _Type:
+    known = kind_of(kind)
+    unsure = known.proxy or (known.meaning is not None and known.meaning.category in _UNSURE)
+    sure = not unsure and not issubclass(kind, BaseExceptionGroup)
+    return _Type(sure, plain=not defines(kind, "response", "__dict__"))

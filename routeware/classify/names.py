@@ -21,10 +21,11 @@ __all__ = ["UNREACHED", "Cost", "Kind", "Meaning", "error_type", "kind_of"]
 
 
 class Cost(Enum):
-    """What an error says about money; the second half gives way to what its cause says."""
+    """What an error says about money; all but the first two give way to what its cause says."""
 
     NONE = "the provider answered with an error, or was never reached"
     POSSIBLE = "something was under way"
+    ANSWERED = "an error status came back, unless an answer was lost further in and the status is a wrapper's"
     NONE_BY_ITSELF = "nothing was spent, unless the cause knows better"
     POSSIBLE_BY_ITSELF = "something was under way, unless the cause knows better"
 

@@ -11,10 +11,11 @@ from types import TracebackType
 
 from routeware.classify.reading import View, as_text, entry
 
-__all__ = ["is_no_json", "no_json"]
+__all__ = ["is_no_json", "names_another_type", "no_json"]
 
 _PAGE = re.compile(r"\s*(?:\Z|<(?:!doctype|html|head|body|\?xml|h1|title|center)\b)", re.IGNORECASE)
 _CONTENT_TYPE = re.compile(r"mimetype: ?([\w.+/-]*)")
+_ANOTHER_TYPE = re.compile(r"unexpected (?:content[- ]?type|mimetype)", re.IGNORECASE)
 _MOST_FRAMES = 64
 
 
@@ -30,6 +31,11 @@ def no_json(error: BaseException, view: View) -> bool:
 def is_no_json(text: str) -> bool:
     """Tell a blank text or a page of HTML, which no model writes for an answer."""
     return _PAGE.match(text) is not None
+
+
+def names_another_type(text: str) -> bool:
+    """Tell whether a client complains of the content type: it expected JSON, and got a page."""
+    return _ANOTHER_TYPE.search(text) is not None
 
 
 def _was_a_response(error: BaseException) -> bool:

@@ -11,13 +11,14 @@ import re
 from typing import NamedTuple
 
 from routeware.classify.bodies import Body, body_of
-from routeware.classify.chain import arguments_of, cause_of, errno_of
+from routeware.classify.chain import arguments_of, cause_of, context_of, errno_of
 from routeware.classify.closer import closer_category, quota_or_throttle
-from routeware.classify.codes import telling_code
+from routeware.classify.codes import Code, telling_code
 from routeware.classify.names import UNREACHED, Cost, Kind, Meaning, kind_of
-from routeware.classify.no_json import no_json
-from routeware.classify.protocols import headers_of_rpc, rpc_status
+from routeware.classify.no_json import is_no_json, names_another_type, no_json
+from routeware.classify.protocols import headers_of_rpc, refined_rpc, rpc_status
 from routeware.classify.reading import View, as_int, as_text
+from routeware.classify.replies import error_in_reply
 from routeware.classify.statuses import category_of_status, status_of
 from routeware.classify.texts import LONGEST, category_in_text, names_a_wait, provider_said, status_in_text
 from routeware.classify.waiting import retry_after_ms
@@ -87,8 +88,13 @@ def look(error: BaseException) -> Finding:
 
 def _answered(read: Reading, status: int, by_status: ErrorCategory) -> Finding:
     """Classify an answer with an error status: a code, the class or a phrase may say more than the status."""
+    response = read.view.get("response")
+    if isinstance(response, BaseException) and (call := rpc_status(response)) is not None:
+        # google.api_core keeps the gRPC error there, and gives a status to what the client made up, too.
+        wait = retry_after_ms(read.view, read.body, further=headers_of_rpc(response))
+        return Finding(call.category, status, call.code, wait, call.cost)
     code = telling_code(read.view, read.body)
-    wait = retry_after_ms(read.view, read.body)
+    wait = _wait(read, status)
     text = read.text() if 400 <= status < 500 else ""
     if wait is None and status == 429:
         wait = names_a_wait(text)
@@ -101,18 +107,26 @@ def _answered(read: Reading, status: int, by_status: ErrorCategory) -> Finding:
     return Finding(category, status, None if code is None else code.text, wait, cost)
 
 
+def _wait(read: Reading, status: int) -> float | None:
+    """Read how long to wait; also from the HTTP client's own error, which some SDKs hide with ``from None``."""
+    found = retry_after_ms(read.view, read.body)
+    hidden = None if found is not None else context_of(read.error)
+    if hidden is None:
+        return found
+    view = View(hidden)
+    return retry_after_ms(view, Body(None)) if status_of(view) == status else None
+
+
 def _cost_of_answer(read: Reading) -> Cost:
     """Tell what an answer with an error cost: nothing. A status that an SDK gave to its own time-out is no answer."""
-    meaning, response = read.kind.meaning, read.view.get("response")
-    if isinstance(response, BaseException) and (call := rpc_status(response)) is not None:
-        return call.cost  # google.api_core keeps the gRPC error there, and gives its own class a status
+    meaning = read.kind.meaning
     invented = (
         meaning is not None
         and meaning.category in _NO_ANSWERS
         and not read.kind.body
         and all(read.view.get(name) is None for name in ("response", "raw_response", "body", "headers"))
     )
-    return meaning.cost if invented and meaning is not None else Cost.NONE
+    return meaning.cost if invented and meaning is not None else Cost.ANSWERED
 
 
 def _unanswered(read: Reading, status: int | None) -> Finding:
@@ -124,13 +138,34 @@ def _unanswered(read: Reading, status: int | None) -> Finding:
     code = None if parsing else telling_code(view, read.body, known_only=kind.own_words or status is not None)
     blank = Finding(None, status, None if code is None else code.text, retry_after_ms(view, read.body))
     if code is not None and code.category is not None:
-        category = quota_or_throttle(code, blank.retry_after_ms)
-        return blank._replace(category=category, cost=Cost.POSSIBLE if code.local else Cost.NONE_BY_ITSELF)
+        return _by_code(read, blank, code)
     if kind.proxy and (refused := status_in_text(read.text())) is not None and refused < 500:
         return blank._replace(category=ErrorCategory.EGRESS_BLOCKED, cost=Cost.NONE)
-    if kind.body and no_json(read.error, view):
-        return blank._replace(category=ErrorCategory.SERVER_ERROR, cost=Cost.POSSIBLE)
+    if parsing and (found := _in_body(read)) is not None:
+        return found._replace(status=blank.status if found.status is None else found.status)
     return _by_class(read, blank, meaning)
+
+
+def _by_code(read: Reading, blank: Finding, code: Code) -> Finding:
+    """Classify an error that came with a code and without a status."""
+    category = quota_or_throttle(code, blank.retry_after_ms)
+    if code.numbered and category is not None:
+        text = read.text()
+        if names_another_type(text):
+            return blank._replace(category=ErrorCategory.SERVER_ERROR, cost=Cost.POSSIBLE)
+        category = refined_rpc(category, text)
+    return blank._replace(category=category, cost=Cost.POSSIBLE if code.local else Cost.NONE_BY_ITSELF)
+
+
+def _in_body(read: Reading) -> Finding | None:
+    """Look at what a parser was given: no JSON at all, or an error in place of an answer."""
+    unreadable = read.kind.body and no_json(read.error, read.view)
+    if unreadable or (read.body.text is not None and is_no_json(read.body.text)):
+        return Finding(ErrorCategory.SERVER_ERROR, cost=Cost.POSSIBLE)
+    error = None if read.body.top is None else error_in_reply(read.body.top)
+    if error is None:
+        return None
+    return Finding(error.category, error.status, error.code, error.retry_after_ms, Cost.NONE)
 
 
 def _by_class(read: Reading, blank: Finding, meaning: Meaning | None) -> Finding:

@@ -18,7 +18,7 @@ from routeware.classify.reading import as_text, attempt, is_sequence, remembered
 from routeware.classify.texts import refined_by_text
 from routeware.errors import ErrorCategory
 
-__all__ = ["RpcStatus", "headers_of_rpc", "rpc_status"]
+__all__ = ["RpcStatus", "headers_of_rpc", "refined_rpc", "rpc_status"]
 
 _UNREACHED = re.compile(
     r"failed to connect|connection refused|errors? resolving|dns resolution|name resolution", re.IGNORECASE
@@ -62,8 +62,15 @@ def rpc_status(error: BaseException) -> RpcStatus | None:
         return None
     text = as_text(attempt(_call_details, error)) or ""
     category = meaning_of(code).category or ErrorCategory.SERVER_ERROR
-    closer = refined_by_text(_AS_STATUS.get(category, 0), text, throttled=False)
-    return RpcStatus(code, closer or category, _cost(category, text))
+    cost = _cost(category, text)
+    if code == "UNAVAILABLE" and (cost is Cost.POSSIBLE or _UNREACHED.search(text)):
+        return RpcStatus(code, ErrorCategory.TRANSIENT_NETWORK, cost)
+    return RpcStatus(code, refined_rpc(category, text), cost)
+
+
+def refined_rpc(category: ErrorCategory, text: str) -> ErrorCategory:
+    """Find a closer category in the text that came with a code, as if it had come with the HTTP status for it."""
+    return refined_by_text(_AS_STATUS.get(category, 0), text, throttled=False) or category
 
 
 def headers_of_rpc(error: BaseException) -> list[object]:

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from types import MappingProxyType, MemberDescriptorType
 from typing import Any, TypeGuard, TypeVar
 
-__all__ = ["View", "as_int", "as_text", "attempt", "entry", "is_mapping", "is_sequence", "remembered"]
+__all__ = ["View", "as_int", "as_text", "attempt", "defines", "entry", "is_mapping", "is_sequence", "remembered"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ _NAMES = (
     "error",
     "detail",
 )
+_CACHED = frozenset({"reify", "under_cached_property", "cached_property"})
+"""Properties that aiohttp computes once, by the names of their types in its releases."""
 _CONSTANTS = ("code", "grpc_status_code")
 
 
@@ -56,6 +58,11 @@ def remembered(make: Callable[[type], T]) -> Callable[[type], T]:
         return found
 
     return of
+
+
+def defines(kind: type, *names: str) -> bool:
+    """Tell whether a class or one of its bases defines one of ``names``; Python's own classes do not count."""
+    return any(name in vars(base) for base in kind.__mro__ if base.__module__ != "builtins" for name in names)
 
 
 class View:
@@ -179,7 +186,14 @@ def _reader_of(attribute: object) -> Reader | None:
         return None if _is_deprecated(attribute.func) else attribute.__get__
     if isinstance(attribute, MemberDescriptorType):
         return attribute.__get__
+    if type(attribute).__name__ in _CACHED:
+        return partial(_get_cached, attribute)
     return None if hasattr(type(attribute), "__get__") else partial(_constant, attribute)
+
+
+def _get_cached(attribute: Any, of: object) -> object:
+    """Read a property that is written in C, and asks for the class, too."""
+    return attribute.__get__(of, type(of))
 
 
 def _constant(value: object, _of: object) -> object:

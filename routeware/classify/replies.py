@@ -14,7 +14,7 @@ from routeware.classify.closer import closer_category, quota_or_throttle
 from routeware.classify.codes import Code, telling_code
 from routeware.classify.names import kind_of
 from routeware.classify.no_json import is_no_json
-from routeware.classify.reading import View, as_text, attempt, entry, is_mapping, is_sequence
+from routeware.classify.reading import View, as_int, as_text, attempt, entry, is_mapping, is_sequence
 from routeware.classify.snapshot import ErrorSnapshot, describe
 from routeware.classify.statuses import as_status, category_of_status
 from routeware.classify.texts import category_in_text, provider_said, status_in_text
@@ -31,6 +31,8 @@ _ANSWERS = frozenset(
         *("generations", "data", "embeddings", "result", "results", "response", "answer", "predictions"),
     }
 )
+_EMPTY = frozenset({"ResponseMetadata"})
+"""All that botocore makes of a body that it cannot read."""
 _NOTHING_CARRIED = View(None)
 
 
@@ -45,6 +47,8 @@ def error_in_reply(reply: object) -> ErrorSnapshot | None:
     if type(reply) in (str, bytes):
         return _in_text(reply)
     fields = _fields_of(reply[0] if is_sequence(reply) and len(reply) == 1 else reply)
+    if fields is not None and fields.keys() == _EMPTY:
+        return _no_answer(reply)
     if fields is None or _MARKS.isdisjoint(fields):
         return None
     error = _error_in(fields)
@@ -58,6 +62,10 @@ def _in_text(reply: object) -> ErrorSnapshot | None:
     text = as_text(found)
     if text is None or not is_no_json(text):
         return None
+    return _no_answer(reply)
+
+
+def _no_answer(reply: object) -> ErrorSnapshot:
     category = ErrorCategory.SERVER_ERROR
     return ErrorSnapshot(category=category, message=describe(category, None, None, kind_of(type(reply)).name))
 
@@ -85,7 +93,7 @@ def _read_extra(value: object) -> object:
 
 def _error_in(fields: Mapping[object, object]) -> object:
     """Find the part of a reply that describes an error; ``None`` where there is an answer beside it."""
-    failed = entry(fields, "status") == "failed" or entry(fields, "type") == "error"
+    failed = as_text(entry(fields, "status")) == "failed" or as_text(entry(fields, "type")) == "error"
     if not failed and _has_answer(fields):
         return _in_choice(fields)
     for key in _ERRORS:
@@ -97,7 +105,7 @@ def _error_in(fields: Mapping[object, object]) -> object:
 
 def _described(key: str, held: object) -> object:
     """Take what stands under ``error`` for one: a text, or an object that is not empty."""
-    if key == "base_resp" and entry(held, "status_code") in (0, None):
+    if key == "base_resp" and not as_int(entry(held, "status_code")):
         return None
     if (text := as_text(held)) is not None:
         return text or None
@@ -108,7 +116,7 @@ def _described(key: str, held: object) -> object:
 
 def _describes_itself(fields: Mapping[object, object]) -> bool:
     """Tell a body that is an error itself: ``{"code": "InvalidApiKey", "message": ...}``, ``{"error_code": 110}``."""
-    if entry(fields, "object") == "error":
+    if as_text(entry(fields, "object")) == "error":
         return True
     code = entry(fields, "code")
     said = any(as_text(entry(fields, key)) is not None for key in ("message", "error_msg", "detail"))

@@ -22,7 +22,8 @@ __all__ = ["classify"]
 
 T = TypeVar("T")
 
-_FREE = (Cost.NONE, Cost.NONE_BY_ITSELF)
+_FREE = (Cost.NONE, Cost.NONE_BY_ITSELF, Cost.ANSWERED)
+_LOST = (ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK)
 _NOTHING = Finding()
 # Mistakes in handling a reply. What else an error says by itself, its reply does not change.
 _STUMBLES = (ErrorCategory.GENERIC, ErrorCategory.SCHEMA_VALIDATION)
@@ -68,12 +69,23 @@ def _walk(error: BaseException, seen: set[int]) -> Finding:
 
 def _merged(verdict: Finding, found: Finding) -> Finding:
     """Add one more error of the chain, further in, to what is known."""
-    cost = verdict.cost if verdict.cost in SETTLED or found.cost is None else found.cost
+    cost = verdict.cost if _knows_the_cost(verdict, found) else found.cost
     if verdict.category is not None and not _gives_way(verdict, found):
         return verdict._replace(cost=cost)
     if found.category is not None:
         return found._replace(cost=cost, retry_after_ms=_first(verdict.retry_after_ms, found.retry_after_ms))
     return verdict._replace(cost=cost, status=_first(verdict.status, found.status))
+
+
+def _knows_the_cost(verdict: Finding, found: Finding) -> bool:
+    """Tell whether an error further in says nothing new about money.
+
+    A status may be a wrapper's: LiteLLM gives a 500 to a connection that was reset. So an answer that was lost further
+    in is believed over a status; everything else that was handled on the way is history.
+    """
+    if verdict.cost in SETTLED or found.cost is None:
+        return True
+    return verdict.cost is Cost.ANSWERED and found.category not in _LOST
 
 
 def _gives_way(verdict: Finding, found: Finding) -> bool:

@@ -186,3 +186,38 @@ def test_circles_through_groups_end() -> None:
     assert classify(group).category is ErrorCategory.GENERIC
     assert classify(silent).category is ErrorCategory.GENERIC
     assert classify(silent).may_have_cost is True
+
+
+@pytest.mark.parametrize(
+    ("inner", "may_have_cost"),
+    [
+        (named("ReadTimeout")(), True),
+        (ConnectionResetError(), True),
+        (named("APIConnectionError")(), True),
+        (ConnectionRefusedError(), False),
+        (raised(named("APIConnectionError")(), cause=ConnectionRefusedError()), False),
+        (raised(FailedError(status_code=500), cause=named("ReadTimeout")()), True),
+        (KeyError("not in the cache"), False),
+        (FailedError(status_code=500), False),
+        (ValueError(), False),
+    ],
+)
+def test_a_wrappers_status_does_not_make_a_lost_answer_free(inner: BaseException, may_have_cost: bool) -> None:
+    """Some SDKs give a 500 to a connection that was reset; what was merely handled on the way is history."""
+    error = raised(FailedError(status_code=503), context=inner)
+
+    assert (classify(error).status, classify(error).may_have_cost) == (503, may_have_cost)
+
+    error.__suppress_context__ = True
+    assert classify(error).may_have_cost is False
+
+
+def test_a_hidden_error_says_how_long_to_wait() -> None:
+    """Some SDKs raise their own ``from None``, without the headers of the HTTP client's."""
+    hidden = FailedError(status_code=429, headers={"retry-after": "3"})
+    error = raised(FailedError(status_code=429), context=hidden)
+    error.__suppress_context__ = True
+
+    assert classify(error).retry_after_ms == 3_000.0
+    vars(hidden)["status_code"] = 503
+    assert classify(error).retry_after_ms is None

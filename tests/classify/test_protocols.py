@@ -87,10 +87,10 @@ def test_a_grpc_code_is_asked_for(name: str, expected: tuple[str, bool]) -> None
 @pytest.mark.parametrize(
     ("name", "text", "category", "may_have_cost"),
     [
-        ("UNAVAILABLE", "failed to connect to all addresses; Connection refused", "overloaded", False),
-        ("UNAVAILABLE", "errors resolving x:443: Domain name not found", "overloaded", False),
-        ("UNAVAILABLE", "recvmsg:Connection reset by peer", "overloaded", True),
-        ("UNAVAILABLE", "Socket closed", "overloaded", True),
+        ("UNAVAILABLE", "failed to connect to all addresses; Connection refused", "transient_network", False),
+        ("UNAVAILABLE", "errors resolving x:443: Domain name not found", "transient_network", False),
+        ("UNAVAILABLE", "recvmsg:Connection reset by peer", "transient_network", True),
+        ("UNAVAILABLE", "Socket closed", "transient_network", True),
         ("INTERNAL", "Received RST_STREAM with error code 2", "server_error", True),
         ("INTERNAL", "Exception deserializing response!", "server_error", True),
         ("RESOURCE_EXHAUSTED", "Received message larger than max (5 vs. 4)", "rate_limit", True),
@@ -180,7 +180,7 @@ def test_the_grpc_error_behind_a_status_says_what_was_spent(text: str, may_have_
 
 
 JSON_RPC = {
-    -32700: ("bad_request", False),
+    -32700: ("server_error", True),
     -32600: ("bad_request", False),
     -32601: ("not_found", False),
     -32602: ("bad_request", False),
