@@ -1,4 +1,4 @@
-"""The facts that the demo replays: computed from recorded requests, and small enough to be read.
+"""Compute the facts that the demo replays from recorded requests; they are small enough to be read.
 
 What is packaged is quantiles, shares and rank correlations, each with its source; no recorded row leaves its folder.
 Latencies and correlations come from one campaign, so they were recorded together. Error shares and token counts come
@@ -20,11 +20,12 @@ RECORDED = ROOT.parent / "shared" / "data"
 TARGET = ROOT / "routeware" / "demo" / "facts.toml"
 
 CAMPAIGN = "2024-07-06"
-# The flagship of each of three providers, in the order of the demo's chain: the fastest at the median first.
+# The models of the demo's scenes: the flagships of two providers, a small one that is even, and one that stalls.
 MODELS = {
     "openai": "gpt-4o-2024-05-13",
     "anthropic": "claude-3-5-sonnet-20240620",
-    "google": "gemini-1.5-pro-preview-0514",
+    "google": "gemini-1.5-flash-preview-0514",
+    "mistral": "mistral-small-2402",
 }
 # Dense where p95 and p99 are read off; between two points the demo interpolates.
 GRID = (
@@ -38,13 +39,15 @@ TOKEN_GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
 DOCUMENT = """\
 # What the demo's providers replay. Computed by benchmarks/demo_facts.py; there is no recorded request in here.
 #
-# Recorded together are the latencies of the three models and their rank correlations: one campaign, the same prompts.
+# Recorded together are the latencies of the models and their rank correlations: one campaign, the same prompts.
 # Recorded elsewhere, and combined with them, are the share of refusals (429) and the token counts.
 
 assumed = [
     "the shares of lost connections and of 500s",
     "that every provider fails alike, and independently of the others",
     "that a 429 and a 500 take as long as the fastest 1% of answers, and a lost connection half of its answer's time",
+    "the stalls of mistral: 7% of requests, whichever, at 5 to 8 times the median (recorded at one provider: 5 to 9%)",
+    "that a provider that is out answers 503, after as long as its median answer takes",
 ]
 
 [sources.latency]
@@ -63,6 +66,11 @@ date = 2023-12-19
 requests = {asked}
 licence = "Apache-2.0"
 host = "{host}"
+
+[stalls]   # assumed
+share = 0.07
+from = 5.0   # times the median
+to = 8.0
 
 [shares]
 rate_limited = {refused_share:.5f}   # recorded: {refused} of {asked}

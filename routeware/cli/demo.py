@@ -1,17 +1,18 @@
-"""``routeware demo``: the same requests bare and routed, over real sockets, side by side."""
+"""``routeware demo``: three scenes, each with the same requests bare and routed, over real sockets, side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from routeware.errors import NoSessionError, PolicyError
-from routeware.policy import RoutingPolicy
 
 if TYPE_CHECKING:
     from routeware.demo.run import Result
+    from routeware.demo.scenes import Scene
 
 __all__ = ["CODES", "demo"]
 
@@ -23,11 +24,23 @@ CODES = (
 
 def demo(
     *,
-    requests: Annotated[int, typer.Option(min=1, max=20_000, metavar="N", help="How many requests.")] = 1000,
+    scene: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Show this scene only: even, stalls or outage.", show_default=False),
+    ] = None,
+    requests: Annotated[int, typer.Option(min=1, max=20_000, metavar="N", help="How many requests a scene has.")] = 400,
     seed: Annotated[int, typer.Option(metavar="N", help="What the providers do is drawn from it.")] = 1,
+    speed_up: Annotated[
+        float,
+        typer.Option(min=1.0, max=10.0, metavar="N", help="How much faster than recorded; less on a busy machine."),
+    ] = 10.0,
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.toml", help="Another policy, for openai, anthropic and google.", show_default=False),
+        typer.Option(
+            metavar="FILE.toml",
+            help="One scene with your policy, for openai, anthropic, google and mistral.",
+            show_default=False,
+        ),
     ] = None,
     otlp: Annotated[
         str | None,
@@ -41,15 +54,16 @@ def demo(
 ) -> None:
     """Compare bare and routed calls over real sockets.
 
-    The same requests are sent twice to providers on loopback: bare to the first, and routed along all of them. They
-    answer, refuse and hang up as recorded ones did, ten times as fast; all times that are shown are their own.
+    Three scenes: an even provider, one with stalls, and an outage. In each the same requests are sent twice to providers on loopback:
+    bare to the first, and routed along the chain. They answer, refuse and hang up as recorded ones did, ten times as
+    fast; all times that are shown are their own. A request without an answer counts as late in both columns.
     """
     from routeware.cli import demo_screen, screen
     from routeware.demo.errors import DemoError
 
     try:
         url = _checked(otlp, save)
-        result = _run(_policy(policy), requests, seed)
+        results = _run(_scenes(scene, policy), requests, seed, speed_up)
     except (DemoError, PolicyError, NoSessionError) as error:
         screen.fail(str(error), 2)
     except OSError as error:
@@ -57,19 +71,19 @@ def demo(
     except KeyboardInterrupt:
         screen.fail("interrupted", 130)
     if as_json:
-        screen.print_json(demo_screen.document(result))
+        screen.print_json(demo_screen.document(results))
     else:
-        demo_screen.show(result)
-    _hand_on(result, url, save)
-    if not result.money.adds_up:
+        demo_screen.show(results)
+    _hand_on(results, url, save)
+    if not all(result.money.adds_up for result in results):
         screen.fail("the money does not add up", 1)
 
 
 def _checked(otlp: str | None, save: Path | None) -> str | None:
-    """The collector's whole address. What cannot succeed fails before the run, not after it.
+    """Return the collector's whole address. What cannot succeed fails before the run, not after it.
 
     Raises:
-        DemoError: nobody listens there, or the file cannot be written.
+        DemoError: nothing listens there, or the file cannot be written.
     """
     from routeware.demo.errors import DemoError
     from routeware.demo.export import collector_url, reach
@@ -85,41 +99,66 @@ def _checked(otlp: str | None, save: Path | None) -> str | None:
     return url
 
 
-def _policy(file: Path | None) -> RoutingPolicy:
-    from routeware.demo.policies import packaged_policy
+def _scenes(names: Sequence[str] | None, file: Path | None) -> tuple[Scene, ...]:
+    """Return what is to be shown.
 
-    return packaged_policy() if file is None else RoutingPolicy.from_toml(file)
+    Raises:
+        DemoError: there is no such scene, or a scene and a policy are given.
+    """
+    from routeware.demo.errors import DemoError
+    from routeware.demo.scenes import own_scene, packaged_scenes
+    from routeware.policy import RoutingPolicy
+
+    if file is not None and names:
+        raise DemoError("give --scene or --policy: a scene has a policy of its own")
+    if file is not None:
+        return (own_scene(RoutingPolicy.from_toml(file)),)
+    scenes = packaged_scenes()
+    for name in names or ():
+        if name not in (scene.name for scene in scenes):
+            raise DemoError(f"there is no scene {name!r}; there are {', '.join(scene.name for scene in scenes)}")
+    return tuple(scene for scene in scenes if not names or scene.name in names)
 
 
-def _run(policy: RoutingPolicy, requests: int, seed: int) -> Result:
+def _run(scenes: Sequence[Scene], requests: int, seed: int, speed_up: float) -> tuple[Result, ...]:
     import asyncio
+    import logging
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from routeware.cli.screen import progress_console
     from routeware.demo.run import Stage, run
 
+    # What routeware logs is in the result; without a handler of its own the log would go to the terminal as well.
+    logging.getLogger("routeware").addHandler(logging.NullHandler())
     console = progress_console()
-    columns = (TextColumn("{task.description:<6}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bars = {stage: progress.add_task(stage, total=requests) for stage in Stage}
-        return asyncio.run(
-            run(policy, requests=requests, seed=seed, on_done=lambda stage: progress.advance(bars[stage]))
-        )
+        bars = {
+            (scene.name, stage): progress.add_task(f"{scene.name} {stage}", total=requests)
+            for scene in scenes
+            for stage in Stage
+        }
+
+        def advance(scene: Scene, stage: Stage) -> None:
+            progress.advance(bars[scene.name, stage])
+
+        return asyncio.run(run(scenes, requests=requests, seed=seed, on_done=advance, speed_up=speed_up))
 
 
-def _hand_on(result: Result, url: str | None, save: Path | None) -> None:
-    """Export and save, as asked for, and say so beside the result."""
+def _hand_on(results: Sequence[Result], url: str | None, save: Path | None) -> None:
+    """Export and save, as asked for, and report it beside the result."""
     from routeware.cli import screen
     from routeware.demo.errors import DemoError
     from routeware.demo.export import export
 
     try:
         if url is not None:
-            export(result.spans, url)
-            typer.echo(f"Exported {len(result.spans):,} spans to {url}.", err=True)
+            spans = [span for result in results for span in result.spans]
+            export(spans, url)
+            typer.echo(f"Exported {len(spans):,} spans to {url}.", err=True)
         if save is not None:
-            _save(result, save)
+            _save(results, save)
             typer.echo(f"Saved that call's trace as {save}.", err=True)
     except DemoError as error:
         screen.fail(str(error), 1)
@@ -127,13 +166,14 @@ def _hand_on(result: Result, url: str | None, save: Path | None) -> None:
         screen.fail(f"cannot write {save}: {error.strerror or error}", 1)
 
 
-def _save(result: Result, file: Path) -> None:
+def _save(results: Sequence[Result], file: Path) -> None:
     import json
 
     from routeware.demo.errors import DemoError
     from routeware.demo.jaeger import jaeger_json
+    from routeware.demo.run import most_telling
 
-    spans = result.spans_of_call()
+    spans = most_telling(results).spans_of_call()
     if not spans:
         raise DemoError("no trace to save: OpenTelemetry is switched off (OTEL_SDK_DISABLED)")
     file.write_text(json.dumps(jaeger_json(spans), indent=1), encoding="utf-8")

@@ -1,17 +1,22 @@
-"""The demo's result: a table, the sum of the money, one call drawn, and where the figures come from."""
+"""The demo's results: a table and a verdict for each scene, the sum of the money, one call drawn, and the sources."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from routeware.cli.screen import console, dollars
+from routeware.cli.screen import console, dollars, milliseconds
+from routeware.demo.asking import CONCURRENCY
+from routeware.demo.compare import Change
 from routeware.demo.facts import Facts, packaged_facts
 from routeware.demo.jaeger import jaeger_json
-from routeware.demo.run import CONCURRENCY, SPEED_UP, Result
+from routeware.demo.run import Result, most_telling
 from routeware.demo.tally import Column, Money
+from routeware.demo.verdict import pace_of, verdict
 from routeware.lab.calls import CallTree, calls
 from routeware.lab.reading_jaeger import jaeger_span
 from routeware.lab.waterfall import render_call
@@ -20,24 +25,24 @@ from routeware.money import NANOS_PER_USD
 __all__ = ["document", "show"]
 
 _NOTES = (
-    "Times are the providers' own, of answered requests. Uncertain: may have been spent by attempts that were cut off "
-    "or lost their connection; nobody keeps books of bare ones. Wasted: settled and uncertain, of all attempts that "
-    "did not give the answer."
+    "Times are the providers' own; a request without an answer counts as late in both columns. In brackets: the 90% "
+    "interval of the change, by resampled requests; one that holds 0 is noise. Uncertain: may have been spent by "
+    "attempts that were cut off or lost their connection; a bare caller keeps no books. Wasted: settled and uncertain, "
+    "of all attempts that did not give the answer."
 )
 _SOURCES = "What the providers do is drawn from computed facts: {sources}. Assumed: {assumed}."
 
 
-def show(result: Result) -> None:
-    """Print it."""
+def show(results: Sequence[Result]) -> None:
+    """Print them."""
     out = console()
-    out.print(Text(_title(result), style="bold"))
-    out.print()
-    out.print(_table(result))
-    out.print()
+    for number, result in enumerate(results, 1):
+        _show_scene(out, result, f"{number}  " if len(results) > 1 else "")
     out.print(Text(_NOTES, style="dim"))
     out.print()
-    out.print(Text(_sum(result.money), style="" if result.money.adds_up else "red"))
-    if (tree := _tree(result)) is not None:
+    for result in results:
+        out.print(Text(_sum(result.money, result.scene.name), style="" if result.money.adds_up else "red"))
+    if (tree := _tree(most_telling(results))) is not None:
         out.print()
         out.print(Text("The call that shows most:", style="bold"))
         out.print(render_call(tree))
@@ -45,74 +50,134 @@ def show(result: Result) -> None:
     out.print(Text(_origin(packaged_facts()), style="dim"))
 
 
-def document(result: Result) -> dict[str, Any]:
-    """It as plain JSON."""
+def document(results: Sequence[Result]) -> dict[str, Any]:
+    """Return them as plain JSON."""
+    call = most_telling(results).call
     return {
-        "requests": result.bare.requests,
-        "seed": result.seed,
-        "policy": result.policy.to_dict(),
-        "speed_up": SPEED_UP,
+        "seed": results[0].seed,
+        "speed_up": results[0].speed_up,
         "concurrency": CONCURRENCY,
-        "bare": result.bare.to_dict(),
-        "routed": result.routed.to_dict(),
-        "money": result.money.to_dict(),
-        "call": result.call.to_dict() if result.call else None,
+        "scenes": [_scene_document(result) for result in results],
+        "call": call.to_dict() if call else None,
         "sources": list(packaged_facts().sources),
         "assumed": list(packaged_facts().assumed),
     }
 
 
-def _title(result: Result) -> str:
-    first = result.policy.chain[0].label
-    return f"{result.bare.requests:,} requests, bare to {first}, and routed by policy {result.policy.label}"
+def _scene_document(result: Result) -> dict[str, Any]:
+    return {
+        "scene": result.scene.name,
+        "requests": result.bare.requests,
+        "policy": result.scene.policy.to_dict(),
+        "bare": result.bare.to_dict(),
+        "routed": result.routed.to_dict(),
+        "changes": {name: change.to_dict() for name, change in result.changes.items()},
+        "pace": result.pace.to_dict(),
+        "race_source": result.report.source.value if result.report else None,
+        "money": result.money.to_dict(),
+    }
+
+
+def _show_scene(out: Console, result: Result, number: str) -> None:
+    out.print(Text(f"{number}{result.scene.title}", style="bold"))
+    out.print(Text(_asked(result), style="dim"))
+    out.print()
+    out.print(_table(result))
+    out.print()
+    for words, style in ((pace_of(result), "yellow"), (verdict(result), "")):
+        if words:
+            out.print(Text(words, style=style))
+            out.print()
+
+
+def _asked(result: Result) -> str:
+    first, *others = (link.label for link in result.scene.policy.chain)
+    then = f", then {', '.join(others)}" if others else ""
+    return f"{result.bare.requests:,} requests: bare to {first}, and routed to it{then}"
 
 
 def _table(result: Result) -> Table:
     bare, routed = result.bare, result.routed
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading in ("bare", "routed", "change"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_row("answered", _share(bare), _share(routed), f"{routed.answered - bare.answered:+,}")
+    table.add_column("", no_wrap=True)
+    table.add_row("answered", _share(bare, bare.answered), _share(routed, routed.answered), _more(bare, routed), "")
+    for row in _time_rows(result):
+        table.add_row(*row)
+    attempts = _relative(bare.attempts, routed.attempts)
+    table.add_row("attempts", f"{bare.attempts:,}", f"{routed.attempts:,}", attempts, "")
+    spent = _relative(bare.spent_usd, routed.spent_usd)
+    table.add_row("spent", _usd(bare.spent_usd), _usd(routed.spent_usd), spent, "")
+    table.add_row("uncertain", _usd(bare.uncertain_usd), _usd(routed.uncertain_usd), "", "")
+    table.add_row("wasted", _usd(bare.wasted_usd), _usd(routed.wasted_usd), "", "")
+    return table
+
+
+def _time_rows(result: Result) -> list[tuple[str, str, str, str, str]]:
+    """Return the rows that need a clock: none where the machine could not keep up."""
+    bare, routed, rows = result.bare, result.routed, list[tuple[str, str, str, str, str]]()
+    if result.pace.busy:
+        return rows
+    target_ms = result.scene.policy.latency.target_ms
+    if target_ms is not None and bare.on_time is not None and routed.on_time is not None:
+        change = f"{routed.on_time - bare.on_time:+,}"
+        within = f"within {milliseconds(target_ms)}"
+        rows.append((within, _share(bare, bare.on_time), _share(routed, routed.on_time), change, ""))
     for name, before, after in (
         ("p50", bare.p50_ms, routed.p50_ms),
         ("p95", bare.p95_ms, routed.p95_ms),
         ("p99", bare.p99_ms, routed.p99_ms),
     ):
-        table.add_row(name, _ms(before), _ms(after), _change(before, after))
-    table.add_row("attempts", f"{bare.attempts:,}", f"{routed.attempts:,}", _change(bare.attempts, routed.attempts))
-    table.add_row("spent", _usd(bare.spent_usd), _usd(routed.spent_usd), _change(bare.spent_usd, routed.spent_usd))
-    table.add_row("uncertain", _usd(bare.uncertain_usd), _usd(routed.uncertain_usd), "")
-    table.add_row("wasted", _usd(bare.wasted_usd), _usd(routed.wasted_usd), "")
-    return table
+        change, interval = _changed(result.changes[name])
+        rows.append((name, _ms(before), _ms(after), change, interval))
+    return rows
 
 
-def _share(column: Column) -> str:
-    return f"{column.answered:,} ({column.answered / column.requests:.1%})"
+def _share(column: Column, count: int) -> str:
+    return f"{count:,} ({count / column.requests:.1%})"
+
+
+def _more(bare: Column, routed: Column) -> str:
+    return f"{routed.answered - bare.answered:+,}"
 
 
 def _ms(amount: float | None) -> str:
-    return "-" if amount is None else f"{amount:,.0f} ms"
+    return "no answer" if amount is None else f"{amount:,.0f} ms"
 
 
 def _usd(amount: float | None) -> str:
     return "not known" if amount is None else f"${amount:,.4f}"
 
 
-def _change(before: float | None, after: float | None) -> str:
+def _changed(change: Change) -> tuple[str, str]:
+    if change.value is None:
+        return "", ""
+    if change.low is None or change.high is None:
+        return _percent(change.value), "(interval not known)"
+    interval = f"({_percent(change.low)} to {_percent(change.high)})"
+    return _percent(change.value), f"{interval}, noise" if change.noise else interval
+
+
+def _percent(share: float) -> str:
     # Adding 0 makes a plain zero of what is rounded up to it from below.
-    return f"{round(after / before - 1, 3) + 0:+.1%}" if before and after is not None else ""
+    return f"{round(share, 2) + 0:+.0%}"
 
 
-def _sum(money: Money) -> str:
+def _relative(before: float, after: float) -> str:
+    return f"{round(after / before - 1, 3) + 0:+.1%}" if before else ""
+
+
+def _sum(money: Money, name: str) -> str:
     records = money.records_settled, money.records_uncertain
     session = money.session_settled, money.session_uncertain
     told = f"{_exact(records[0])} spent and {_exact(records[1])} uncertain"
     if not money.adds_up:
         books = f"{_exact(session[0])} and {_exact(session[1])}"
-        return f"The money does not add up: the records say {told}, the session's books {books}."
+        return f"The money of {name} does not add up: the records say {told}, the session's books {books}."
     limit = f" (limit {dollars(money.limit_usd)})"
-    return f"The money adds up to the last digit: records and session{limit} both say {told}."
+    return f"The money of {name} adds up to the last digit: records and session{limit} both say {told}."
 
 
 def _origin(facts: Facts) -> str:
@@ -124,7 +189,7 @@ def _exact(amount_nanos: int) -> str:
 
 
 def _tree(result: Result) -> CallTree | None:
-    """The call as any trace viewer gets it: out of its spans."""
+    """Return the call as any trace viewer gets it: out of its spans."""
     spans = result.spans_of_call()
     if not spans:
         return None

@@ -12,27 +12,32 @@ from opentelemetry.trace import TracerProvider
 from routeware import Attempt, Link, Routed, RoutingPolicy, Usage, routed
 from routeware.demo.facts import Facts
 from routeware.demo.policies import Prices
-from routeware.demo.servers import REQUEST_HEADER
+from routeware.demo.scenes import Scene
+from routeware.demo.servers import INCIDENT_HEADER, REQUEST_HEADER
 
 __all__ = ["Client"]
 
 
 @attrs.frozen
 class Client:
-    """Somebody's program: it has an HTTP session and knows where its providers are.
+    """A program that calls providers: it has an HTTP session and knows where they are.
 
     Attributes:
         http: the session.
         urls: provider to URL.
         facts: what the providers are like; a program would know its prompts and their length.
+        scene: what befalls them.
+        during: the requests that it befalls.
     """
 
     http: aiohttp.ClientSession
     urls: Mapping[str, str]
     facts: Facts
+    scene: Scene
+    during: range
 
     def bare(self, link: Link) -> Callable[[int], Awaitable[Usage]]:
-        """A function that asks ``link`` and nobody else; it gives the usage."""
+        """Return a function that asks ``link`` alone; it gives the usage."""
 
         async def ask(number: int) -> Usage:
             usage = (await self._complete(link.provider, link.model, number))["usage"]
@@ -41,7 +46,7 @@ class Client:
         return ask
 
     def routed(self, policy: RoutingPolicy, tracer_provider: TracerProvider) -> Routed[[int], str]:
-        """The decorated function; it gives the answer."""
+        """Return the decorated function; it gives the answer."""
 
         @routed(policy, name="ask", prices=Prices(), tracer_provider=tracer_provider)
         async def ask(attempt: Attempt, number: int) -> str:
@@ -55,13 +60,16 @@ class Client:
         return ask
 
     async def _complete(self, provider: str, model: str, number: int) -> dict[str, Any]:
-        """One chat completion.
+        """Ask for one chat completion.
 
         Raises:
             aiohttp.ClientError: the provider refused, failed or hung up.
         """
         prompt = {"model": model, "messages": [{"role": "user", "content": f"question {number}"}]}
-        async with self.http.post(self.urls[provider], json=prompt, headers={REQUEST_HEADER: str(number)}) as reply:
+        headers = {REQUEST_HEADER: str(number)}
+        if self.scene.incident is not None and provider == self.scene.provider and number in self.during:
+            headers[INCIDENT_HEADER] = self.scene.incident.value
+        async with self.http.post(self.urls[provider], json=prompt, headers=headers) as reply:
             reply.raise_for_status()
             body: dict[str, Any] = await reply.json()
             return body

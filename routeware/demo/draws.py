@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import Enum, StrEnum
 from statistics import NormalDist
 from typing import assert_never
 
@@ -18,11 +18,13 @@ import attrs
 
 from routeware.demo.facts import Curve, Facts
 
-__all__ = ["Draw", "Draws", "Fault"]
+__all__ = ["Draw", "Draws", "Fault", "Incident"]
 
 _NORMAL = NormalDist()
 # Nobody recorded how long a refusal takes: as long as the provider's fastest answers.
 _QUICK = 0.01
+# The slowest twentieth of a provider that stalls is replaced by the stalls of its incident.
+_BODY = 0.95
 
 
 class Fault(Enum):
@@ -31,6 +33,16 @@ class Fault(Enum):
     RATE_LIMITED = "rate_limited"
     DROPPED = "dropped"
     SERVER_ERROR = "server_error"
+    OUT = "out"
+
+
+class Incident(StrEnum):
+    """What may befall a provider for a while."""
+
+    STALLS = "stalls"
+    """Some requests, whichever, take several times the median."""
+    OUTAGE = "outage"
+    """All requests are answered 503."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,28 +61,61 @@ class Draw:
 
 
 class Draws:
-    """Every request's fate under one seed."""
+    """Every request's fate under one seed.
+
+    Args:
+        facts: what the providers are like.
+        seed: what is drawn.
+    """
 
     def __init__(self, facts: Facts, seed: int) -> None:
         self._facts = facts
         self._seed = seed
         self._factor = _factor(facts)
 
-    def of(self, request: int) -> Mapping[str, Draw]:
-        """What each provider does with the request of this number."""
+    def of(self, request: int, incident: Incident | None = None) -> Mapping[str, Draw]:
+        """Return what each provider does with the request of this number.
+
+        Args:
+            request: its number.
+            incident: what befalls each of them then.
+        """
         dice = random.Random(f"routeware demo {self._seed} {request}")
         plain = [dice.gauss(0, 1) for _ in self._facts.providers]
         together = [sum(share * value for share, value in zip(row, plain, strict=True)) for row in self._factor]
         tokens = round(self._facts.output_tokens.at(dice.random()))
-        return {
+        drawn = {
             provider: self._draw(provider, _NORMAL.cdf(value), dice.random(), tokens)
             for provider, value in zip(self._facts.providers, together, strict=True)
         }
+        match incident:
+            case None:
+                return drawn
+            case Incident.STALLS:
+                return {
+                    provider: self._stalling(provider, draw, _NORMAL.cdf(value), dice)
+                    for (provider, draw), value in zip(drawn.items(), together, strict=True)
+                }
+            case Incident.OUTAGE:
+                return {provider: self._out(provider, draw) for provider, draw in drawn.items()}
+            case other:
+                assert_never(other)
 
     def _draw(self, provider: str, slowness: float, luck: float, tokens: int) -> Draw:
         fault = self._fault(luck)
         after_ms = _after_ms(self._facts.latency[provider], slowness, fault)
         return Draw(after_ms=after_ms, fault=fault, output_tokens=tokens)
+
+    def _stalling(self, provider: str, draw: Draw, slowness: float, dice: random.Random) -> Draw:
+        stalled, place = dice.random() < self._facts.stalled, dice.random()
+        if draw.fault is not None:
+            return draw
+        latency = self._facts.latency[provider]
+        stall_ms = latency.at(0.5) * self._facts.stalls.at(place)
+        return attrs.evolve(draw, after_ms=stall_ms if stalled else latency.at(_BODY * slowness))
+
+    def _out(self, provider: str, draw: Draw) -> Draw:
+        return attrs.evolve(draw, after_ms=self._facts.latency[provider].at(0.5), fault=Fault.OUT)
 
     def _fault(self, luck: float) -> Fault | None:
         shares = (
@@ -91,14 +136,12 @@ def _after_ms(latency: Curve, slowness: float, fault: Fault | None) -> float:
             return latency.at(slowness)
         case Fault.DROPPED:
             return latency.at(slowness) / 2
-        case Fault.RATE_LIMITED | Fault.SERVER_ERROR:
+        case _:
             return latency.at(_QUICK)
-        case other:
-            assert_never(other)
 
 
 def _factor(facts: Facts) -> Sequence[Sequence[float]]:
-    """The Cholesky factor of the copula's correlations: independent normals in, correlated ones out.
+    """Return the Cholesky factor of the copula's correlations: independent normals in, correlated ones out.
 
     Quantities joined by a Gaussian copula whose Spearman correlation is s have rho = 2 sin(pi s / 6) (Pearson 1907).
     """

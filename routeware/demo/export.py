@@ -20,7 +20,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def collector_url(given: str) -> str:
-    """The whole address, from what people give: ``http://localhost:4318`` stands for its ``/v1/traces``.
+    """Return the whole address, from what people give: ``http://localhost:4318`` stands for its ``/v1/traces``.
 
     Raises:
         DemoError: it is not an HTTP address.
@@ -37,10 +37,10 @@ def collector_url(given: str) -> str:
 
 
 def reach(url: str) -> None:
-    """See whether anybody listens at ``url``, before anything is worked for.
+    """Check that something listens at ``url``, before the run.
 
     Raises:
-        DemoError: nobody does.
+        DemoError: nothing does.
     """
     parts = urlsplit(url)
     try:
@@ -70,7 +70,7 @@ def export(spans: Sequence[ReadableSpan], url: str) -> None:
 
 @contextmanager
 def _complaints() -> Generator[list[str]]:
-    """What the exporter logs, instead of on the terminal in here: it has one line for that, not ten."""
+    """Yield what the exporter logs, and keep it off the terminal: that gets one line of it, not ten."""
     heard = _Heard()
     logger = logging.getLogger("opentelemetry")
     propagate, logger.propagate = logger.propagate, False

@@ -30,7 +30,7 @@ class Curve:
     values: tuple[float, ...]
 
     def at(self, q: float) -> float:
-        """The value at ``q``."""
+        """Return the value at ``q``."""
         if q <= self.q[0]:
             return self.values[0]
         for right in range(1, len(self.q)):
@@ -52,10 +52,12 @@ class Facts:
         rate_limited: share of requests that are answered 429.
         dropped: share of requests whose connection drops.
         server_error: share of requests that are answered 500.
+        stalled: share of requests that stall at a provider that stalls.
+        stalls: how long they take, in medians of the provider.
         input_tokens: of every request.
         output_tokens: of an answer.
         sources: one line each: which figures come from where.
-        assumed: likewise: what nobody recorded.
+        assumed: one line each: what nobody recorded.
     """
 
     models: Mapping[str, str]
@@ -64,6 +66,8 @@ class Facts:
     rate_limited: float
     dropped: float
     server_error: float
+    stalled: float
+    stalls: Curve
     input_tokens: int
     output_tokens: Curve
     sources: tuple[str, ...]
@@ -77,7 +81,7 @@ class Facts:
 
 @cache
 def packaged_facts() -> Facts:
-    """The facts that come with routeware."""
+    """Return the facts that come with routeware."""
     text = resources.files(__package__).joinpath("facts.toml").read_text(encoding="utf-8")
     return _facts(tomllib.loads(text))
 
@@ -92,6 +96,8 @@ def _facts(table: Mapping[str, Any]) -> Facts:
         rate_limited=shares["rate_limited"],
         dropped=shares["dropped"],
         server_error=shares["server_error"],
+        stalled=table["stalls"]["share"],
+        stalls=_curve((0, 1), (table["stalls"]["from"], table["stalls"]["to"])),
         input_tokens=tokens["input"],
         output_tokens=_curve(tokens["q"], tokens["output"]),
         sources=tuple(_source(source) for source in table["sources"].values()),

@@ -21,7 +21,7 @@ _PROCESS = "p1"
 
 
 def jaeger_json(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
-    """The document for the spans of one trace, which come from one process.
+    """Return the document for the spans of one trace, which come from one process.
 
     Raises:
         ValueError: there are no spans.

@@ -20,7 +20,7 @@ _END_S = 5.0
 
 @asynccontextmanager
 async def providers(seed: int, speed_up: float) -> AsyncGenerator[Mapping[str, str]]:
-    """The providers, running: gives provider to URL, and ends their process on leaving, whatever the reason.
+    """Run the providers: yield provider to URL, and end their process on leaving, whatever the reason.
 
     Raises:
         DemoError: they do not start.

@@ -1,40 +1,31 @@
-"""The same requests twice: bare to the first provider, and routed along the whole chain."""
+"""A scene's requests twice: bare to the first provider, and routed along the whole chain."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from time import perf_counter
-from typing import TypeVar
 
 import aiohttp
 import attrs
 from opentelemetry.sdk.trace import ReadableSpan
 
-from routeware import (
-    AttemptStatus,
-    CallRecord,
-    Link,
-    PolicyError,
-    Price,
-    Routed,
-    RoutewareError,
-    RoutingPolicy,
-    record_of,
-    session,
-)
+from routeware import CallRecord, Link, Price, Routed, session
 from routeware.demo import spans, tally
+from routeware.demo.asking import ask_bare, ask_routed, in_flight
 from routeware.demo.client import Client
+from routeware.demo.compare import Change, change
+from routeware.demo.draws import Draws
 from routeware.demo.facts import packaged_facts
 from routeware.demo.launch import providers
+from routeware.demo.pace import Pace, measured_lag
 from routeware.demo.policies import Prices, check_providers, sped_up
+from routeware.demo.scenes import Scene
 from routeware.demo.tally import Answer, Column, Money
-from routeware.money import nanos
+from routeware.threshold import LatencyReport
 
-__all__ = ["CONCURRENCY", "SPEED_UP", "Result", "Stage", "run"]
+__all__ = ["SPEED_UP", "Result", "Stage", "most_telling", "run"]
 
-T = TypeVar("T")
+OnDone = Callable[[Scene, "Stage"], None]
 
 
 class Stage(StrEnum):
@@ -45,145 +36,146 @@ class Stage(StrEnum):
 
 
 SPEED_UP = 10.0
-"""How much faster than recorded the providers are. More, and the caller's own time per request would show."""
-CONCURRENCY = 20
-"""Requests in flight at once."""
+"""How much faster than recorded the providers are at most: beyond it the caller's own time per request would show."""
 ALLOWANCE_USD = 0.02
 """What the session allows per request: more than any one of them can cost, even if all its links are tried."""
+QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """What a run gave. All times are the providers' own.
+    """What a scene gave. All times are the providers' own.
 
     Attributes:
+        scene: the scene.
         seed: what was drawn.
-        policy: the policy, as given.
+        speed_up: how much faster than recorded the providers were.
         bare: the requests to the first provider alone.
         routed: the same requests along the chain.
+        changes: from the one to the other, by quantile.
+        pace: whether this machine kept up.
         money: the records' sums beside the session's.
+        raced_at: the numbers of the requests that raced.
+        report: what the policy's target has led to; ``None`` without one.
         call: the record of the call that shows most; ``None`` where nothing was recorded.
         spans: of all routed calls.
     """
 
+    scene: Scene
     seed: int
-    policy: RoutingPolicy
+    speed_up: float
     bare: Column
     routed: Column
+    changes: Mapping[str, Change]
+    pace: Pace
     money: Money
+    raced_at: tuple[int, ...]
+    report: LatencyReport | None
     call: CallRecord | None
     spans: tuple[ReadableSpan, ...]
 
     def spans_of_call(self) -> tuple[ReadableSpan, ...]:
-        """The spans of :attr:`call`; none where it was not traced."""
+        """Return the spans of :attr:`call`; none where it was not traced."""
         traced = self.call.trace_id if self.call else None
         return spans.of_trace(self.spans, traced) if traced else ()
 
 
-async def run(policy: RoutingPolicy, *, requests: int, seed: int, on_done: Callable[[Stage], None]) -> Result:
-    """Start the providers, send them ``requests`` requests bare and then routed, and add up.
+def most_telling(results: Sequence[Result]) -> Result:
+    """Return the scene whose call shows most; the first of its like."""
+    call = tally.most_telling(result.call for result in results if result.call is not None)
+    return next((result for result in results if result.call is call), results[0])
+
+
+async def run(
+    scenes: Sequence[Scene], *, requests: int, seed: int, on_done: OnDone, speed_up: float = SPEED_UP
+) -> tuple[Result, ...]:
+    """Start the providers, send them each scene's requests bare and then routed, and add up.
 
     Args:
-        policy: in the providers' own time.
-        requests: how many, at least 1.
+        scenes: the scenes.
+        requests: how many requests each has, at least 1.
         seed: what is drawn for them.
-        on_done: told after each request, which of the two it was.
+        on_done: told after each request, of which scene and which of the two runs it was.
+        speed_up: how much faster than recorded the providers are.
 
     Raises:
         DemoError: the providers do not start, or a link has a provider that there is not.
-        PolicyError: the policy cannot be used here.
-        NoSessionError: likewise.
+        PolicyError: a policy cannot be used here.
+        NoSessionError: a policy has ``session_usd`` and no session is open.
     """
-    facts = packaged_facts()
-    check_providers(policy, facts)
-    recorder = spans.Recorder()
-    limit_usd = ALLOWANCE_USD * requests
-    async with providers(seed, SPEED_UP) as urls:
-        async with _http() as http:
-            bare = await _bare(Client(http, urls, facts), policy.chain[0], requests, on_done)
-        async with _http() as http, session("demo", limit_usd=limit_usd) as spending:
-            ask = Client(http, urls, facts).routed(sped_up(policy, SPEED_UP), recorder.tracer_provider)
-            answers = await _in_flight(requests, lambda number: _ask(ask, number), lambda: on_done(Stage.ROUTED))
-    records = [answer.record for answer in answers if answer.record is not None]
-    call = tally.most_telling(records)
-    return Result(
-        seed=seed,
-        policy=policy,
-        bare=tally.tally(bare),
-        routed=tally.tally(answers),
-        money=tally.money(answers, spending.spent_usd, spending.uncertain_usd, limit_usd),
-        call=None if call is None else tally.in_own_time(call, SPEED_UP),
-        spans=spans.in_own_time(recorder.spans(), SPEED_UP),
-    )
+    for scene in scenes:
+        check_providers(scene.policy, packaged_facts())
+    async with providers(seed, speed_up) as urls:
+        runs = [_Run(scene, urls, requests, seed, speed_up, on_done) for scene in scenes]
+        return tuple([await each.result() for each in runs])
+
+
+@attrs.frozen
+class _Run:
+    """One scene, about to be run."""
+
+    scene: Scene
+    urls: Mapping[str, str]
+    requests: int
+    seed: int
+    speed_up: float
+    on_done: OnDone
+
+    async def result(self) -> Result:
+        """Run it, and add up."""
+        recorder, limit_usd = spans.Recorder(), ALLOWANCE_USD * self.requests
+        async with measured_lag() as lags_s:
+            async with _http() as http:
+                bare = await self._bare(self._client(http))
+            async with _http() as http, session("demo", limit_usd=limit_usd) as spending:
+                ask = self._client(http).routed(sped_up(self.scene.policy, self.speed_up), recorder.tracer_provider)
+                routed = await self._routed(ask)
+        call = tally.most_telling(answer.record for answer in routed if answer.record is not None)
+        before, after = ([answer.waited_ms for answer in column] for column in (bare, routed))
+        target_ms = self.scene.policy.latency.target_ms
+        return Result(
+            scene=self.scene,
+            seed=self.seed,
+            speed_up=self.speed_up,
+            bare=tally.tally(bare, target_ms),
+            routed=tally.tally(routed, target_ms),
+            changes={name: change(before, after, q, seed=self.seed) for name, q in QUANTILES.items()},
+            pace=Pace.of(lags_s, self._overheads(bare), self.speed_up),
+            money=tally.money(routed, spending.spent_usd, spending.uncertain_usd, limit_usd),
+            raced_at=tuple(number for number, answer in enumerate(routed) if answer.raced),
+            report=ask.latency_report(),
+            call=None if call is None else tally.in_own_time(call, self.speed_up),
+            spans=spans.in_own_time(recorder.spans(), self.speed_up),
+        )
+
+    def _client(self, http: aiohttp.ClientSession) -> Client:
+        return Client(http, self.urls, packaged_facts(), self.scene, self.scene.during(self.requests))
+
+    async def _bare(self, client: Client) -> list[Answer]:
+        ask, price = client.bare(self.scene.policy.chain[0]), _price(self.scene.policy.chain[0])
+
+        async def once(number: int) -> Answer:
+            return await ask_bare(ask, price, number, self.speed_up)
+
+        return await in_flight(self.requests, once, lambda: self.on_done(self.scene, Stage.BARE))
+
+    async def _routed(self, ask: Routed[[int], str]) -> list[Answer]:
+        async def once(number: int) -> Answer:
+            return await ask_routed(ask, number, self.speed_up)
+
+        return await in_flight(self.requests, once, lambda: self.on_done(self.scene, Stage.ROUTED))
+
+    def _overheads(self, bare: Sequence[Answer]) -> list[float]:
+        """Return how much longer each bare request took than its provider meant it to, in the providers' time."""
+        draws, during = Draws(packaged_facts(), self.seed), self.scene.during(self.requests)
+        drawn = (draws.of(number, self.scene.incident if number in during else None) for number in range(self.requests))
+        return [answer.took_ms - draw[self.scene.provider].after_ms for answer, draw in zip(bare, drawn, strict=True)]
+
+
+def _price(link: Link) -> Price:
+    return link.price or Prices().find(link.provider, link.model) or Price()
 
 
 def _http() -> aiohttp.ClientSession:
     # No bound of its own: the runs are bounded alike, and a race must not queue behind its rival.
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None))
-
-
-async def _bare(client: Client, link: Link, requests: int, on_done: Callable[[Stage], None]) -> list[Answer]:
-    ask, price = client.bare(link), link.price or Prices().find(link.provider, link.model) or Price()
-
-    async def once(number: int) -> Answer:
-        start = perf_counter()
-        try:
-            cost = price.cost_nanos(await ask(number))
-        except aiohttp.ClientResponseError:
-            return Answer(took_ms=_since(start), answered=False, cost_nanos=0)
-        except aiohttp.ClientError:
-            # Hung up: it may be on the bill, and nobody here keeps books.
-            return Answer(took_ms=_since(start), answered=False, cost_nanos=0, uncertain_nanos=None, wasted_nanos=None)
-        return Answer(took_ms=_since(start), answered=True, cost_nanos=cost or 0)
-
-    return await _in_flight(requests, once, lambda: on_done(Stage.BARE))
-
-
-async def _ask(ask: Routed[[int], str], number: int) -> Answer:
-    start = perf_counter()
-    try:
-        record = (await ask.outcome(number)).record
-    except (aiohttp.ClientError, RoutewareError) as error:
-        # A policy that cannot be used is no provider's failure, and every other request would meet it, too.
-        if isinstance(error, PolicyError) or (failed := record_of(error)) is None:
-            raise
-        return _answer(failed, _since(start))
-    return _answer(record, _since(start))
-
-
-def _answer(record: CallRecord, took_ms: float) -> Answer:
-    return Answer(
-        took_ms=took_ms,
-        answered=record.outcome == "succeeded",
-        cost_nanos=nanos(record.cost_usd or 0),
-        uncertain_nanos=None if record.uncertain_usd is None else nanos(record.uncertain_usd),
-        wasted_nanos=None if record.wasted_usd is None else nanos(record.wasted_usd),
-        attempts=sum(attempt.status is not AttemptStatus.SKIPPED for attempt in record.attempts),
-        record=record,
-    )
-
-
-def _since(start: float) -> float:
-    """Milliseconds since ``start``, in the providers' own time."""
-    return (perf_counter() - start) * 1000 * SPEED_UP
-
-
-async def _in_flight(count: int, work: Callable[[int], Awaitable[T]], on_done: Callable[[], None]) -> list[T]:
-    """The results of ``work`` for 0, 1, ..., so many at once, in their order.
-
-    Raises the first error itself: a group of twenty times the same says no more.
-    """
-    numbers, results = iter(range(count)), dict[int, T]()
-
-    async def worker() -> None:
-        for number in numbers:
-            results[number] = await work(number)
-            on_done()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(CONCURRENCY, count)):
-                group.create_task(worker())
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [results[number] for number in range(count)]

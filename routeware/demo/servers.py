@@ -17,26 +17,30 @@ from typing import assert_never
 
 from aiohttp import web
 
-from routeware.demo.draws import Draw, Draws, Fault
+from routeware.demo.draws import Draw, Draws, Fault, Incident
 from routeware.demo.facts import Facts, packaged_facts
 
-__all__ = ["PATH", "REQUEST_HEADER", "main", "provider_app"]
+__all__ = ["INCIDENT_HEADER", "PATH", "REQUEST_HEADER", "main", "provider_app"]
 
 PATH = "/v1/chat/completions"
 REQUEST_HEADER = "X-Demo-Request"
 """Says which request this is: what becomes of it is drawn from its number, not from its place in a queue."""
 
+INCIDENT_HEADER = "X-Demo-Incident"
+"""Says what befalls the provider at this request: the scene is the caller's."""
+
 _RETRY_AFTER_S = 1
 
 
 def provider_app(provider: str, facts: Facts, draws: Draws, speed_up: float) -> web.Application:
-    """One provider: it answers, refuses or hangs up as drawn, ``speed_up`` times as fast as recorded."""
+    """Make one provider: it answers, refuses or hangs up as drawn, ``speed_up`` times as fast as recorded."""
 
     async def complete(request: web.Request) -> web.StreamResponse:
         number = request.headers.get(REQUEST_HEADER, "")
         if not number.isdecimal():
             raise web.HTTPBadRequest(text=f"{REQUEST_HEADER} must be the number of the request")
-        draw = draws.of(int(number))[provider]
+        incident = request.headers.get(INCIDENT_HEADER)
+        draw = draws.of(int(number), Incident(incident) if incident else None)[provider]
         await asyncio.sleep(draw.after_ms / 1000 / speed_up)
         return _reply(request, facts, provider, draw)
 
@@ -58,6 +62,8 @@ def _reply(request: web.Request, facts: Facts, provider: str, draw: Draw) -> web
             return _refusal(429, "rate_limit_exceeded", {"Retry-After": str(_RETRY_AFTER_S)})
         case Fault.SERVER_ERROR:
             return _refusal(500, "server_error", {})
+        case Fault.OUT:
+            return _refusal(503, "service_unavailable", {})
         case other:
             assert_never(other)
 

@@ -31,18 +31,18 @@ class Recorder:
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._kept))
 
     def spans(self) -> tuple[ReadableSpan, ...]:
-        """All that have ended, in that order."""
+        """Return all that have ended, in that order."""
         return self._kept.get_finished_spans()
 
 
 def in_own_time(spans: Sequence[ReadableSpan], speed_up: float) -> tuple[ReadableSpan, ...]:
-    """The same spans as if nothing had been sped up; the last one ends when it ended."""
+    """Return the same spans as if nothing had been sped up; the last one ends when it ended."""
     end = max((span.end_time or 0 for span in spans), default=0)
     return tuple(_stretched(span, end, speed_up) for span in spans)
 
 
 def of_trace(spans: Sequence[ReadableSpan], trace_id: str) -> tuple[ReadableSpan, ...]:
-    """Those of one trace (its id in hexadecimal)."""
+    """Return those of one trace (its id in hexadecimal)."""
     wanted = int(trace_id, 16)
     return tuple(span for span in spans if span.context is not None and span.context.trace_id == wanted)
 

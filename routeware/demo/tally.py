@@ -1,14 +1,18 @@
-"""What came of the requests: counted, added up to the last digit, and the call that is worth drawing."""
+"""What came of the requests: counted, added up to the last digit, and the call that is worth drawing.
+
+A request without an answer is late in both columns, whatever it took to fail.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any
 
 import attrs
 
 from routeware import AttemptStatus, CallRecord
+from routeware.demo.compare import quantile
 from routeware.money import nanos, usd
 
 __all__ = ["Answer", "Column", "Money", "in_own_time", "money", "most_telling", "tally"]
@@ -23,8 +27,9 @@ class Answer:
         answered: whether there was an answer.
         cost_nanos: what is known to be spent, in nano-dollars.
         uncertain_nanos: what may have been spent besides; ``None`` where nobody knows.
-        wasted_nanos: of both, what did not give the answer; ``None`` likewise.
+        wasted_nanos: of both, what did not give the answer; ``None`` where nobody knows.
         attempts: requests that were really sent.
+        raced: whether a backup was started beside a slow attempt.
         record: of the routed call; ``None`` for a bare one.
     """
 
@@ -34,16 +39,38 @@ class Answer:
     uncertain_nanos: int | None = 0
     wasted_nanos: int | None = 0
     attempts: int = 1
+    raced: bool = False
     record: CallRecord | None = None
+
+    @property
+    def waited_ms(self) -> float:
+        """How long its caller waited for an answer; infinite without one."""
+        return self.took_ms if self.answered else inf
 
 
 @attrs.frozen(kw_only=True)
 class Column:
-    """One column of the table. Times are of the answered requests, in the providers' own time; ``None`` without any."""
+    """One column of the table.
+
+    Attributes:
+        requests: how many there were.
+        answered: how many had an answer.
+        on_time: how many had one within the policy's target; ``None`` without a target.
+        attempts: requests that were really sent.
+        raced: calls in which a backup was started beside a slow attempt.
+        p50_ms: the median in the providers' own time; ``None`` where that request had no answer.
+        p95_ms: the 95th percentile; ``None`` where that request had no answer.
+        p99_ms: the 99th percentile; ``None`` where that request had no answer.
+        spent_usd: what is known to be spent.
+        uncertain_usd: what may have been spent besides; ``None`` where nobody knows.
+        wasted_usd: of both, what did not give the answer; ``None`` where nobody knows.
+    """
 
     requests: int
     answered: int
+    on_time: int | None
     attempts: int
+    raced: int
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -52,7 +79,7 @@ class Column:
     wasted_usd: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return it as plain JSON."""
         return attrs.asdict(self)
 
 
@@ -72,20 +99,22 @@ class Money:
         return (self.records_settled, self.records_uncertain) == (self.session_settled, self.session_uncertain)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return it as plain JSON."""
         return {**attrs.asdict(self), "adds_up": self.adds_up}
 
 
-def tally(answers: Sequence[Answer]) -> Column:
-    """One column of the table."""
-    took = sorted(answer.took_ms for answer in answers if answer.answered)
+def tally(answers: Sequence[Answer], target_ms: float | None = None) -> Column:
+    """Add up one column of the table."""
+    waited = [answer.waited_ms for answer in answers]
     return Column(
         requests=len(answers),
-        answered=len(took),
+        answered=sum(answer.answered for answer in answers),
+        on_time=None if target_ms is None else sum(each_ms <= target_ms for each_ms in waited),
         attempts=sum(answer.attempts for answer in answers),
-        p50_ms=_quantile(took, 0.50),
-        p95_ms=_quantile(took, 0.95),
-        p99_ms=_quantile(took, 0.99),
+        raced=sum(answer.raced for answer in answers),
+        p50_ms=quantile(waited, 0.50),
+        p95_ms=quantile(waited, 0.95),
+        p99_ms=quantile(waited, 0.99),
         spent_usd=usd(sum(answer.cost_nanos for answer in answers)),
         uncertain_usd=_sum_usd(answer.uncertain_nanos for answer in answers),
         wasted_usd=_sum_usd(answer.wasted_nanos for answer in answers),
@@ -93,7 +122,7 @@ def tally(answers: Sequence[Answer]) -> Column:
 
 
 def money(answers: Iterable[Answer], spent_usd: float, uncertain_usd: float, limit_usd: float) -> Money:
-    """The sums of the routed calls beside those of their session."""
+    """Return the sums of the routed calls beside those of their session."""
     kept = list(answers)
     return Money(
         records_settled=sum(answer.cost_nanos for answer in kept),
@@ -105,12 +134,12 @@ def money(answers: Iterable[Answer], spent_usd: float, uncertain_usd: float, lim
 
 
 def most_telling(records: Iterable[CallRecord]) -> CallRecord | None:
-    """The call that shows most: one that failed over, raced and answered, if there is one; the first of its like."""
+    """Return the call that shows most: one that failed over, raced and answered, if there is one; the first such."""
     return max(records, key=_told, default=None)
 
 
 def in_own_time(record: CallRecord, speed_up: float) -> CallRecord:
-    """The record as if nothing had been sped up."""
+    """Return the record as if nothing had been sped up."""
     attempts = (
         attrs.evolve(one, started_ms=one.started_ms * speed_up, duration_ms=one.duration_ms * speed_up)
         for one in record.attempts
@@ -126,15 +155,6 @@ def in_own_time(record: CallRecord, speed_up: float) -> CallRecord:
 def _told(record: CallRecord) -> tuple[bool, int, int]:
     statuses = {attempt.status for attempt in record.attempts}
     return AttemptStatus.SUCCEEDED in statuses, len(statuses), len(record.attempts)
-
-
-def _quantile(ordered: Sequence[float], q: float) -> float | None:
-    """Linear between the two nearest ranks, as most tools have it (Hyndman and Fan 1996, type 7)."""
-    if not ordered:
-        return None
-    place = q * (len(ordered) - 1)
-    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    return low + (place - math.floor(place)) * (high - low)
 
 
 def _sum_usd(amounts: Iterable[int | None]) -> float | None:

@@ -1,0 +1,89 @@
+"""Two columns of the same requests, and how much of their difference is chance.
+
+A request that was not answered is late, however quickly it failed: counting answered requests alone, a provider that
+refuses its slow ones would look fast. Intervals come from resampled requests (Efron 1979), both columns of a request
+together, for the two met the same fate.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+__all__ = ["Change", "change", "quantile"]
+
+_RESAMPLES = 300
+_LOW, _HIGH = 0.05, 0.95
+# Half of a percent is what the output rounds away.
+_NOTHING = 0.005
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """How much a quantile changed, as a share of what it was: -0.5 is half.
+
+    Attributes:
+        value: the change; ``None`` where either is not known.
+        low: the lower end of its 90 % interval; ``None`` where it is not known.
+        high: the upper end; ``None`` where it is not known.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def noise(self) -> bool:
+        """Whether chance alone may have made it: the interval holds 0, or has no ends."""
+        return self.low is None or self.high is None or (self.low <= _NOTHING and self.high >= -_NOTHING)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return {**attrs.asdict(self), "noise": self.noise}
+
+
+def change(before: Sequence[float], after: Sequence[float], q: float, *, seed: int) -> Change:
+    """Return the change of a quantile, with its 90 % interval.
+
+    Args:
+        before: how long each request took; infinite where it was not answered.
+        after: the same requests in the other column.
+        q: the quantile, 0 to 1.
+        seed: of the resamples.
+    """
+    dice, pairs = random.Random(seed), list(zip(before, after, strict=True))
+    drawn = []
+    for _ in range(_RESAMPLES):
+        sample = dice.choices(pairs, k=len(pairs))
+        drawn.append(_change(quantile([pair[0] for pair in sample], q), quantile([pair[1] for pair in sample], q)))
+    known = sorted(each for each in drawn if each is not None)
+    # A resample without the quantile says that the interval has an end that nobody knows.
+    whole = len(known) == len(drawn)
+    return Change(
+        value=_change(quantile(before, q), quantile(after, q)),
+        low=quantile(known, _LOW) if whole else None,
+        high=quantile(known, _HIGH) if whole else None,
+    )
+
+
+def quantile(values: Sequence[float], q: float) -> float | None:
+    """Return a quantile, linear between the two nearest ranks (Hyndman and Fan 1996, type 7).
+
+    ``None`` without values, and where it is one that was not answered.
+    """
+    if not values:
+        return None
+    ordered = sorted(values)
+    place = q * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    if math.isinf(high):
+        return None
+    return low + (place - math.floor(place)) * (high - low)
+
+
+def _change(before: float | None, after: float | None) -> float | None:
+    return None if not before or after is None else after / before - 1.0
