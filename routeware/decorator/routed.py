@@ -193,6 +193,18 @@ class Routed(Generic[P, T_co]):
         self._registrations.estimate_by(projection)
         return projection
 
+    def size(self, measure: Callable[..., float | str], /) -> Callable[..., float | str]:
+        """Register what a request is measured by, so that a latency target can race requests of like size alike.
+
+        Args:
+            measure: ``(*args, **kwargs)``, the caller's arguments without an instance; gives a number or a short text.
+                Where it fails, or gives anything else, the size of that request is unknown.
+        """
+        if not callable(measure) or inspect.iscoroutinefunction(measure):
+            raise TypeError(f"size takes a function that is not async, not {measure!r}")
+        self._registrations.size_by(measure)
+        return measure
+
     def with_policy(self, policy: PolicySource) -> Self:
         """The same function under another policy; registrations, prices and what was learned are shared.
 

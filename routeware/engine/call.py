@@ -19,7 +19,7 @@ from routeware.observers import AttemptFacts, CallFacts, notify
 from routeware.records import AttemptTrigger, CallOutcome
 from routeware.telemetry import CallTrace, Meters
 from routeware.telemetry import attributes as names
-from routeware.threshold import Decision
+from routeware.threshold import Decision, Size
 
 __all__ = ["Call"]
 
@@ -50,6 +50,7 @@ class Call:
         race_after_s: the threshold in force; ``None`` without racing.
         race_source: where it came from.
         decision: what the learner of the policy's target said; ``None`` without a target.
+        size: the size of the request, where the learner wants to know it; ``None`` is unknown.
         failure: the error of the attempt that failed last, as callers see it.
         fatal: the first error that is not failed over.
         refusal: the newest refusal of a budget.
@@ -90,6 +91,7 @@ class Call:
         "refusal",
         "request",
         "session",
+        "size",
         "stale_cancels",
         "started",
         "timeout",
@@ -114,8 +116,11 @@ class Call:
         self.race_after_s: float | None = None
         self.race_source: str | None = None
         self.decision: Decision | None = None
+        self.size: Size = None
         if prepared.learner is not None:
-            self._follow(prepared.learner.decide())
+            if prepared.learner.by_size:
+                self.size = request.size()
+            self._follow(prepared.learner.decide(self.size))
         elif prepared.race_after_s is not None:
             self.race_after_s, self.race_source = prepared.race_after_s, "fixed"
         self.session: Session | None = None

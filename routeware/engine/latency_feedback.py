@@ -27,7 +27,8 @@ def learn(call: Call) -> None:
     # What losers' clean-up took is not in the way of the answer.
     winner = call.winner
     ended = call.ended if winner is None or winner.ended is None else winner.ended
-    report = learner.call_ended(decision, ended - call.began, answered=winner is not None, now=call.ended)
+    raced = any(one.trigger is AttemptTrigger.RACE for one in call.attempts if one.invoked)
+    report = learner.call_ended(decision, ended - call.began, answered=winner is not None, now=call.ended, extra=raced)
     if report is not None:
         event, fields = target_event(report)
         call.emit(event, logging.WARNING, **fields)
@@ -37,7 +38,7 @@ def _observe(call: Call, learner: Learner, execution: Execution) -> None:
     history = learner.histories[call.prepared.links.index(execution.prepared)]
     window = history.as_primary if execution.trigger is AttemptTrigger.INITIAL else history.as_backup
     ended = call.ended if execution.ended is None else execution.ended
-    window.add(ended - execution.started, _how(execution), call.ended)
+    window.add(ended - execution.started, _how(execution), call.ended, call.size)
 
 
 def _how(execution: Execution) -> Observation:

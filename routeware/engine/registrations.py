@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import types
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -12,9 +14,11 @@ from routeware.money import Usage
 from routeware.policy import Link
 from routeware.pricing import OutputArgument, text_tokens
 from routeware.records import CallRecord
-from routeware.threshold import LearnerCache
+from routeware.threshold import LearnerCache, Size, checked_size
 
 __all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request"]
+
+logger = logging.getLogger("routeware")
 
 UNBOUND: object = object()
 """In place of an instance, where the decorated function is not a method."""
@@ -48,6 +52,7 @@ class Registrations:
     """The functions and hooks of one decorated function, and what it has learned. Shared by all its views."""
 
     __slots__ = (
+        "_size_failed",
         "_stats",
         "accept",
         "by_provider",
@@ -57,6 +62,7 @@ class Registrations:
         "latency",
         "on_call",
         "output_argument",
+        "size",
         "wrap_errors",
     )
 
@@ -76,7 +82,9 @@ class Registrations:
         self.by_provider: dict[str, ProviderFunction] = {}
         self.accept: Callable[[Any], bool | Awaitable[bool]] | None = None
         self.estimate: Callable[..., Usage | float] | None = None
+        self.size: Callable[..., float | str] | None = None
         self.latency = LearnerCache()
+        self._size_failed = False
         self._stats: dict[tuple[str, str], LinkStats] = {}
 
     def register(self, fn: ProviderFunction, providers: tuple[str, ...]) -> None:
@@ -90,6 +98,17 @@ class Registrations:
     def estimate_by(self, projection: Callable[..., Usage | float]) -> None:
         """Ask ``projection`` what an attempt may cost."""
         self.estimate = projection
+
+    def size_by(self, measure: Callable[..., float | str]) -> None:
+        """Ask ``measure`` for the size of a request, and use sizes under every policy with a latency target."""
+        self.size = measure
+        self.latency.use_sizes()
+
+    def size_failed(self, why: str) -> None:
+        """Log once that a size cannot be used: the hook would say it at every call."""
+        if not self._size_failed:
+            self._size_failed = True
+            logger.warning("the size hook %s: such requests count as of unknown size", why)
 
     def stats(self, link: Link) -> LinkStats:
         """Find what is known of ``link``, under every policy that names it."""
@@ -119,6 +138,24 @@ class Request:
                 self.registrations.output_argument(self.args, self.kwargs),
             )
         return self._tokens
+
+    def size(self) -> Size:
+        """Measure the request for a latency target: by the ``size`` hook, or by its input tokens.
+
+        Whatever the hook raises, the call goes on: its size is unknown.
+        """
+        registrations = self.registrations
+        if registrations.size is None:
+            return float(self.tokens[0])
+        try:
+            answer = registrations.size(*self.args, **self.kwargs)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook may raise anything
+            registrations.size_failed(f"failed ({type(error).__qualname__})")
+            return None
+        size = checked_size(answer)
+        if size is None:
+            registrations.size_failed(f"gave a {type(answer).__qualname__} that is neither a finite number nor a text")
+        return size
 
 
 async def _nothing(_attempt: object) -> None:

@@ -32,18 +32,20 @@ class LearnerCache:
         self._draw = draw
         self._histories: OrderedDict[Link, LinkHistory] = OrderedDict()
         self._learners: OrderedDict[Hashable, Learner] = OrderedDict()
+        self._uses_sizes = False
 
-    def learner(self, policy: RoutingPolicy, *, by_size: bool | None = None) -> Learner | None:
-        """Return the learner for a policy; ``None`` where it has no target, or no link to race with.
+    def use_sizes(self) -> None:
+        """Use sizes under every policy, whatever its ``latency.by_size`` says."""
+        self._uses_sizes = True
+        for learner in self._learners.values():
+            learner.use_sizes()
 
-        Args:
-            policy: the policy.
-            by_size: whether sizes are used; ``None`` leaves it to the policy's ``latency.by_size``.
-        """
+    def learner(self, policy: RoutingPolicy) -> Learner | None:
+        """Return the learner for a policy; ``None`` where it has no target, or no link to race with."""
         latency = policy.latency
         if latency.target_ms is None or policy.max_attempts < 2 or len(policy.chain) < 2:
             return None
-        sized = latency.by_size if by_size is None else by_size
+        sized = latency.by_size or self._uses_sizes
         rules = (
             *(policy.chain, latency.target_p95_ms, latency.target_p99_ms, latency.race_after_ms),
             *(latency.max_extra, latency.explore, latency.swap_in_outage, sized),

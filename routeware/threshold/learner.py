@@ -45,6 +45,7 @@ class Learner:
         by_size: whether requests of different size may start their backups at different times.
 
     Attributes:
+        by_size: whether it wants to know the sizes of requests.
         histories: where ended attempts are to be added, before :meth:`call_ended`.
 
     Raises:
@@ -63,7 +64,7 @@ class Learner:
         if len(histories) < 2:
             raise ValueError("a threshold can be learned for a target, and with a backup")
         self.histories = tuple(histories)
-        self._by_size = by_size
+        self.by_size = by_size
         self._explore = min(rules.explore, rules.max_extra)
         # What the exploring calls leave to the others.
         max_extra = (rules.max_extra - self._explore) / (1.0 - self._explore)
@@ -80,6 +81,10 @@ class Learner:
         self._buckets: Buckets | None = None
         self._choices: tuple[Choice, ...] = ()
         self._refit(-math.inf)
+
+    def use_sizes(self) -> None:
+        """Tell requests of different size apart from now on."""
+        self.by_size = True
 
     def decide(self, size: Size = None) -> Decision:
         """Return what the next call is to do.
@@ -188,7 +193,7 @@ class Learner:
     def _find_buckets(self, window: Window, calls: int) -> None:
         """Cut the sizes into buckets anew while the window fills, and now and then after that: sizes drift, too."""
         self._since_buckets += calls
-        if self._by_size and (len(window) < KEPT or self._since_buckets >= _BUCKETS_EVERY):
+        if self.by_size and (len(window) < KEPT or self._since_buckets >= _BUCKETS_EVERY):
             self._buckets = find_buckets(window.sizes)
             self._since_buckets = 0
 

@@ -152,6 +152,15 @@ def in_tokens(link: Link, prompt: str, *, temperature: float = 1.0) -> Usage:
     return Usage(input_tokens=len(prompt), output_tokens=100)
 
 
+@ask.size
+def measured(prompt: str, *, temperature: float = 1.0) -> float:
+    return len(prompt)
+
+
+@ask.size  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def nothing(prompt: str, *, temperature: float = 1.0) -> None: ...
+
+
 @ask.estimate
 def in_dollars(link: Link, prompt: str, *, temperature: float = 1.0) -> float:
     return 0.01 * len(prompt)
