@@ -54,9 +54,10 @@ def demo(
 ) -> None:
     """Compare bare and routed calls over real sockets.
 
-    Three scenes: an even provider, one with stalls, and an outage. In each the same requests are sent twice to providers on loopback:
-    bare to the first, and routed along the chain. They answer, refuse and hang up as recorded ones did, ten times as
-    fast; all times that are shown are their own. A request without an answer counts as late in both columns.
+    Three scenes: an even provider, one with stalls, and an outage. In each the same requests are sent twice to
+    providers on loopback: bare to the first, and routed along the chain. They answer, refuse and hang up as recorded
+    ones did, ten times as fast; all times that are shown are their own. A request without an answer counts as late in
+    both columns.
     """
     from routeware.cli import demo_screen, screen
     from routeware.demo.errors import DemoError

@@ -117,7 +117,7 @@ async def test_a_methods_size_gets_no_instance() -> None:
     assert seen == [("hello", {"limit": 7})]
 
 
-class Odd(Exception):
+class OddError(Exception):
     """What a hook raises; its text is nobody's business."""
 
 
@@ -127,7 +127,7 @@ class Odd(Exception):
         (float("nan"), "gave a float that is neither"),
         (None, "gave a NoneType that is neither"),
         (True, "gave a bool that is neither"),
-        (Odd("a secret prompt"), "failed (Odd)"),
+        (OddError("a secret prompt"), "failed (OddError)"),
         (asyncio.CancelledError("a secret prompt"), "failed (CancelledError)"),
     ],
 )
