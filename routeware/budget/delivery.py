@@ -30,13 +30,15 @@ class SettlementQueue:
         repeating: True while a task tells the ledger again and again.
     """
 
-    __slots__ = ("_enough", "_unsent", "id", "repeating", "view")
+    __slots__ = ("_enough", "_refused_settled", "_refused_uncertain", "_unsent", "id", "repeating", "view")
 
     def __init__(self, view: LedgerView) -> None:
         self.view = view
         self.id: str | None = uuid4().hex
         self.repeating = False
         self._unsent: deque[SettlementMessage] = deque()
+        self._refused_settled = 0
+        self._refused_uncertain = 0
         self._enough = asyncio.Event()
 
     def __del__(self) -> None:
@@ -62,6 +64,7 @@ class SettlementQueue:
         unsent = self._unsent
         while unsent:
             message = unsent[0]
+            self._withhold(message)
             try:
                 await self.view.settle(message.id, message.settled, message.uncertain)
             except LedgerUnavailableError:
@@ -71,8 +74,18 @@ class SettlementQueue:
                 raise
             except Exception as error:  # noqa: BLE001 - the call has its answer; what was reserved stays so in the ledger
                 say_undelivered([message], reason_of(error))
+                self._refused_settled += max(0, message.settled)
+                self._refused_uncertain += max(0, message.uncertain)
             unsent.popleft()
         return True
+
+    def _withhold(self, message: SettlementMessage) -> None:
+        """Have a correction take nothing away that the ledger refused to count: its sum would fall below the truth."""
+        settled = min(self._refused_settled, max(0, -message.settled))
+        uncertain = min(self._refused_uncertain, max(0, -message.uncertain))
+        self._refused_settled -= settled
+        self._refused_uncertain -= uncertain
+        message.withhold(settled, uncertain)
 
     def begin_repeating(self) -> None:
         """Note that a task repeats from now on, so that no other sends: messages keep their order."""

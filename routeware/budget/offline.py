@@ -45,7 +45,8 @@ class OfflineLedger:
         # Kept here, so that an allowance lasts as long as a session that counts in it.
         self._allowances: dict[str, OfflineAllowance] = {}
         self._granted: set[str] = set()
-        self._held: dict[str, int] = {}
+        # What is held here, and whether the ledger may hold it, too, because it was asked and did not answer.
+        self._held: dict[str, tuple[int, bool]] = {}
         self._mine: list[UntoldSettlement] = []
         self._teller: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -92,19 +93,22 @@ class OfflineLedger:
             PolicyError: the ledger knows a session that was entered while it was away by another limit.
         """
         allowances = [self._allowance(tally.name) for tally in tallies]
+        asked = False
         try:
             for unopened in self._unopened:
                 for tally, replacing in list(unopened.values()):
                     await self._ask_tally(tally, replacing=replacing)
                     unopened.pop(tally.name, None)
             self._outage.check_reachable()
+            asked = True
             try:
                 balances = await answer_of(self._ledger.hold(id, tallies, nanos))
             except LedgerUnavailableError:
                 self._outage.missed()
                 raise
         except LedgerUnavailableError:
-            self._hold_here(id, tallies, allowances, nanos)
+            self._hold_here(tallies, allowances, nanos)
+            self._held[id] = (nanos, asked)
         else:
             self._granted.add(id)
             for allowance, balance in zip(allowances, balances, strict=True):
@@ -120,15 +124,13 @@ class OfflineLedger:
             LedgerUnavailableError: the ledger granted the hold, and cannot be told now.
         """
         allowances = tuple(self._allowance(tally.name) for tally in tallies)
-        held = self._held.pop(id, None)
+        held, asked = self._held.pop(id, (None, True))
         # What corrects an untold settlement waits behind it.
         if held is not None or (id not in self._granted and any(one.settlements for one in allowances)):
             with guard.LOCK:
                 change([one.untold for one in allowances], -(held or 0), settled, uncertain)
-            one = UntoldSettlement(SettlementMessage(id, settled, uncertain), tuple(tallies), allowances)
-            self._mine.append(one)
-            self._outage.owe(one)
-            self._start_telling(FIRST_PAUSE_S)
+            if asked or settled or uncertain:
+                self._owe(UntoldSettlement(SettlementMessage(id, settled, uncertain), tuple(tallies), allowances))
         else:
             balances = await answer_of(self._ledger.settle(id, tallies, settled, uncertain))
             self._granted.discard(id)
@@ -152,12 +154,16 @@ class OfflineLedger:
             self._outage.missed()
             raise
 
-    def _hold_here(self, id: str, tallies: Sequence[Tally], allowances: Sequence[OfflineAllowance], nanos: int) -> None:
+    def _owe(self, one: UntoldSettlement) -> None:
+        self._mine.append(one)
+        self._outage.owe(one)
+        self._start_telling(FIRST_PAUSE_S)
+
+    def _hold_here(self, tallies: Sequence[Tally], allowances: Sequence[OfflineAllowance], nanos: int) -> None:
         with guard.LOCK:
             for tally, allowance in zip(tallies, allowances, strict=True):
                 allowance.check(nanos, self._spares.get(tally.name, self._spare), tally.limit_nanos)
             change([allowance.untold for allowance in allowances], nanos, 0, 0)
-        self._held[id] = nanos
 
     def _allowance(self, name: str) -> OfflineAllowance:
         found = self._allowances.get(name)

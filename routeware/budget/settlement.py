@@ -35,6 +35,11 @@ class SettlementMessage:
         self.uncertain = uncertain
         self.reported_lost = False
 
+    def withhold(self, settled: int, uncertain: int) -> None:
+        """Take less away than the correction would: the ledger may never have heard of so much."""
+        self.settled += settled
+        self.uncertain += uncertain
+
     def report_lost(self) -> None:
         """Note that the log says of it that it was not delivered."""
         self.reported_lost = True

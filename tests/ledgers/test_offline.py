@@ -63,6 +63,21 @@ async def test_it_holds_and_settles_by_itself_and_tells_the_ledger_when_it_is_ba
     assert await ledger.tally(DAY) == Balance(13 * A_CENT, 5 * A_CENT, 0)
 
 
+async def test_what_cost_nothing_is_not_told_to_a_ledger_that_was_not_even_asked() -> None:
+    """It knows nothing of it; where it was asked and did not answer, it may hold it."""
+    behind = Watched()
+    ledger = OfflineLedger(behind, 0.5)
+    behind.away = set(EVERYTHING)
+    for id in ("asked", "not asked"):
+        await ledger.hold(id, [DAY], A_CENT)
+        await ledger.settle(id, [DAY], 0, 0)
+
+    behind.away = set()
+    await pause(3_000)
+
+    assert behind.told == [Balance()]
+
+
 async def test_what_was_told_frees_the_spare_amount() -> None:
     """It is what may be spent without the ledger's knowing, at any time."""
     behind = Remote()
@@ -248,8 +263,8 @@ def test_two_loops_do_not_tell_a_ledger_at_once() -> None:
     async def meanwhile() -> None:
         ledger = OfflineLedger(behind, 0.5)
         behind.away = set(EVERYTHING)
-        await ledger.hold("b", [DAY], 0)
-        await ledger.settle("b", [DAY], 0, 0)
+        await ledger.hold("b", [DAY], A_CENT)
+        await ledger.settle("b", [DAY], A_CENT, 0)
         behind.away = set()
         await ledger.aclose()
 
@@ -262,7 +277,7 @@ def test_two_loops_do_not_tell_a_ledger_at_once() -> None:
     first.join()
 
     assert told == ["a", "b"]
-    assert asyncio.run(stands_at(behind)) == Balance(settled=10 * A_CENT)
+    assert asyncio.run(stands_at(behind)) == Balance(settled=11 * A_CENT)
 
 
 async def test_what_is_known_of_a_name_lasts_no_longer_than_its_sessions() -> None:

@@ -52,6 +52,8 @@ async def test_a_remote_ledger_is_corrected_twice_each_time_under_an_id_of_its_o
         reservation.settle(10 * A_CENT, 0)
         reservation.settle(30 * A_CENT, 0)
         await pause(1)
+        reservation.settle(30 * A_CENT, 0)
+        assert reservation.undelivered is None, "the same again is no news"
         reservation.settle(20 * A_CENT, 0)
 
     assert ledger.sums == [
@@ -169,6 +171,31 @@ async def test_what_a_ledger_refuses_for_good_is_said_in_its_own_words(
     assert said in caplog.text
     assert "$0.100000000 settled" in caplog.text
     assert "sk-live-1234" not in caplog.text
+
+
+async def test_a_correction_takes_nothing_away_that_the_ledger_refused_to_count() -> None:
+    """Its sum would fall below what was reported, even below nothing."""
+
+    class Refusing(Watched):
+        async def settle(self, id: str, tallies: Any, settled: int, uncertain: int, /) -> Any:
+            if settled == uncertain == 20 * A_CENT:
+                raise ZeroDivisionError
+            return await super().settle(id, tallies, settled, uncertain)
+
+    ledger = Refusing()
+    async with routeware.session("day", limit_usd=1, ledger=ledger):
+        reservation = await reserved()
+        reservation.settle(20 * A_CENT, 20 * A_CENT)
+        reservation.settle(30 * A_CENT, 0)
+        reservation.settle(5 * A_CENT, 0)
+        reservation.settle(0, 0)
+
+    # The first 20 and 20 are missing, as the log says; 10 were added, and no more than these 10 are taken away.
+    assert [(sums.settled, sums.uncertain) for sums in ledger.sums] == [
+        (10 * A_CENT, 0),
+        (5 * A_CENT, 0),
+        (0, 0),
+    ]
 
 
 async def test_a_settlement_whose_answer_is_cancelled_by_the_ledger_is_told_again() -> None:
