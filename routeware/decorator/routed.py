@@ -16,7 +16,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 from routeware.classify import ClassifyHook
 from routeware.decorator.policies import PolicyCache, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
-from routeware.engine import UNBOUND, Attempt, PreparedPolicy, ProviderFunction, Registrations, Request, execute
+from routeware.engine import UNBOUND, Attempt, Call, Registrations, execute, provider_function
 from routeware.money import Price, Tariff, Usage
 from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged
 from routeware.pricing import PriceBook, output_argument, price_book
@@ -100,14 +100,22 @@ class Routed(Generic[P, T_co]):
             Exception: the last provider's own error, where no link succeeded.
         """
         result: T_co
-        prepared, request = self._request(args, kwargs)
-        result, _ = await execute(prepared, request, self._attributes, wants_record=False)
+        owner, policies = self._owner, self._policies
+        passed: tuple[Any, ...] = args
+        if owner is UNBOUND and self._place:
+            owner, passed = self._instance(args)
+        call = Call(policies.fixed or policies.now(), self._registrations, owner, passed, kwargs)
+        result, _ = await execute(call, self._attributes, wants_record=False)
         return result
 
     async def outcome(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
         """Route a call; its result and its record. Raises what calling raises."""
-        prepared, request = self._request(args, kwargs)
-        result, record = await execute(prepared, request, self._attributes, wants_record=True)
+        owner, policies = self._owner, self._policies
+        passed: tuple[Any, ...] = args
+        if owner is UNBOUND and self._place:
+            owner, passed = self._instance(args)
+        call = Call(policies.fixed or policies.now(), self._registrations, owner, passed, kwargs)
+        result, record = await execute(call, self._attributes, wants_record=True)
         assert record is not None
         return Outcome(result, record)
 
@@ -165,7 +173,7 @@ class Routed(Generic[P, T_co]):
             if place != self._place and inspect.isfunction(fn):
                 wanted = "after its instance, as" if self._place else "first, as"
                 raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {self.__qualname__} does")
-            self._registrations.register(ProviderFunction(fn), names)
+            self._registrations.register(provider_function(fn), names)
             return fn
 
         return register
@@ -251,15 +259,11 @@ class Routed(Generic[P, T_co]):
         view.__dict__.update(self.__dict__)
         return view
 
-    def _request(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[PreparedPolicy, Request]:
-        owner = self._owner
-        if owner is UNBOUND and self._place:
-            # Called through its class: the instance is the first argument.
-            if not args:
-                raise TypeError(f"{self.__qualname__}() is a method: call it on an instance, or pass one first")
-            owner, args = args[0], args[1:]
-        policies = self._policies
-        return policies.fixed or policies.now(), Request(self._registrations, owner, args, kwargs)
+    def _instance(self, args: tuple[Any, ...]) -> tuple[object, tuple[Any, ...]]:
+        """Find the instance among the arguments: the method is called through its class."""
+        if not args:
+            raise TypeError(f"{self.__qualname__}() is a method: call it on an instance, or pass one first")
+        return args[0], args[1:]
 
 
 def routed(
@@ -311,7 +315,7 @@ def routed(
         signature = inspect.signature(fn)
         callers = caller_signature(signature, attempt_place(fn, signature))
         limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
-        registrations = Registrations(ProviderFunction(fn), limit, classify, on_call, wrap_errors)
+        registrations = Registrations(provider_function(fn), limit, classify, on_call, wrap_errors)
         shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
         telemetry = Tracing(shown, operation, tracer_provider), Metrics(shown, operation, meter_provider)
         policies = PolicyCache(policy, {}, registrations, telemetry, book)

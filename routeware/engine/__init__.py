@@ -1,23 +1,24 @@
 """The engine: what is tried when, under which bounds, and what comes of it.
 
-A call's path through the files: ``execute`` makes a ``call`` of a ``prepared`` policy and a request; ``chain`` or
+A call's path through the files: ``execute`` runs a ``call`` under a ``prepared`` policy; ``chain`` or
 ``race`` start attempts that ``admission`` admits, and ``invoke`` calls the provider function with its ``attempt``;
 ``verdict`` says what a failure means. When that is decided, ``cleanup`` cuts off and waits for what is still in flight,
 and ``completion`` settles (``cost``), tells the listeners, and makes the ``record``.
 """
 
 from routeware.engine.attempt import Attempt, current_attempt
+from routeware.engine.call import Call
 from routeware.engine.execute import execute
 from routeware.engine.prepared import PreparedPolicy
-from routeware.engine.registrations import UNBOUND, ProviderFunction, Registrations, Request
+from routeware.engine.registrations import UNBOUND, Registrations, provider_function
 
 __all__ = [
     "UNBOUND",
     "Attempt",
+    "Call",
     "PreparedPolicy",
-    "ProviderFunction",
     "Registrations",
-    "Request",
     "current_attempt",
     "execute",
+    "provider_function",
 ]

@@ -42,7 +42,7 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
             raise final_error(call)
     if call.deadline is not None and is_due(call.deadline, call.loop.time()):
         raise deadline_error(call)
-    execution = call.propose(trigger)
+    execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
     if call.needs_settling:
         try:
             _reserve(call, execution)

@@ -8,32 +8,33 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routeware.budget import CURRENT_SESSION, Reservation, Session
-from routeware.engine.attempt import CURRENT, live_execution
+from routeware.engine.attempt import live_execution
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
 from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, PreparedPolicy
-from routeware.engine.registrations import Request
+from routeware.engine.registrations import Registrations, Request
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
 from routeware.observers import AttemptFacts, CallFacts, notify
-from routeware.records import AttemptTrigger, CallOutcome
+from routeware.records import CallOutcome
 from routeware.telemetry import CallTrace, Meters
-from routeware.telemetry import attributes as names
 from routeware.threshold import Decision, Size
 
 __all__ = ["Call"]
 
 
-class Call:
+class Call(Request):
     """One call, from entering the decorated function to leaving it.
 
     Attributes:
         prepared: its policy.
-        request: what the caller passed.
         links: its chain, in the order in which it is tried.
         session: the innermost session.
         payer: the session that the call is booked in: the same, once it was found open.
         is_capped: True if a cap is in force.
+        is_remote: True if a ledger outside of this process counts it.
+        needs_settling: True if what an attempt cost has to be known as soon as it has ended: a budget counts it.
+        is_observed: True if a listener or a session is told how it ends.
         race: its attempts in flight, where it can race.
         trace: its spans; ``None`` where nothing listens.
         meters: what it is measured with; ``None`` where nothing reads them.
@@ -78,10 +79,13 @@ class Call:
         "failure",
         "fatal",
         "is_capped",
+        "is_observed",
+        "is_remote",
         "latest_start",
         "links",
         "loop",
         "meters",
+        "needs_settling",
         "outcome",
         "payer",
         "prepared",
@@ -89,7 +93,6 @@ class Call:
         "race_after_s",
         "race_source",
         "refusal",
-        "request",
         "session",
         "size",
         "stale_cancels",
@@ -99,9 +102,16 @@ class Call:
         "winner",
     )
 
-    def __init__(self, prepared: PreparedPolicy, request: Request) -> None:
+    def __init__(
+        self,
+        prepared: PreparedPolicy,
+        registrations: Registrations,
+        owner: object,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        Request.__init__(self, registrations, owner, args, kwargs)  # super() takes as long as the assignments
         self.prepared = prepared
-        self.request = request
         self.links: tuple[PreparedLink, ...] = prepared.links or prepared.ask_prices()
         self.loop = loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
@@ -119,13 +129,13 @@ class Call:
         self.size: Size = None
         if prepared.learner is not None:
             if prepared.learner.by_size:
-                self.size = request.size()
+                self.size = self.measure_size()
             self._follow(prepared.learner.decide(self.size))
         elif prepared.race_after_s is not None:
             self.race_after_s, self.race_source = prepared.race_after_s, "fixed"
         self.session: Session | None = None
         self.payer: Session | None = None
-        self.is_capped = False
+        self.is_capped = self.is_remote = self.needs_settling = self.is_observed = False
         self.container_reservation: Reservation | None = None
         self.cursor = self.started = 0
         self.attempts_left = prepared.max_attempts
@@ -158,35 +168,16 @@ class Call:
     def begin(self, attributes: Mapping[str, Any] | None) -> None:
         """Find its session and its listeners."""
         prepared = self.prepared
-        self.session = CURRENT_SESSION.get()
-        if not prepared.tracing.is_off:
-            self.trace = prepared.tracing.start_call(self._span_attributes(attributes))
-            if self.trace is not None:
-                self._listen(self.trace.attempt_ended, self.trace.call_ended)
-        self.meters = prepared.metrics.live(self.began)
-        if prepared.log.is_debugging:
+        self.session = session = CURRENT_SESSION.get()
+        self.trace = trace = prepared.tracing.start_call(prepared.span_attributes, session, attributes)
+        self.meters = meters = prepared.metrics.live(self.began)
+        if trace is not None:
+            self._attempt_ended, self._call_ended = (trace.attempt_ended,), (trace.call_ended,)
+        if prepared.log.is_debugging():
             prepared.log.call_started()
-            self._listen(prepared.log.attempt_ended, None)
-
-    def _listen(
-        self,
-        attempt_ended: Callable[[CallFacts, AttemptFacts], None] | None,
-        call_ended: Callable[[CallFacts], None] | None,
-    ) -> None:
-        if attempt_ended is not None:
-            self._attempt_ended += (attempt_ended,)
-        if call_ended is not None:
-            self._call_ended += (call_ended,)
-
-    def _span_attributes(self, own: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        session, fixed = self.session, self.prepared.span_attributes
-        if session is None and own is None:
-            return fixed
-        inherited = session.attributes if session is not None else {}
-        merged = {**inherited, **(own or {}), **fixed}
-        if session is not None and session.name is not None:
-            merged[names.SESSION_NAME] = session.name
-        return merged
+            self._attempt_ended += (prepared.log.attempt_ended,)
+        if meters is not None or self.decision is not None or self._attempt_ended:
+            self.is_observed = True
 
     def check_in(self) -> None:
         """See which caps are in force, and refuse what cannot be capped.
@@ -198,6 +189,7 @@ class Call:
         """
         session, budget = self.session, self.prepared.policy.budget
         self.is_capped = budget.capped
+        self.needs_settling = self.is_observed = True
         if session is None:
             if budget.session_usd is not None:
                 raise NoSessionError(
@@ -207,30 +199,19 @@ class Call:
             return
         session.check_open()
         self.payer = session
+        self.is_remote = session.remote
         if session.capped and not budget.capped:
             self.is_capped = True
             self.prepared.refuse_unpriced(str(session))
 
     def enter_container(self) -> None:
         """Tell the attempt that this call is made in, if any, that it does not pay for what is paid for here."""
-        if CURRENT.get() is None:
-            return
         outer = live_execution()
         if outer is not None:
             outer.bill.open_container()
             self.container_reservation = outer.bill.reservation
 
     # What follows from the facts.
-
-    @property
-    def is_remote(self) -> bool:
-        """True if a ledger outside of this process counts it."""
-        return self.payer is not None and self.payer.remote
-
-    @property
-    def needs_settling(self) -> bool:
-        """True if what an attempt cost has to be known as soon as it has ended: somebody's budget counts it."""
-        return self.is_capped or self.payer is not None
 
     @property
     def committed(self) -> int:
@@ -246,11 +227,6 @@ class Call:
     def has_ended(self) -> bool:
         """True if nothing is in flight any more, and its listeners are being told."""
         return self.ended >= 0.0
-
-    @property
-    def is_heard(self) -> bool:
-        """True if anything listens to how it ends."""
-        return bool(self._call_ended or self._attempt_ended) or self.meters is not None or self.decision is not None
 
     @property
     def is_exhausted(self) -> bool:
@@ -273,10 +249,6 @@ class Call:
         return 0 if task is None else task.cancelling()
 
     # What happens to it.
-
-    def propose(self, trigger: AttemptTrigger) -> Execution:
-        """Make an attempt at the next link. It is not part of the call before it is started."""
-        return Execution(self.links[self.cursor], self.request, len(self.attempts) + 1, trigger)
 
     def start(self, execution: Execution) -> None:
         """Take the next link for ``execution``; from here on it counts, and its time runs."""
@@ -352,7 +324,6 @@ class Call:
         for attempt in self.attempts:
             attempt.forget()
         self.attempts = []  # no circle of call and attempts is left to the garbage collector
-        self._attempt_ended = self._call_ended = ()
 
     # Who is told.
 

@@ -47,7 +47,7 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
                 raise
             execution.throw(error)
         else:
-            fired = timeout.consume()
+            fired = timeout.fired and timeout.consume()
         if execution.accepted:
             return execution
         if not fired or execution.status is AttemptStatus.REJECTED:

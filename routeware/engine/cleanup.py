@@ -31,7 +31,7 @@ def is_untidy(call: Call) -> bool:
     race = call.race
     if call.is_remote or (race is not None and (race.in_flight or race.cancelling or race.pending)):
         return True
-    accept = call.request.registrations.accept
+    accept = call.registrations.accept
     return accept is not None and any(one.has_value and one is not call.winner for one in call.attempts)
 
 

@@ -33,6 +33,10 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
     Returns:
         The record, where the caller, an error or ``on_call`` wants it.
     """
+    on_call = call.registrations.on_call
+    error = call.error
+    if not (call.is_observed or wants_record or on_call is not None or error is not None):
+        return None  # an answer, and nothing else is asked for
     call.end()
     if call.winner is not None:
         call.winner.win()
@@ -42,10 +46,8 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
             conclude_attempt(call, one)
     if call.payer is not None:
         call.payer.count_call(call.outcome, call.attempts)
-    if call.is_heard:
+    if call.is_observed:
         _tell(call)
-    on_call = call.request.registrations.on_call
-    error = call.error
     if not wants_record and error is None and on_call is None:
         return None
     record = call_record(call)

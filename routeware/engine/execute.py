@@ -6,34 +6,33 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from routeware.engine.attempt import CURRENT
 from routeware.engine.call import Call
 from routeware.engine.chain import run_chain
 from routeware.engine.cleanup import abandon, clear_away, is_untidy
 from routeware.engine.completion import complete
 from routeware.engine.execution import Execution
-from routeware.engine.prepared import PreparedPolicy
 from routeware.engine.race import run_race
-from routeware.engine.registrations import Request
 from routeware.records import CallRecord
 
 __all__ = ["execute"]
 
 
 async def execute(
-    prepared: PreparedPolicy, request: Request, attributes: Mapping[str, Any] | None, *, wants_record: bool
+    call: Call, attributes: Mapping[str, Any] | None, *, wants_record: bool
 ) -> tuple[Any, CallRecord | None]:
     """Run a call to its end: give its result, and its record where that is wanted.
 
     Raises:
         BaseException: what became of the call, where it has no result.
     """
-    call = Call(prepared, request)
     call.begin(attributes)
     try:
         try:
-            if call.session is not None or prepared.policy.budget.capped:
+            if call.session is not None or call.prepared.policy.budget.capped:
                 call.check_in()
-            call.enter_container()
+            if CURRENT.get() is not None:
+                call.enter_container()
             call.succeed(await decide(call))
         except asyncio.CancelledError as error:
             call.fail(error, "cancelled")

@@ -8,8 +8,7 @@ for a while, and what it gives then is kept for settling and closing only.
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from routeware.engine.cost import Bill
 from routeware.engine.prepared import PreparedLink
@@ -23,28 +22,19 @@ from routeware.telemetry import NO_SPAN, Span
 __all__ = ["LIFE", "Execution", "Life"]
 
 
-class Life(Enum):
-    """How far an attempt has come."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    ANSWERED = "answered"
-    DETACHED = "detached"
-    ENDED = "ended"
-
-
-_WAITING, _RUNNING, _ANSWERED, _DETACHED, _ENDED = Life
+Life = Literal["waiting", "running", "answered", "detached", "ended"]
+"""How far an attempt has come."""
 
 LIFE: dict[Life, tuple[Life, ...]] = {
     # For its reservation. It ends without having run where its link is skipped or a budget refuses it.
-    _WAITING: (_RUNNING, _ENDED),
+    "waiting": ("running", "ended"),
     # From its start on, before its function is called, until it has answered, failed or been given up.
-    _RUNNING: (_ANSWERED, _ENDED, _DETACHED),
+    "running": ("answered", "ended", "detached"),
     # The answer is there. For a plain function this is its end, for a stream its first item.
-    _ANSWERED: (_ENDED, _DETACHED),
+    "answered": ("ended", "detached"),
     # Its call has gone on without it; it still runs.
-    _DETACHED: (_ENDED,),
-    _ENDED: (),
+    "detached": ("ended",),
+    "ended": (),
 }
 """The steps that an attempt's life may take."""
 
@@ -65,6 +55,7 @@ class Execution:
         span: its span.
         status: what became of it; ``None`` while that is open.
         ended: when it ended, timed out or was cut off; ``None`` before.
+        cleanup_s: how long it took to end after it was cut off; ``None`` where it was not, or has not ended.
         cut: when it was cut off; from then on its cancellation is ours.
         invoked: True if its function was called at all.
         has_value: True if the function gave a result.
@@ -78,8 +69,8 @@ class Execution:
 
     __slots__ = (
         "_bill",
-        "_returned",
         "accepted",
+        "cleanup_s",
         "concluded",
         "cut",
         "due",
@@ -107,7 +98,7 @@ class Execution:
         self.request = request
         self.number = number
         self.trigger = trigger
-        self.life = _WAITING
+        self.life: Life = "waiting"
         self.invoked = self.has_value = self.accepted = self.had_rival = self.concluded = False
         self.task: asyncio.Task[None] | None = None
         self.span: Span = NO_SPAN
@@ -120,7 +111,7 @@ class Execution:
         self.failure: Failure | None = None
         self.due: float | None = None
         self.timeout_ms: float | None = None
-        self._returned: float | None = None
+        self.cleanup_s: float | None = None
         self._bill: Bill | None = None
 
     # What follows from the facts.
@@ -147,18 +138,12 @@ class Execution:
         # Differences of clock readings carry the noise of floats; below a nanosecond there is nothing else.
         return int((ended - self.started) * 1e9 + 0.5) / 1e6
 
-    @property
-    def cleanup_s(self) -> float | None:
-        """How long it took to end after it was cut off; ``None`` where it was not, or has not ended."""
-        if self.cut is None or self.ended is None or self._returned is None or self.life is _DETACHED:
-            return None
-        return max(0.0, self._returned - self.ended)
-
     # Its life.
 
     def start(self, now: float, due: float | None, timeout_ms: float | None) -> None:
         """Take note that it is started: its time runs."""
-        self._step(_RUNNING)
+        assert "running" in LIFE[self.life]
+        self.life = "running"
         self.started = now
         self.due = due
         self.timeout_ms = timeout_ms
@@ -180,11 +165,12 @@ class Execution:
         self.result = result
         self.has_value = True
 
-    def accept(self) -> None:
-        """Take note that its result is accepted: it has answered."""
+    def answer(self) -> None:
+        """Take note that its result is accepted: the attempt has succeeded."""
         self.accepted = True
-        if self.life is _RUNNING:
-            self._step(_ANSWERED)
+        if self.life != "detached":
+            assert "answered" in LIFE[self.life]
+            self.life = "answered"
 
     def reject(self) -> None:
         """Take note that its result was turned down."""
@@ -198,10 +184,12 @@ class Execution:
 
     def end(self, now: float) -> None:
         """Take note that its function has ended, or will never be called."""
-        self._step(_ENDED)
-        self._returned = now
+        assert "ended" in LIFE[self.life]
+        self.life = "ended"
         if self.ended is None:
             self.ended = now
+        elif self.cut is not None:
+            self.cleanup_s = max(0.0, now - self.ended)
 
     def time_out(self, failure: Failure) -> None:
         """Fail it, because its time is up. An error that it raised after its timer fired is the cause."""
@@ -239,7 +227,8 @@ class Execution:
 
     def skip(self, now: float) -> None:
         """Take note that its link is passed over."""
-        self._step(_ENDED)
+        assert "ended" in LIFE[self.life]
+        self.life = "ended"
         self.status = AttemptStatus.SKIPPED
         self.started = self.ended = now
         self.concluded = True
@@ -258,7 +247,8 @@ class Execution:
 
     def detach(self) -> None:
         """Let the call go on without it; it still runs."""
-        self._step(_DETACHED)
+        assert "detached" in LIFE[self.life]
+        self.life = "detached"
         self.bill.detach(has_value=self.has_value, given=self.result if self.has_value else self.error)
 
     def settle_detached(self) -> None:
@@ -269,16 +259,12 @@ class Execution:
     def forget(self) -> None:
         """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
         self.failure = None
-        if self.life is not _DETACHED:
+        if self.life != "detached":
             self.error = self.result = None
 
     def forget_all(self) -> None:
         """Hold nothing at all of what it gave, now that it has ended after its call."""
         self.error = self.result = None
-
-    def _step(self, to: Life) -> None:
-        assert to in LIFE[self.life], f"an attempt that is {self.life.value} cannot be {to.value}"
-        self.life = to
 
     # Its money.
 

@@ -41,7 +41,7 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
         result = await awaitable
         execution.give(result)
         if registered.accept is None or await _accepted(registered.accept(result)):
-            execution.accept()
+            execution.answer()
         else:
             execution.reject()
     except Exception as error:  # noqa: BLE001 - the verdict says what it means

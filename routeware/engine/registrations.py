@@ -16,7 +16,7 @@ from routeware.pricing import OutputArgument, text_tokens
 from routeware.records import CallRecord
 from routeware.threshold import LearnerCache, Size, checked_size
 
-__all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request"]
+__all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request", "provider_function"]
 
 logger = logging.getLogger("routeware")
 
@@ -24,28 +24,29 @@ UNBOUND: object = object()
 """In place of an instance, where the decorated function is not a method."""
 
 
-class ProviderFunction:
-    """A function that calls providers, with or without an instance before the attempt."""
+ProviderFunction = Callable[[object, object, tuple[Any, ...], Mapping[str, Any]], Awaitable[Any]]
+"""Calls a provider function: for which instance, with which attempt, with what the caller passed."""
 
-    __slots__ = ("_fn", "_is_plain")
 
-    def __init__(self, fn: Callable[..., Awaitable[Any]]) -> None:
-        self._fn = fn
-        self._is_plain = isinstance(fn, types.FunctionType)
+def provider_function(fn: Callable[..., Awaitable[Any]]) -> ProviderFunction:
+    """Prepare a function that calls providers to be called with or without an instance before the attempt.
 
-    def __call__(
-        self, owner: object, attempt: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Awaitable[Any]:
-        """Call it for ``owner``. What it raises here, before anything is awaited, is about its arguments."""
+    What it raises when it is called, before anything is awaited, is about its arguments.
+    """
+    is_plain = isinstance(fn, types.FunctionType)
+
+    def call(owner: object, attempt: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
         if owner is UNBOUND:
-            return self._fn(attempt, *args, **kwargs)
-        if self._is_plain:
-            return self._fn(owner, attempt, *args, **kwargs)
+            return fn(attempt, *args, **kwargs)
+        if is_plain:
+            return fn(owner, attempt, *args, **kwargs)
         # Instances bind other callables as they bind them anywhere else: by __get__, or not at all.
-        binds = getattr(type(self._fn), "__get__", None)
-        bound = self._fn if binds is None else binds(self._fn, owner, type(owner))
+        binds = getattr(type(fn), "__get__", None)
+        bound = fn if binds is None else binds(fn, owner, type(owner))
         called: Awaitable[Any] = bound(attempt, *args, **kwargs)
         return called
+
+    return call
 
 
 class Registrations:
@@ -139,7 +140,7 @@ class Request:
             )
         return self._tokens
 
-    def size(self) -> Size:
+    def measure_size(self) -> Size:
         """Measure the request for a latency target: by the ``size`` hook, or by its input tokens.
 
         Whatever the hook raises, the call goes on: its size is unknown.
@@ -163,7 +164,7 @@ async def _nothing(_attempt: object) -> None:
 
 
 NO_REQUEST = Request(
-    Registrations(ProviderFunction(_nothing), lambda _args, _kwargs: None, None, None, wrap_errors=False),
+    Registrations(provider_function(_nothing), lambda _args, _kwargs: None, None, None, wrap_errors=False),
     UNBOUND,
     (),
     {},

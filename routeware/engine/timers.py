@@ -74,11 +74,11 @@ class ReusableTimeout:
         self.due = due
         if due is None:
             return
-        if self._handle is None:
-            self._arm(due)
-        elif due < self._armed:
+        if self._handle is not None:
+            if due >= self._armed:
+                return
             self._handle.cancel()
-            self._arm(due)
+        self._arm(due)
 
     def cancel(self) -> None:
         """Leave nothing armed, and let go of the task: it may keep an error alive that keeps this alive."""

@@ -66,7 +66,7 @@ def final_error(call: Call) -> BaseException:
         return call.refusal
     failed = failed_attempt(call, last)
     call.emit("exhausted", logging.WARNING, attempts=call.started, link=None if failed is None else failed.link.label)
-    if not call.request.registrations.wrap_errors:
+    if not call.registrations.wrap_errors:
         return last
     exhausted = ExhaustedError(tuple(one.label for one in call.attempts if one.status is not AttemptStatus.SKIPPED))
     exhausted.__cause__ = last

@@ -22,9 +22,8 @@ class EventLog:
         self._policy = policy
         self.prefix = policy.observe.emit_event
 
-    @property
     def is_debugging(self) -> bool:
-        """True if the events of the lowest level are read."""
+        """Say whether the events of the lowest level are read."""
         return logger.isEnabledFor(logging.DEBUG)
 
     def event(self, event: str, level: int, fields: Mapping[str, object]) -> None:

@@ -19,6 +19,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link as SpanLink
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
+from routeware.budget import Session
 from routeware.classify import error_type
 from routeware.money import usd
 from routeware.observers import AttemptFacts, CallFacts, Cost, Failure, failed_attempt, report_broken, sums_of
@@ -55,18 +56,22 @@ class Tracing:
         self._tracer: Tracer = trace.get_tracer("routeware", tracer_provider=tracer_provider)
         self._waits_for_sdk = tracer_provider is None
 
-    @property
-    def is_off(self) -> bool:
-        """True if the program has set up no SDK (yet), so that a call need not prepare any attribute.
+    def start_call(
+        self, fixed: Mapping[str, Any], session: Session | None, own: Mapping[str, Any] | None
+    ) -> CallTrace | None:
+        """Start a call's span; give ``None`` where nothing listens, so that the rest of the call need not ask again.
 
-        Asked past the API, which answers only by starting a span for nobody, at a sixth of what a call costs. Where a
-        later API keeps its provider elsewhere, that is what is done.
+        Args:
+            fixed: the attributes of every call under its policy. They outrank the others.
+            session: the call's session, for its name and attributes.
+            own: the attributes of the call itself.
         """
-        return self._waits_for_sdk and getattr(trace, "_TRACER_PROVIDER", self) is None
-
-    def start_call(self, attributes: Mapping[str, Any]) -> CallTrace | None:
-        """Start a call's span; give ``None`` where nothing listens, so that the rest of the call need not ask again."""
+        if self._waits_for_sdk and getattr(trace, "_TRACER_PROVIDER", self) is None:
+            # Asked past the API, which answers only by starting a span for nobody, at a sixth of what a call costs.
+            # Where a later API keeps its provider elsewhere, that is what is done.
+            return None
         try:
+            attributes = fixed if session is None and own is None else _merged(fixed, session, own)
             span = self._tracer.start_span(self._call_span_name, kind=SpanKind.INTERNAL, attributes=attributes)
             if span is NO_SPAN or (not span.is_recording() and _echoes_parent(span)):
                 return None
@@ -85,6 +90,13 @@ class Tracing:
             names.REQUEST_MODEL: model,
             names.LINK_LABEL: label,
         }
+
+
+def _merged(fixed: Mapping[str, Any], session: Session | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
+    merged = {**({} if session is None else session.attributes), **(own or {}), **fixed}
+    if session is not None and session.name is not None:
+        merged[names.SESSION_NAME] = session.name
+    return merged
 
 
 def _echoes_parent(span: Span) -> bool:
