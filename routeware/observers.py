@@ -211,11 +211,6 @@ class CallFacts(Protocol):
         ...
 
     @property
-    def decided_ns(self) -> int | None:
-        """When a race was decided, in nanoseconds since the epoch; ``None`` where there was nothing to cut off."""
-        ...
-
-    @property
     def race_after_s(self) -> float | None:
         """The race threshold in force; ``None`` without racing."""
         ...

@@ -25,10 +25,12 @@ __all__ = [
     "Outcome",
     "RoutingDecision",
     "attach_record",
+    "filled",
     "own_attributes",
     "record_of",
 ]
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 CallOutcome = Literal["succeeded", "failed", "cancelled", "budget_exceeded", "deadline_exceeded"]
@@ -56,7 +58,7 @@ class AttemptTrigger(StrEnum):
     RACE = "race"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # see filled()
 class AttemptRecord:
     """One try at one link, after the dust has settled.
 
@@ -124,7 +126,7 @@ class RoutingDecision:
     alternatives: tuple[DecisionAlternative, ...]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # see filled()
 class CallRecord:
     """One call, from entering the decorated function to leaving it.
 
@@ -181,6 +183,21 @@ class Outcome(Generic[T_co]):
 
     value: T_co
     record: CallRecord
+
+
+def filled(kind: type[T], values: dict[str, Any]) -> T:
+    """Make a frozen object of one of these classes, of all its values, in one step.
+
+    The ``__init__`` of a frozen class writes one value after another past its own ``__setattr__``, which takes twice as
+    long as this; and a record is made at every call that asks for one.
+
+    Args:
+        kind: the class. It has no slots, and nothing to check.
+        values: all its attributes. They are kept, not copied.
+    """
+    made = object.__new__(kind)
+    object.__setattr__(made, "__dict__", values)
+    return made
 
 
 def record_of(error: BaseException) -> CallRecord | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from routeware.engine.attempt import live_execution
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.timers import is_due
@@ -43,7 +44,7 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
     if call.deadline is not None and is_due(call.deadline, call.loop.time()):
         raise deadline_error(call)
     execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
-    if call.needs_settling:
+    if call.is_capped or (call.payer is not None and call.payer.reserving):
         try:
             _reserve(call, execution)
         except BudgetExceededError as refusal:
@@ -61,7 +62,7 @@ def admit_next(call: Call) -> Execution:
         BaseException: what the call raises where there is no such attempt.
     """
     while True:
-        execution, refusal = admit(call, _FAILOVER if call.started else _INITIAL)
+        execution, refusal = admit(call, _INITIAL if call.latest_start is None else _FAILOVER)
         if refusal is None:
             call.start(execution)
             return execution
@@ -78,7 +79,7 @@ async def admit_next_remotely(call: Call) -> Execution:
         BaseException: what the call raises where there is no such attempt.
     """
     while True:
-        execution, refusal = admit(call, _FAILOVER if call.started else _INITIAL)
+        execution, refusal = admit(call, _INITIAL if call.latest_start is None else _FAILOVER)
         if refusal is None:
             try:
                 await _hold_within_deadline(call, execution)
@@ -135,8 +136,9 @@ async def _hold_within_deadline(call: Call, execution: Execution) -> None:
 
 async def _wait_for_releases(call: Call) -> None:
     """Wait until what attempts before have given back is there, before more is asked for."""
-    earlier = [one.bill.reservation for one in call.attempts if one.has_bill]
-    for reservation in (call.container_reservation, *earlier):
+    outer = live_execution()  # the attempt that this call is made in has made room for it
+    earlier = call.attempts if outer is None else [outer, *call.attempts]
+    for reservation in [one.bill.reservation for one in earlier if one.has_bill]:
         message = None if reservation is None else reservation.undelivered
         if message is not None and not message.done():
             await asyncio.wait([message])
@@ -144,10 +146,7 @@ async def _wait_for_releases(call: Call) -> None:
 
 def _reserve(call: Call, execution: Execution) -> None:
     """Set the projection of ``execution`` aside, as far as this process keeps the tallies."""
-    bill, session = execution.bill, call.payer
-    if not call.is_capped and not (session is not None and session.reserving):
-        bill.reserve(session, None)
-        return
+    bill = execution.bill
     projection = bill.project(warn=call.is_capped)
     if projection is None:
         _require_allowance(call, execution)
@@ -157,7 +156,7 @@ def _reserve(call: Call, execution: Execution) -> None:
     if cap is None:
         _warn_of_session(call, execution, amount)
     try:
-        bill.reserve(session, amount, cap)
+        bill.hold(amount, cap)
     except BudgetExceededError as refusal:
         raise refusal.about(execution.label) from None
 

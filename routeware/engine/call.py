@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from routeware.budget import CURRENT_SESSION, Reservation, Session
+from routeware.budget import CURRENT_SESSION, Session
 from routeware.engine.attempt import live_execution
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
@@ -22,6 +22,8 @@ from routeware.threshold import Decision, Size
 
 __all__ = ["Call"]
 
+logger = logging.getLogger("routeware")
+
 
 class Call(Request):
     """One call, from entering the decorated function to leaving it.
@@ -30,10 +32,8 @@ class Call(Request):
         prepared: its policy.
         links: its chain, in the order in which it is tried.
         session: the innermost session.
-        payer: the session that the call is booked in: the same, once it was found open.
         is_capped: True if a cap is in force.
         is_remote: True if a ledger outside of this process counts it.
-        needs_settling: True if what an attempt cost has to be known as soon as it has ended: a budget counts it.
         is_observed: True if a listener or a session is told how it ends.
         race: its attempts in flight, where it can race.
         trace: its spans; ``None`` where nothing listens.
@@ -42,14 +42,11 @@ class Call(Request):
         cancel_baseline: how many cancellations of the caller's task were pending when the call began.
         stale_cancels: how many pending ones are nobody's: a library has left them counted.
         deadline: when the whole call is out of time, on the loop's clock.
-        container_reservation: what the attempt held that this call is made in, released to make room for this call.
         cursor: the place in the chain of the next link to try.
-        started: how many attempts were started; skipped links are none.
         attempts_left: how many attempts may still be started: neither links nor attempts have run out.
         attempts: all attempts, skipped links included, in the order of their starts.
-        latest_start: when the newest attempt was started, on the loop's clock.
+        latest_start: when the newest attempt was started, on the loop's clock; ``None`` before the first start.
         race_after_s: the threshold in force; ``None`` without racing.
-        race_source: where it came from.
         decision: what the learner of the policy's target said; ``None`` without a target.
         size: the size of the request, where the learner wants to know it; ``None`` is unknown.
         failure: the error of the attempt that failed last, as callers see it.
@@ -58,21 +55,17 @@ class Call(Request):
         winner: the attempt whose result the caller gets.
         error: what the call raises.
         outcome: how it ends.
-        decided_ns: when attempts were cut off because the call was decided, in nanoseconds since the epoch.
         ended: when it ended, on the loop's clock; below 0 before.
     """
 
     __slots__ = (
         "_attempt_ended",
-        "_call_ended",
         "attempts",
         "attempts_left",
         "began",
         "cancel_baseline",
-        "container_reservation",
         "cursor",
         "deadline",
-        "decided_ns",
         "decision",
         "ended",
         "error",
@@ -85,18 +78,14 @@ class Call(Request):
         "links",
         "loop",
         "meters",
-        "needs_settling",
         "outcome",
-        "payer",
         "prepared",
         "race",
         "race_after_s",
-        "race_source",
         "refusal",
         "session",
         "size",
         "stale_cancels",
-        "started",
         "timeout",
         "trace",
         "winner",
@@ -124,7 +113,6 @@ class Call(Request):
         self.began = loop.time()
         self.deadline = None if prepared.deadline_s is None else self.began + prepared.deadline_s
         self.race_after_s: float | None = None
-        self.race_source: str | None = None
         self.decision: Decision | None = None
         self.size: Size = None
         if prepared.learner is not None:
@@ -132,15 +120,13 @@ class Call(Request):
                 self.size = self.measure_size()
             self._follow(prepared.learner.decide(self.size))
         elif prepared.race_after_s is not None:
-            self.race_after_s, self.race_source = prepared.race_after_s, "fixed"
+            self.race_after_s = prepared.race_after_s
         self.session: Session | None = None
-        self.payer: Session | None = None
-        self.is_capped = self.is_remote = self.needs_settling = self.is_observed = False
-        self.container_reservation: Reservation | None = None
-        self.cursor = self.started = 0
+        self.is_capped = self.is_remote = self.is_observed = False
+        self.cursor = 0
         self.attempts_left = prepared.max_attempts
         self.attempts: list[Execution] = []
-        self.latest_start = 0.0
+        self.latest_start: float | None = None
         self.ended = -1.0
         self.failure: BaseException | None = None
         self.fatal: BaseException | None = None
@@ -148,17 +134,15 @@ class Call(Request):
         self.refusal: BudgetExceededError | None = None
         self.winner: Execution | None = None
         self.outcome: CallOutcome = "failed"
-        self.decided_ns: int | None = None
         self.race: Race | None = None
         self.trace: CallTrace | None = None
         self.meters: Meters | None = None
         self._attempt_ended: tuple[Callable[[CallFacts, AttemptFacts], None], ...] = ()
-        self._call_ended: tuple[Callable[[CallFacts], None], ...] = ()
 
     def _follow(self, decision: Decision) -> None:
         """Race as the learner decided; in an outage of the primary, the first two links change places."""
         self.decision = decision
-        self.race_after_s, self.race_source = decision.race_after_s, decision.source.value
+        self.race_after_s = decision.race_after_s
         if decision.swap:
             first, second, *rest = self.links
             self.links = (second, first, *rest)
@@ -172,8 +156,8 @@ class Call(Request):
         self.trace = trace = prepared.tracing.start_call(prepared.span_attributes, session, attributes)
         self.meters = meters = prepared.metrics.live(self.began)
         if trace is not None:
-            self._attempt_ended, self._call_ended = (trace.attempt_ended,), (trace.call_ended,)
-        if prepared.log.is_debugging():
+            self._attempt_ended = (trace.attempt_ended,)
+        if logger.isEnabledFor(logging.DEBUG):
             prepared.log.call_started()
             self._attempt_ended += (prepared.log.attempt_ended,)
         if meters is not None or self.decision is not None or self._attempt_ended:
@@ -189,7 +173,7 @@ class Call(Request):
         """
         session, budget = self.session, self.prepared.policy.budget
         self.is_capped = budget.capped
-        self.needs_settling = self.is_observed = True
+        self.is_observed = True
         if session is None:
             if budget.session_usd is not None:
                 raise NoSessionError(
@@ -198,7 +182,7 @@ class Call(Request):
                 )
             return
         session.check_open()
-        self.payer = session
+        self.pay_by(session)
         self.is_remote = session.remote
         if session.capped and not budget.capped:
             self.is_capped = True
@@ -209,7 +193,6 @@ class Call(Request):
         outer = live_execution()
         if outer is not None:
             outer.bill.open_container()
-            self.container_reservation = outer.bill.reservation
 
     # What follows from the facts.
 
@@ -217,6 +200,18 @@ class Call(Request):
     def committed(self) -> int:
         """What it has committed so far, in nano-dollars, for its own cap."""
         return sum(one.bill.committed for one in self.attempts if one.has_bill)
+
+    @property
+    def is_booked(self) -> bool:
+        """True if what an attempt cost has to be known as soon as it has ended: a budget counts it."""
+        return self.is_capped or self.payer is not None
+
+    @property
+    def race_source(self) -> str | None:
+        """Where the race threshold came from; ``None`` without racing."""
+        if self.decision is not None:
+            return self.decision.source.value
+        return None if self.race_after_s is None else "fixed"
 
     @property
     def may_start(self) -> bool:
@@ -254,7 +249,6 @@ class Call(Request):
         """Take the next link for ``execution``; from here on it counts, and its time runs."""
         now = self.loop.time()
         self.cursor += 1
-        self.started += 1
         self.attempts_left -= 1
         self.attempts.append(execution)
         self.latest_start = now
@@ -294,10 +288,6 @@ class Call(Request):
         self.cancel_baseline += 1
         self.stale_cancels += 1
 
-    def decide(self, decided_ns: int) -> None:
-        """Take note of the moment in which everything that is still in flight is cut off."""
-        self.decided_ns = decided_ns
-
     def succeed(self, winner: Execution) -> None:
         """Take note of the attempt whose result the caller gets."""
         self.winner = winner
@@ -323,19 +313,26 @@ class Call(Request):
         self.failure = self.fatal = self.refusal = self.winner = self.error = None
         for attempt in self.attempts:
             attempt.forget()
-        self.attempts = []  # no circle of call and attempts is left to the garbage collector
+        # No circle of call and attempts is left to the garbage collector.
+        self.attempts = []
+        self.race = None
 
     # Who is told.
 
     def tell_attempt_ended(self, execution: Execution) -> None:
         """Tell the listeners that an attempt has ended."""
-        if self._attempt_ended:
-            notify(self._attempt_ended, self.prepared.tracing.broken, self, execution)
+        notify(self._attempt_ended, self.prepared.tracing.broken, self, execution)
 
     def tell_ended(self) -> None:
         """Tell the listeners that the call has ended."""
-        if self._call_ended:
-            notify(self._call_ended, self.prepared.tracing.broken, self)
+        if self.trace is not None:
+            notify((self.trace.call_ended,), self.prepared.tracing.broken, self)
+        if self.meters is not None:
+            # In the call's context: what is measured there leads back to its trace (an exemplar).
+            attached = None if self.trace is None else self.trace.attach()
+            notify((self.meters.call_ended,), self.prepared.tracing.broken, self)
+            if attached is not None:
+                CallTrace.detach(attached)
 
     def emit(self, event: str, level: int = logging.DEBUG, **fields: object) -> None:
         """Leave an event on the call's span and in the log."""

@@ -26,15 +26,6 @@ __all__ = ["abandon", "clear_away", "finish_cancelled", "is_untidy"]
 logger = logging.getLogger("routeware")
 
 
-def is_untidy(call: Call) -> bool:
-    """Say whether anything may be left to clear away: attempts in flight, messages to ledgers, unwanted results."""
-    race = call.race
-    if call.is_remote or (race is not None and (race.in_flight or race.cancelling or race.pending)):
-        return True
-    accept = call.registrations.accept
-    return accept is not None and any(one.has_value and one is not call.winner for one in call.attempts)
-
-
 async def clear_away(call: Call) -> None:
     """Cut off what is in flight and wait for it, at most 250 ms; close what nobody gets.
 
@@ -77,6 +68,15 @@ def abandon(call: Call) -> None:
         _finish_or_detach(call, one, [])
 
 
+def is_untidy(call: Call) -> bool:
+    """Say whether anything is left to clear away: attempts in flight, messages to ledgers, unwanted results."""
+    race = call.race
+    if call.is_remote or (race is not None and (race.in_flight or race.cancelling or race.pending)):
+        return True
+    accept = call.registrations.accept
+    return accept is not None and any(one.has_value and one is not call.winner for one in call.attempts)
+
+
 def finish_cancelled(call: Call, execution: Execution) -> None:
     """Conclude an attempt that was cut off, now that its task has ended."""
     task = execution.task
@@ -101,13 +101,14 @@ def _kept_results(winner: Execution | None, raised: BaseException | None) -> lis
 def _cut_off_all(call: Call, status: AttemptStatus) -> None:
     """Cancel all that is in flight, and stamp the moment."""
     cut = Cut(call.loop.time(), time.time_ns())
-    call.decide(cut.at_ns)
+    if call.trace is not None:
+        call.trace.decide(cut.at_ns)
     race = call.race
     if race is None:
         return
     race.abandon()
     for one in race.in_flight:
-        if one.task is not None and one.task.done() and isinstance(one.error, Exception) and not one.accepted:
+        if one.is_over and isinstance(one.error, Exception) and not one.accepted:
             record_failure(call, one)  # what is there counts, though the engine had not looked yet
             conclude_attempt(call, one)
     for one in (*race.in_flight, *race.cancelling):
@@ -126,7 +127,7 @@ def _finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> N
     execution.conclude()
     call.tell_attempt_ended(execution)
     keep_alive(task)
-    if call.payer is not None and execution.bill.reservation is not None:
+    if call.payer is not None:
         call.payer.keep(task, execution.bill.give_up)
 
     def end(_task: asyncio.Future[Any]) -> None:

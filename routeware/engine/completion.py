@@ -10,9 +10,7 @@ from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.latency_feedback import learn
 from routeware.engine.record import annotate, call_record
-from routeware.observers import notify
 from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
-from routeware.telemetry import CallTrace, Meters
 
 __all__ = ["complete", "conclude_attempt"]
 
@@ -22,9 +20,10 @@ logger = logging.getLogger("routeware")
 def conclude_attempt(call: Call, execution: Execution) -> None:
     """Settle an attempt that has ended, if a budget counts it, and tell its listeners. Once."""
     execution.conclude()
-    if call.needs_settling:
-        execution.settle()
-    call.tell_attempt_ended(execution)
+    if call.is_observed:
+        if call.is_booked:
+            execution.settle()
+        call.tell_attempt_ended(execution)
 
 
 def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
@@ -33,10 +32,6 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
     Returns:
         The record, where the caller, an error or ``on_call`` wants it.
     """
-    on_call = call.registrations.on_call
-    error = call.error
-    if not (call.is_observed or wants_record or on_call is not None or error is not None):
-        return None  # an answer, and nothing else is asked for
     call.end()
     if call.winner is not None:
         call.winner.win()
@@ -48,6 +43,7 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
         call.payer.count_call(call.outcome, call.attempts)
     if call.is_observed:
         _tell(call)
+    error, on_call = call.error, call.registrations.on_call
     if not wants_record and error is None and on_call is None:
         return None
     record = call_record(call)
@@ -65,8 +61,6 @@ def _tell(call: Call) -> None:
         learn(call)
     _emit_race(call)
     call.tell_ended()
-    if call.meters is not None:
-        _measure(call, call.meters)
 
 
 def _emit_race(call: Call) -> None:
@@ -77,14 +71,6 @@ def _emit_race(call: Call) -> None:
             call.emit("race_lost", link=one.label)
     if call.winner is not None and call.winner.had_rival:
         call.emit("race_won", link=call.winner.label)
-
-
-def _measure(call: Call, meters: Meters) -> None:
-    # In the call's context: what is measured there leads back to its trace (an exemplar).
-    attached = call.trace.attach() if call.trace is not None else None
-    notify((meters.call_ended,), call.prepared.tracing.broken, call)
-    if attached is not None:
-        CallTrace.detach(attached)
 
 
 def _call_hook(on_call: Callable[[CallRecord], object], record: CallRecord) -> None:

@@ -11,7 +11,7 @@ import logging
 
 import attrs
 
-from routeware.budget import Reservation, Session
+from routeware.budget import Reservation
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.money import Usage, amount_usd, nanos, usd
@@ -19,13 +19,22 @@ from routeware.observers import Cost
 from routeware.pricing import MINIMUM_OUTPUT_TOKENS, Reading, projected_usage, read_error, read_reply
 from routeware.records import CostSource
 
-__all__ = ["Bill"]
+__all__ = ["FREE", "Bill"]
 
 logger = logging.getLogger("routeware")
 
 
+FREE = Cost()
+"""What an attempt cost that was not billed."""
+
+
 class Bill:
     """The money of one attempt, from its projection to what it cost. Made when money is held, reported or asked for.
+
+    Args:
+        link: the link.
+        request: what was asked of it, and who pays.
+        cost: what it cost, where it is settled already: it reports late.
 
     Attributes:
         projection: the most that it is expected to cost, in nano-dollars; ``None`` where its link has no price.
@@ -47,16 +56,17 @@ class Bill:
         "reservation",
     )
 
-    def __init__(self, link: PreparedLink, request: Request) -> None:
+    def __init__(self, link: PreparedLink, request: Request, cost: Cost | None = None) -> None:
         self._link = link
         self._request = request
         self._reported_nanos: int | None = None
         self._usage: Usage | None = None
         self._response_model: str | None = None
-        self._has_projection = self._is_container = self._is_settled = False
+        self._has_projection = self._is_container = False
+        self._is_settled = cost is not None
         self.projection: int | None = None
         self.reservation: Reservation | None = None
-        self.cost: Cost | None = None
+        self.cost = cost
 
     @property
     def committed(self) -> int:
@@ -80,15 +90,14 @@ class Bill:
         self.projection = _by_hook(self._link, self._request)
         return self.projection
 
-    def reserve(self, session: Session | None, amount: int | None, cap: int | None = None) -> None:
-        """Set ``amount`` aside in every tally of this process that counts it; ``None``: nothing has to be set aside.
+    def hold(self, amount: int, cap: int | None = None) -> None:
+        """Set ``amount`` aside in every tally of this process that counts it.
 
         Raises:
             BudgetExceededError: a cap would be passed.
         """
-        self.reservation = Reservation(session)
-        if amount is not None:
-            self.reservation.hold(amount, cap)
+        self.reservation = Reservation(self._request.payer)
+        self.reservation.hold(amount, cap)
 
     def release(self) -> None:
         """Give back what is set aside for an attempt that is not started after all."""
@@ -143,13 +152,12 @@ class Bill:
 
     def give_up(self) -> None:
         """Book a detached attempt at its estimate: its session is left before it ends. Its end still corrects that."""
-        if self.reservation is not None and self.cost is not None:
-            self.reservation.settle(self.cost.settled or 0, self.cost.uncertain or 0)
+        if self.cost is not None:
+            self._settle(self.cost.settled or 0, self.cost.uncertain or 0)
 
     def _book(self, cost: Cost) -> None:
         usage, reported = self._usage, self._reported_nanos
-        if self.reservation is not None:
-            self.reservation.settle(cost.settled or 0, cost.uncertain or 0)
+        self._settle(cost.settled or 0, cost.uncertain or 0)
         self._is_settled = True
         if usage is not self._usage or reported != self._reported_nanos:
             self._correct()  # another thread has reported meanwhile, and took the attempt for running
@@ -162,8 +170,15 @@ class Bill:
         amount, source = self._reported()
         if amount is not None:
             self.cost = Cost(amount, 0, source, self._usage, self._response_model)
-            if self.reservation is not None:
-                self.reservation.settle(amount, 0)
+            self._settle(amount, 0)
+
+    def _settle(self, settled: int, uncertain: int) -> None:
+        if self.reservation is None:
+            if self._request.payer is None or not (settled or uncertain):
+                return
+            # Nothing had to be set aside: no cap is in force, and no ledger is asked.
+            self.reservation = Reservation(self._request.payer)
+        self.reservation.settle(settled, uncertain)
 
     def _reported(self) -> tuple[int | None, CostSource]:
         if self._reported_nanos is not None:

@@ -27,9 +27,10 @@ async def execute(
         BaseException: what became of the call, where it has no result.
     """
     call.begin(attributes)
+    prepared, registered = call.prepared, call.registrations
     try:
         try:
-            if call.session is not None or call.prepared.policy.budget.capped:
+            if call.session is not None or prepared.per_call_cap is not None or prepared.session_cap is not None:
                 call.check_in()
             if CURRENT.get() is not None:
                 call.enter_container()
@@ -40,9 +41,10 @@ async def execute(
             call.fail(error)
         finally:
             call.timeout.cancel()
-        if is_untidy(call):
+        if (call.race is not None or call.is_remote or registered.accept is not None) and is_untidy(call):
             await clear_away(call)
-        record = complete(call, wants_record=wants_record)
+        quiet = call.error is None and not (wants_record or call.is_observed or registered.on_call is not None)
+        record = None if quiet else complete(call, wants_record=wants_record)
     except BaseException as error:
         _tear_down(call, error, wants_record=wants_record)
         raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Literal
 
-from routeware.engine.cost import Bill
+from routeware.engine.cost import FREE, Bill
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.errors import ResultRejectedError
@@ -132,6 +132,11 @@ class Execution:
         return not self.invoked and self.error is not None
 
     @property
+    def is_over(self) -> bool:
+        """True if its own task has ended."""
+        return self.task is not None and self.task.done()
+
+    @property
     def duration_ms(self) -> float:
         """How long it took, until it ended or was cut off; 0 for a skipped link."""
         ended = self.started if self.ended is None else self.ended
@@ -165,9 +170,10 @@ class Execution:
         self.result = result
         self.has_value = True
 
-    def answer(self) -> None:
-        """Take note that its result is accepted: the attempt has succeeded."""
-        self.accepted = True
+    def answer(self, result: object) -> None:
+        """Take the result of its function, or its first item, and that it is accepted: the attempt has succeeded."""
+        self.result = result
+        self.has_value = self.accepted = True
         if self.life != "detached":
             assert "answered" in LIFE[self.life]
             self.life = "answered"
@@ -272,7 +278,7 @@ class Execution:
     def bill(self) -> Bill:
         """Its money; made when first needed."""
         if self._bill is None:
-            self._bill = Bill(self.prepared, self.request)
+            self._bill = Bill(self.prepared, self.request, FREE if self.concluded and self._is_free else None)
         return self._bill
 
     @property
@@ -283,13 +289,24 @@ class Execution:
     @property
     def cost(self) -> Cost:
         """What it cost, worked out and settled when first asked for. Only to be read once it has ended."""
-        bill = self.bill
+        bill = self._bill
+        if bill is None:
+            if self._is_free:
+                return FREE
+            bill = self.bill
         return bill.cost or bill.settle(
             invoked=self.invoked,
             has_value=self.has_value,
             given=self.result if self.has_value else self.error,
             not_billed=self.failure is not None and self.failure.not_billed,
         )
+
+    @property
+    def _is_free(self) -> bool:
+        """True if it cost nothing unless it says otherwise: the provider did not answer, or answered with an error."""
+        if self.has_value:
+            return False
+        return not self.invoked or (self.failure is not None and self.failure.not_billed)
 
     def settle(self) -> None:
         """Work out what it cost, and replace its reservation by that."""

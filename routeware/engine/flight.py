@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextvars import Context
+
 from routeware.budget import PendingReservation
 from routeware.engine.execution import Execution
 
@@ -19,9 +22,12 @@ class Race:
         is_open: True if a backup may be started before the next ordinary start.
     """
 
-    __slots__ = ("cancelling", "in_flight", "is_open", "pending", "reservation")
+    __slots__ = ("_alone", "_timer", "_waiter", "cancelling", "in_flight", "is_open", "pending", "reservation")
 
     def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+        self._alone: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.in_flight: list[Execution] = []
         self.cancelling: list[Execution] = []
         self.pending: Execution | None = None
@@ -32,6 +38,37 @@ class Race:
     def is_idle(self) -> bool:
         """True if nothing is in flight, and no ledger is being asked."""
         return not self.in_flight and self.pending is None
+
+    def wait_for(
+        self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], moment: float | None
+    ) -> asyncio.Future[None]:
+        """Give what to await until ``task``, which is alone, has ended, or ``moment`` has come; then :meth:`disarm`.
+
+        ``asyncio.wait`` takes 10 us more, a third of a call that can race.
+        """
+        self._waiter = waiter = loop.create_future()
+        self._alone = task
+        context = Context()  # a cancelled timer would keep the caller's alive until its time
+        # The attempt itself wakes the caller at its end, one turn of the loop before its task would. This is for a task
+        # that is cancelled before its first step.
+        task.add_done_callback(self.wake, context=context)
+        if moment is not None:
+            self._timer = loop.call_at(moment, self.wake, context=context)
+        return waiter
+
+    def wake(self, _task: object = None) -> None:
+        """Wake whoever waits."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def disarm(self) -> None:
+        """Leave no timer and no callback behind."""
+        if self._alone is not None and not self._alone.done():
+            self._alone.remove_done_callback(self.wake)
+        self._waiter = self._alone = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def launch(self, execution: Execution) -> None:
         """Take note of an attempt that runs; from now on it may be raced again."""

@@ -39,11 +39,11 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
         awaitable = function(request.owner, attempt, request.args, request.kwargs)
         execution.invoke()
         result = await awaitable
-        execution.give(result)
-        if registered.accept is None or await _accepted(registered.accept(result)):
-            execution.answer()
+        if registered.accept is None:
+            execution.answer(result)
         else:
-            execution.reject()
+            execution.give(result)
+            await _judge(execution, registered.accept(result))
     except Exception as error:  # noqa: BLE001 - the verdict says what it means
         execution.throw(error)
     except asyncio.CancelledError as error:
@@ -59,6 +59,8 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
             attached = None
         if is_observed:
             _leave(call, execution, attached)
+        if in_own_task and call.race is not None:
+            call.race.wake()
 
 
 def _enter(call: Call, execution: Execution) -> Token[Context] | None:
@@ -75,5 +77,8 @@ def _leave(call: Call, execution: Execution, attached: Token[Context] | None) ->
         call.meters.attempt_left(execution.link)
 
 
-async def _accepted(verdict: Any) -> Any:
-    return await verdict if isawaitable(verdict) else verdict
+async def _judge(execution: Execution, verdict: Any) -> None:
+    if await verdict if isawaitable(verdict) else verdict:
+        execution.answer(execution.result)
+    else:
+        execution.reject()

@@ -19,7 +19,7 @@ __all__ = ["learn"]
 def learn(call: Call) -> None:
     """Tell the learner of the call's policy, if it has one, what became of a call with nothing in flight."""
     learner, decision = call.prepared.learner, call.decision
-    if learner is None or decision is None or not call.started:
+    if learner is None or decision is None or call.latest_start is None:
         return
     for one in call.attempts:
         if one.invoked:

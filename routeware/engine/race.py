@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
-from contextvars import Context
-from functools import partial
+from collections.abc import Awaitable
 from typing import Literal, assert_never
 
 from routeware.budget import PendingReservation
@@ -57,10 +57,13 @@ async def run_race(call: Call) -> Execution:
             if not call.attempts_left:
                 return await run_chain(call, execution)  # no race can follow: no task is needed
             _launch(call, race, execution)
-        event, execution = await next_event(call, race)
+            event, execution = await next_event(call, race, is_fresh=not execution.is_over)
+        else:
+            event, execution = await next_event(call, race)
         if event == "answered":
             race.land(execution)
-            _collect_finished(call, race)
+            if race.in_flight:
+                _collect_finished(call, race)
             return execution
         _handle_due(call, race, event, execution)
 
@@ -92,17 +95,26 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
             assert_never(event)
 
 
-async def next_event(call: Call, race: Race) -> tuple[Event, Execution]:
+async def next_event(call: Call, race: Race, *, is_fresh: bool = False) -> tuple[Event, Execution]:
     """Wait for the next event, and give it with its attempt.
+
+    Args:
+        call: the call.
+        race: what is in flight.
+        is_fresh: True if the only attempt in flight was launched just now: there is nothing to see yet.
 
     Raises:
         asyncio.CancelledError: the caller was cancelled.
     """
     turns = 2
     while True:
-        found = _look(call, race)
+        found = None if is_fresh else _look(call, race)
+        is_fresh = False
         if found is None:
-            await _wait(call, race)
+            try:
+                await _until_change(call, race)
+            finally:
+                race.disarm()
         elif turns and found[0] in _BY_CLOCK:
             # An answer that is due at this very moment takes one turn of the loop to wake the provider, and one to be
             # given. It counts.
@@ -117,12 +129,15 @@ _BY_CLOCK = ("deadline", "timed_out")
 
 def _look(call: Call, race: Race) -> tuple[Event, Execution] | None:
     """Find what is there now, the first by rank; ``None`` where there is nothing."""
-    finished = [one for one in race.in_flight if one.task is not None and one.task.done()]
-    if finished:
-        answered = next((one for one in finished if one.accepted), None)
-        if answered is not None:
-            return "answered", answered
-        return "failed", min(finished, key=lambda one: one.ended or 0.0)
+    failed: Execution | None = None
+    for one in race.in_flight:
+        if one.task is not None and one.task.done():
+            if one.accepted:
+                return "answered", one
+            if failed is None or (one.ended or 0.0) < (failed.ended or 0.0):
+                failed = one
+    if failed is not None:
+        return "failed", failed
     return _look_at_clock(call, race, call.loop.time())
 
 
@@ -137,26 +152,25 @@ def _look_at_clock(call: Call, race: Race, now: float) -> tuple[Event, Execution
     if race.reservation is not None and race.pending is not None:
         if race.reservation.task.done():
             return "granted" if race.reservation.failure() is None else "refused", race.pending
-    elif _has_room(call, race) and is_due(_race_at(call), now):
+    elif is_due(_race_at(call, race), now):
         return "race_due", first
     return None
 
 
-def _has_room(call: Call, race: Race) -> bool:
-    width = call.prepared.policy.latency.race_width
-    return race.is_open and call.may_start and race.pending is None and len(race.in_flight) < width
+def _race_at(call: Call, race: Race) -> float | None:
+    """Find the moment at which a backup may be started; ``None`` where none may."""
+    if not race.is_open or not call.attempts_left or call.fatal is not None or race.pending is not None:
+        return None
+    if len(race.in_flight) >= call.prepared.policy.latency.race_width:
+        return None
+    return (call.latest_start or 0.0) + (call.race_after_s or 0.0)
 
 
-def _race_at(call: Call) -> float:
-    return call.latest_start + (call.race_after_s or 0.0)
-
-
-async def _wait(call: Call, race: Race) -> None:
-    """Wait until a task has ended or a moment has come."""
-    moment = call.deadline
-    if _has_room(call, race):
-        race_at = _race_at(call)
-        moment = race_at if moment is None or race_at < moment else moment
+def _until_change(call: Call, race: Race) -> Awaitable[object]:
+    """Give what to await until a task has ended or a moment has come."""
+    moment, race_at = call.deadline, _race_at(call, race)
+    if race_at is not None and (moment is None or race_at < moment):
+        moment = race_at
     for one in race.in_flight:
         if one.due is not None and (moment is None or one.due < moment):
             moment = one.due
@@ -164,41 +178,25 @@ async def _wait(call: Call, race: Race) -> None:
     if race.reservation is not None:
         tasks.append(race.reservation.task)
     if len(tasks) == 1:
-        await _wait_alone(call.loop, tasks[0], moment)
-    else:
-        left_s = None if moment is None else max(moment - call.loop.time(), 0)
-        await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _wait_alone(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], moment: float | None) -> None:
-    """Wait for one task with one future and one timer. ``asyncio.wait`` takes 10 us more, a third of such a call."""
-    waiter = loop.create_future()
-    wake = partial(_wake, waiter)
-    context = Context()  # a cancelled timer would keep the caller's alive until its time
-    task.add_done_callback(wake, context=context)
-    timer = None if moment is None else loop.call_at(moment, wake, None, context=context)
-    try:
-        await waiter
-    finally:
-        task.remove_done_callback(wake)
-        if timer is not None:
-            timer.cancel()
-
-
-def _wake(waiter: asyncio.Future[None], _task: asyncio.Future[None] | None) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+        return race.wait_for(call.loop, tasks[0], moment)
+    left_s = None if moment is None else max(moment - call.loop.time(), 0)
+    return asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _launch(call: Call, race: Race, execution: Execution) -> None:
     """Run an attempt that was started in a task of its own."""
-    execution.run_in(call.loop.create_task(invoke(call, execution, in_own_task=True)))
+    running = invoke(call, execution, in_own_task=True)
+    if sys.version_info >= (3, 12) and call.loop.get_task_factory() is None:
+        # Its first step is taken here, which saves a turn of the loop. A program's own factory decides for itself.
+        execution.run_in(asyncio.Task(running, loop=call.loop, eager_start=True))
+    else:
+        execution.run_in(call.loop.create_task(running))
     race.launch(execution)
 
 
 def _collect_finished(call: Call, race: Race) -> None:
     """See what else has ended in the turn of the answer: failures count as they ended."""
-    finished = [one for one in race.in_flight if one.task is not None and one.task.done() and not one.accepted]
+    finished = [one for one in race.in_flight if one.is_over and not one.accepted]
     for one in sorted(finished, key=lambda one: one.ended or 0.0):
         race.land(one)
         _fail(call, one)

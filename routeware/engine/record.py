@@ -6,7 +6,7 @@ from routeware.classify import error_type
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.observers import sums_of
-from routeware.records import AttemptRecord, CallRecord, own_attributes
+from routeware.records import AttemptRecord, CallRecord, filled, own_attributes
 
 __all__ = ["annotate", "call_record"]
 
@@ -17,22 +17,23 @@ def call_record(call: Call) -> CallRecord:
     """Make the record of a call that has ended."""
     sums = sums_of(call)
     session, prepared = call.session, call.prepared
-    return CallRecord(
-        label=prepared.policy.label,
-        name=prepared.tracing.name,
-        outcome=call.outcome,
-        attempts=tuple([_attempt_record(call, one) for one in call.attempts]),
-        selected=None if call.winner is None else call.attempts.index(call.winner),
-        duration_ms=_ms(call.ended - call.began),
-        cost_usd=sums.cost_usd,
-        uncertain_usd=sums.uncertain_usd,
-        wasted_usd=sums.wasted_usd,
-        race_after_ms=None if call.race_after_s is None else _ms(call.race_after_s),
-        race_source=call.race_source,
-        session_name=session.name if session is not None else None,
-        session_spent_usd=call.session_spent_usd,
-        trace_id=call.trace.trace_id if call.trace is not None else None,
-    )
+    values = {
+        "label": prepared.policy.label,
+        "name": prepared.tracing.name,
+        "outcome": call.outcome,
+        "attempts": tuple([_attempt_record(call, one) for one in call.attempts]),
+        "selected": None if call.winner is None else call.attempts.index(call.winner),
+        "duration_ms": _ms(call.ended - call.began),
+        "cost_usd": sums.cost_usd,
+        "uncertain_usd": sums.uncertain_usd,
+        "wasted_usd": sums.wasted_usd,
+        "race_after_ms": None if call.race_after_s is None else _ms(call.race_after_s),
+        "race_source": call.race_source,
+        "session_name": session.name if session is not None else None,
+        "session_spent_usd": call.session_spent_usd,
+        "trace_id": call.trace.trace_id if call.trace is not None else None,
+    }
+    return filled(CallRecord, values)
 
 
 def annotate(error: BaseException, call: Call, record: CallRecord) -> None:
@@ -69,22 +70,23 @@ def _note(execution: Execution, attempt: AttemptRecord) -> str:
 def _attempt_record(call: Call, execution: Execution) -> AttemptRecord:
     link, cost, failure = execution.link, execution.cost, execution.failure
     assert execution.status is not None
-    return AttemptRecord(
-        number=execution.number,
-        provider=link.provider,
-        model=link.model,
-        label=link.label,
-        tier=link.tier,
-        price=execution.prepared.price,
-        status=execution.status,
-        trigger=execution.trigger,
-        started_ms=_ms(execution.started - call.began),
-        duration_ms=execution.duration_ms,
-        cost_usd=cost.amount_usd,
-        cost_source=cost.source,
-        usage=cost.usage,
-        error=None if failure is None else failure.snapshot,
-    )
+    values = {
+        "number": execution.number,
+        "provider": link.provider,
+        "model": link.model,
+        "label": link.label,
+        "tier": link.tier,
+        "price": execution.prepared.price,
+        "status": execution.status,
+        "trigger": execution.trigger,
+        "started_ms": _ms(execution.started - call.began),
+        "duration_ms": execution.duration_ms,
+        "cost_usd": cost.amount_usd,
+        "cost_source": cost.source,
+        "usage": cost.usage,
+        "error": None if failure is None else failure.snapshot,
+    }
+    return filled(AttemptRecord, values)
 
 
 def _ms(seconds: float) -> float:

@@ -8,6 +8,7 @@ import types
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from routeware.budget import Session
 from routeware.classify import ClassifyHook
 from routeware.engine.stats import LinkStats
 from routeware.money import Usage
@@ -117,9 +118,17 @@ class Registrations:
 
 
 class Request:
-    """What the caller of one call passed, and how many tokens that is."""
+    """What the caller of one call passed, how many tokens that is, and which session pays for it.
 
-    __slots__ = ("_tokens", "args", "kwargs", "owner", "registrations")
+    Attributes:
+        registrations: those of the decorated function.
+        owner: the instance that a method was called on, or ``UNBOUND``.
+        args: what was passed.
+        kwargs: the same, by name.
+        payer: the session that the call is booked in, once it was found open.
+    """
+
+    __slots__ = ("_tokens", "args", "kwargs", "owner", "payer", "registrations")
 
     def __init__(
         self, registrations: Registrations, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -128,7 +137,12 @@ class Request:
         self.owner = owner
         self.args = args
         self.kwargs = kwargs
+        self.payer: Session | None = None
         self._tokens: tuple[int, int | None] | None = None
+
+    def pay_by(self, session: Session) -> None:
+        """Book the call in ``session``."""
+        self.payer = session
 
     @property
     def tokens(self) -> tuple[int, int | None]:

@@ -65,10 +65,11 @@ def final_error(call: Call) -> BaseException:
         call.refuse("budget_exceeded")
         return call.refusal
     failed = failed_attempt(call, last)
-    call.emit("exhausted", logging.WARNING, attempts=call.started, link=None if failed is None else failed.link.label)
+    tried = tuple(one.label for one in call.attempts if one.status is not AttemptStatus.SKIPPED)
+    call.emit("exhausted", logging.WARNING, attempts=len(tried), link=None if failed is None else failed.link.label)
     if not call.registrations.wrap_errors:
         return last
-    exhausted = ExhaustedError(tuple(one.label for one in call.attempts if one.status is not AttemptStatus.SKIPPED))
+    exhausted = ExhaustedError(tried)
     exhausted.__cause__ = last
     return exhausted
 

@@ -22,10 +22,6 @@ class EventLog:
         self._policy = policy
         self.prefix = policy.observe.emit_event
 
-    def is_debugging(self) -> bool:
-        """Say whether the events of the lowest level are read."""
-        return logger.isEnabledFor(logging.DEBUG)
-
     def event(self, event: str, level: int, fields: Mapping[str, object]) -> None:
         """Write one event, where its level is enabled."""
         if not logger.isEnabledFor(level):

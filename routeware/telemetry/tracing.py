@@ -112,7 +112,17 @@ class CallTrace:
         recording: True if the call's span is recorded. A sampler may record an attempt's all the same.
     """
 
-    __slots__ = ("_before", "_context", "_last_ns", "_span", "_spans", "_tracer", "_tracing", "recording")
+    __slots__ = (
+        "_before",
+        "_context",
+        "_decided_ns",
+        "_last_ns",
+        "_span",
+        "_spans",
+        "_tracer",
+        "_tracing",
+        "recording",
+    )
 
     def __init__(self, tracing: Tracing, tracer: Tracer, span: Span) -> None:
         self._tracing = tracing
@@ -122,6 +132,7 @@ class CallTrace:
         self._spans: dict[int, Span] = {}
         self._before: Span | None = None
         self._last_ns = 0
+        self._decided_ns: int | None = None
         self.recording = span.is_recording()
 
     @property
@@ -159,6 +170,10 @@ class CallTrace:
         """Undo :meth:`attach`."""
         context_api.detach(token)
 
+    def decide(self, at_ns: int) -> None:
+        """Take note of the moment in which everything that is still in flight is cut off: there the winner has won."""
+        self._decided_ns = at_ns
+
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Leave an event on the call's span."""
         if self.recording:
@@ -184,7 +199,7 @@ class CallTrace:
             end_ns = attempt.cut.at_ns
         else:
             # A viewer's critical path follows what ends last, so it must not end in a loser.
-            end_ns = call.decided_ns if attempt is call.winner and call.decided_ns is not None else time.time_ns()
+            end_ns = time.time_ns() if self._decided_ns is None or attempt is not call.winner else self._decided_ns
             end_ns = max(end_ns, self._last_ns + _APART_NS)
         self._last_ns = max(self._last_ns, end_ns)
         span.end(end_ns)
