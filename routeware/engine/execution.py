@@ -8,7 +8,8 @@ for a while, and what it gives then is kept for settling and closing only.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from enum import Enum
+from typing import Any
 
 from routeware.engine.cost import FREE, Bill
 from routeware.engine.prepared import PreparedLink
@@ -22,19 +23,31 @@ from routeware.telemetry import NO_SPAN, Span
 __all__ = ["LIFE", "Execution", "Life"]
 
 
-Life = Literal["waiting", "running", "answered", "detached", "ended"]
-"""How far an attempt has come."""
+class Life(Enum):
+    """How far an attempt has come."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    DETACHED = "detached"
+    ENDED = "ended"
+
+    # A member's own hash is worked out in Python, which takes as long as the step.
+    __hash__ = object.__hash__
+
+
+_WAITING, _RUNNING, _ANSWERED, _DETACHED, _ENDED = Life
 
 LIFE: dict[Life, tuple[Life, ...]] = {
     # For its reservation. It ends without having run where its link is skipped or a budget refuses it.
-    "waiting": ("running", "ended"),
+    _WAITING: (_RUNNING, _ENDED),
     # From its start on, before its function is called, until it has answered, failed or been given up.
-    "running": ("answered", "ended", "detached"),
+    _RUNNING: (_ANSWERED, _ENDED, _DETACHED),
     # The answer is there. For a plain function this is its end, for a stream its first item.
-    "answered": ("ended", "detached"),
+    _ANSWERED: (_ENDED, _DETACHED),
     # Its call has gone on without it; it still runs.
-    "detached": ("ended",),
-    "ended": (),
+    _DETACHED: (_ENDED,),
+    _ENDED: (),
 }
 """The steps that an attempt's life may take."""
 
@@ -98,7 +111,7 @@ class Execution:
         self.request = request
         self.number = number
         self.trigger = trigger
-        self.life: Life = "waiting"
+        self.life = _WAITING
         self.invoked = self.has_value = self.accepted = self.had_rival = self.concluded = False
         self.task: asyncio.Task[None] | None = None
         self.span: Span = NO_SPAN
@@ -147,8 +160,7 @@ class Execution:
 
     def start(self, now: float, due: float | None, timeout_ms: float | None) -> None:
         """Take note that it is started: its time runs."""
-        assert "running" in LIFE[self.life]
-        self.life = "running"
+        self._step(_RUNNING)
         self.started = now
         self.due = due
         self.timeout_ms = timeout_ms
@@ -170,13 +182,11 @@ class Execution:
         self.result = result
         self.has_value = True
 
-    def answer(self, result: object) -> None:
-        """Take the result of its function, or its first item, and that it is accepted: the attempt has succeeded."""
-        self.result = result
-        self.has_value = self.accepted = True
-        if self.life != "detached":
-            assert "answered" in LIFE[self.life]
-            self.life = "answered"
+    def accept(self) -> None:
+        """Take note that its result is accepted: the attempt has succeeded."""
+        self.accepted = True
+        if self.life is _RUNNING:
+            self._step(_ANSWERED)
 
     def reject(self) -> None:
         """Take note that its result was turned down."""
@@ -190,8 +200,7 @@ class Execution:
 
     def end(self, now: float) -> None:
         """Take note that its function has ended, or will never be called."""
-        assert "ended" in LIFE[self.life]
-        self.life = "ended"
+        self._step(_ENDED)
         if self.ended is None:
             self.ended = now
         elif self.cut is not None:
@@ -233,8 +242,7 @@ class Execution:
 
     def skip(self, now: float) -> None:
         """Take note that its link is passed over."""
-        assert "ended" in LIFE[self.life]
-        self.life = "ended"
+        self._step(_ENDED)
         self.status = AttemptStatus.SKIPPED
         self.started = self.ended = now
         self.concluded = True
@@ -253,8 +261,7 @@ class Execution:
 
     def detach(self) -> None:
         """Let the call go on without it; it still runs."""
-        assert "detached" in LIFE[self.life]
-        self.life = "detached"
+        self._step(_DETACHED)
         self.bill.detach(has_value=self.has_value, given=self.result if self.has_value else self.error)
 
     def settle_detached(self) -> None:
@@ -265,12 +272,16 @@ class Execution:
     def forget(self) -> None:
         """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
         self.failure = None
-        if self.life != "detached":
+        if self.life is not _DETACHED:
             self.error = self.result = None
 
     def forget_all(self) -> None:
         """Hold nothing at all of what it gave, now that it has ended after its call."""
         self.error = self.result = None
+
+    def _step(self, to: Life) -> None:
+        assert to in LIFE[self.life], f"an attempt that is {self.life.value} cannot be {to.value}"
+        self.life = to
 
     # Its money.
 

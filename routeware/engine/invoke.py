@@ -39,11 +39,11 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
         awaitable = function(request.owner, attempt, request.args, request.kwargs)
         execution.invoke()
         result = await awaitable
-        if registered.accept is None:
-            execution.answer(result)
+        execution.give(result)
+        if registered.accept is None or await _accepted(registered.accept(result)):
+            execution.accept()
         else:
-            execution.give(result)
-            await _judge(execution, registered.accept(result))
+            execution.reject()
     except Exception as error:  # noqa: BLE001 - the verdict says what it means
         execution.throw(error)
     except asyncio.CancelledError as error:
@@ -77,8 +77,5 @@ def _leave(call: Call, execution: Execution, attached: Token[Context] | None) ->
         call.meters.attempt_left(execution.link)
 
 
-async def _judge(execution: Execution, verdict: Any) -> None:
-    if await verdict if isawaitable(verdict) else verdict:
-        execution.answer(execution.result)
-    else:
-        execution.reject()
+async def _accepted(verdict: Any) -> Any:
+    return await verdict if isawaitable(verdict) else verdict

@@ -9,7 +9,8 @@ import attrs
 import pytest
 
 import routeware
-from routeware import AttemptRecord, CallRecord, record_of
+from routeware import CallRecord, record_of, records
+from routeware.engine import record
 from tests.fakes.measuring import Measured
 from tests.fakes.providers import HTTPStatusError, answers, busy, fails, hangs, script
 from tests.fakes.tracing import Traces
@@ -20,17 +21,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the records that are made, as they are made."""
     found: list[str] = []
 
-    def counted(kind: Any) -> None:
-        original = kind.__init__
+    def filled(kind: type[Any], values: dict[str, Any]) -> Any:
+        found.append(kind.__name__)
+        return records.filled(kind, values)
 
-        def init(self: Any, *arguments: Any, **named: Any) -> None:
-            found.append(kind.__name__)
-            original(self, *arguments, **named)
-
-        monkeypatch.setattr(kind, "__init__", init)
-
-    counted(CallRecord)
-    counted(AttemptRecord)
+    monkeypatch.setattr(record, "filled", filled)
     return found
 
 
@@ -52,16 +47,26 @@ async def test_observers_get_none(made: list[str], caplog: pytest.LogCaptureFixt
 
 async def test_whoever_asks_gets_one(made: list[str]) -> None:
     """`outcome()`, `on_call` and an error: one record of the call, and one of each attempt."""
-    records: list[CallRecord] = []
+    told: list[CallRecord] = []
 
     await script(a=answers(0)).ask(options={"on_call": None}).outcome()
     assert made == ["AttemptRecord", "CallRecord"]
-    await script(a=answers(0)).ask(options={"on_call": records.append})()
+    await script(a=answers(0)).ask(options={"on_call": told.append})()
     assert made == 2 * ["AttemptRecord", "CallRecord"]
     with pytest.raises(HTTPStatusError) as raised:
         await script(a=fails(0, HTTPStatusError(400))).ask(options={"on_call": None})()
 
     assert made == 3 * ["AttemptRecord", "CallRecord"]
-    record = record_of(raised.value)
-    assert record is not None
-    assert attrs.asdict(record, recurse=False)["outcome"] == "failed"
+    of_the_error = record_of(raised.value)
+    assert of_the_error is not None
+    assert attrs.asdict(of_the_error, recurse=False)["outcome"] == "failed"
+
+
+async def test_a_record_is_filled_completely() -> None:
+    """It is equal to one that its class has made of the same values, with every attribute that the class has."""
+    made = (await script(a=busy(0), b=answers(0)).ask().outcome()).record
+
+    for one in (made, *made.attempts):
+        assert list(vars(one)) == [field.name for field in attrs.fields(type(one))]
+        assert type(one)(**vars(one)) == one
+        assert hash(type(one)(**vars(one))) == hash(one)
