@@ -69,4 +69,4 @@ def _type_of(kind: type) -> _Type:
     known = kind_of(kind)
     unsure = known.proxy or (known.meaning is not None and known.meaning.category in _UNSURE)
     sure = not unsure and not issubclass(kind, BaseExceptionGroup)
-    return _Type(sure, plain=not defines(kind, "response", "__dict__"))
+    return _Type(sure, plain=not defines(kind, "response", "__dict__", "__getattribute__"))
