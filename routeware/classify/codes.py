@@ -112,10 +112,9 @@ def name_of_member(value: object) -> str | None:
 def _code_of(word: object) -> Code | None:
     text = as_text(word)
     if text is None:
-        number = as_int(word)
-        if number is not None:
-            return _numbered(number)
         text = name_of_member(word)
+    if text is None and (number := as_int(word)) is not None:
+        return _numbered(number)
     return None if text is None or len(text) > _LONGEST_CODE else _code(text)
 
 
@@ -169,7 +168,9 @@ def _words_held(held: object) -> Iterator[object]:
     yield from inner.further_words()
     if not inner.mappings:
         view = View(held)
-        yield from (view.get(name) for name in ("error_code", "code", "type"))
+        # A JSON-RPC response is kept whole by some, with the error one level further down.
+        for part in (view, View(view.get("error"))):
+            yield from (part.get(name) for name in ("error_code", "code", "type"))
 
 
 def _reason_of(detail: object) -> object:

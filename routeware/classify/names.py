@@ -127,6 +127,8 @@ _NAMES: dict[str, Meaning] = {
         # Earlier steps of the same call were answered and billed; what broke it off is its cause.
         (Meaning(None, Cost.POSSIBLE), "ContinuationInterruptedError"),
         (Meaning(ErrorCategory.BUDGET_EXCEEDED, Cost.NONE), "BudgetExceededError"),
+        # A limit that the caller set for an agent's run, met after some of its requests.
+        (Meaning(ErrorCategory.BUDGET_EXCEEDED, Cost.POSSIBLE), "UsageLimitExceeded"),
         (Meaning(ErrorCategory.CONTENT_POLICY), "ContentFilterFinishReasonError"),
         (
             _UNSENT,
@@ -135,7 +137,7 @@ _NAMES: dict[str, Meaning] = {
         (
             _UNSIGNED,
             """NoCredentialsError PartialCredentialsError CredentialRetrievalError TokenRetrievalError NoAuthTokenError
-            CredentialsError DefaultCredentialsError""",
+            CredentialsError DefaultCredentialsError RefreshError""",
         ),
         (
             Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE_BY_ITSELF),
@@ -175,12 +177,13 @@ _REFUSALS = frozenset(
     }
 )
 _PROVIDER = re.compile(
-    r"(?:(?:API|Api)(?:Call|Status|Response)?(?:Error|Exception)|SDKError|(?<!Client)ResponseError)\Z"
+    r"(?:(?:API|Api)(?:Call|Status|Response|Server|Stream)?(?:Error|Exception)|SDKError|(?<!Client)ResponseError"
+    r"|(?:Service|Server|Upstream|Backend|Inference|Generation|Completion)(?:Error|Exception))\Z"
 )
 _TIMED_OUT = re.compile(r"(?:Timeout|TimedOut)(?:Error|Exception)?\Z")
 _NOT_CONNECTED = re.compile(r"(?:Connect|Connection|Pool)Time")
 _IN_FLIGHT = re.compile(r"(?:Read|Write|Socket)Time")
-_PROXY = re.compile(r"Proxy\w*Error\Z")
+_PROXY = re.compile(r"\A(?:Client)?(?:Http)?Proxy(?:Connection)?Error\Z")
 _PARSER = re.compile(r"(?:\AJSONDecodeError|\AContentTypeError)\Z")
 _CIRCUIT = re.compile(r"circuit.*(?:open|broken|breaker|tripped)|(?:open|broken).*circuit", re.IGNORECASE)
 

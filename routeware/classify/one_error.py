@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from routeware.classify.bodies import Body, body_of
@@ -32,6 +33,7 @@ _UNREACHABLE = frozenset(
     if name.removeprefix("WSA") in {"ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "EADDRNOTAVAIL"}
 )
 _HANDSHAKE = ("HANDSHAKE", "CERTIFICATE", "WRONG_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "UNKNOWN_CA")
+_LONGEST_TEXT = 8_192
 _NEVER_CONNECTED = re.compile(r"Connect call failed|(?i:failed to connect to)")
 _NO_ANSWERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK, ErrorCategory.SCHEMA_VALIDATION})
 SETTLED = (Cost.NONE, Cost.POSSIBLE)
@@ -66,10 +68,19 @@ class Reading(NamedTuple):
     body: Body
 
     def text(self) -> str:
-        """Join the strings that it was made with and that its body holds. ``__str__`` is slow, and may do anything."""
-        held = (*arguments_of(self.error)[:4], *(self.view.get(name) for name in ("message", "error", "detail")))
-        texts = [text[:LONGEST] for value in held if value is not None and (text := as_text(value)) is not None]
-        return "\n".join(dict.fromkeys([*texts, *self.body.texts()]))
+        """Join what the error says: the sentences of its body, else the strings that it was made with.
+
+        SDKs put the whole body into their message, and the body may quote the request. ``__str__`` is slow, and may do
+        anything.
+        """
+        held = [*(self.view.get(name) for name in ("error", "detail")), *self.body.texts()]
+        texts = _texts(held) or _texts((*arguments_of(self.error)[:4], self.view.get("message")))
+        return "\n".join(texts)[:_LONGEST_TEXT]
+
+
+def _texts(values: Iterable[object]) -> list[str]:
+    found = [text[:LONGEST] for value in values if value is not None and (text := as_text(value)) is not None]
+    return list(dict.fromkeys(found))
 
 
 def look(error: BaseException) -> Finding:
@@ -102,8 +113,10 @@ def _answered(read: Reading, status: int, by_status: ErrorCategory) -> Finding:
     by_class = None if read.kind.body else read.kind.meaning
     category = closer_category(status, by_status, code, by_class, text, wait_ms=wait)
     cost = _cost_of_answer(read)
-    if read.kind.proxy and status < 500:
-        category, cost = ErrorCategory.EGRESS_BLOCKED, Cost.NONE
+    if read.kind.proxy:
+        # It refused to let the request out, or failed: either way the provider has not seen it.
+        category = ErrorCategory.EGRESS_BLOCKED if status < 500 else ErrorCategory.TRANSIENT_NETWORK
+        cost = Cost.NONE
     return Finding(category, status, None if code is None else code.text, wait, cost)
 
 

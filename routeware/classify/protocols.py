@@ -75,8 +75,6 @@ def refined_rpc(category: ErrorCategory, text: str) -> ErrorCategory:
 
 def headers_of_rpc(error: BaseException) -> list[object]:
     """Give the metadata of a gRPC error, where servers put ``retry-after``."""
-    if not _is_rpc(type(error)):
-        return []
     found = attempt(_call_metadata, error)
     return [found] if is_sequence(found) else []
 

@@ -22,6 +22,7 @@ _MOST_TYPES = 512
 _NAMES = (
     "status_code",
     "status",
+    "http_status",
     "response",
     "raw_response",
     "code",

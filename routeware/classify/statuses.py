@@ -7,6 +7,7 @@ from routeware.errors import ErrorCategory
 
 __all__ = ["as_status", "category_of_status", "status_of"]
 
+_PLACES = ("status_code", "status", "http_status")
 _MEANINGS = {
     400: ErrorCategory.BAD_REQUEST,
     401: ErrorCategory.AUTH,
@@ -50,8 +51,10 @@ def status_of(error: View) -> int | None:
 
 
 def _of_object(view: View) -> int | None:
-    found = as_status(view.get("status_code"))
-    return as_status(view.get("status")) if found is None else found
+    for name in _PLACES:
+        if (found := view.get(name)) is not None and (status := as_status(found)) is not None:
+            return status
+    return None
 
 
 def _of_response(response: object) -> int | None:

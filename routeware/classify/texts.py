@@ -40,12 +40,14 @@ _WAIT = re.compile(
 # The account cannot spend, and waiting does not change that.
 _SPENT = _any(
     r"credit balance",
-    r"(?:insufficient|not enough|no|out of|exhausted|depleted|used all|used up|exceeded|run out of|ran out of)"
-    r"[ _](?:\w+ ){0,3}(?:credits?|funds|balance)\b",
+    r"(?:insufficient|not enough|out of|exhausted|depleted|used all|used up|exceeded|run out of|ran out of)"
+    r"[ _](?:\w+ ){0,3}(?:credits?|funds|balance|allocation|allowance)\b",
+    r"\bno (?:more |remaining |available )?(?:credits?|funds|balance)\b(?! (?:was|were|have been|has been|will))",
+    r"(?:(?:n't|not) have|lacks?|lacking) (?:any|enough|sufficient) (?:\w+ )?(?:credits?|funds|balance)\b",
     r"(?:credits?|balance|funds) (?:is|are|has been|have been|was|were) (?:\w+ )?"
     r"(?:low|insufficient|exhausted|depleted|used up|negative|empty|expired)",
     r"billing[ _](?:hard[ _]|soft[ _])?limit",
-    r"\bbilling (?:details|is|not|has)\b",
+    r"\bbilling (?:details|is|not|has|to be)\b|payment instrument|valid (?:credit card|payment)",
     r"(?:spend(?:ing)?|usage|monthly|credit|budget|key)[ _-](?:cap|limit)s?\b",
     r"payment (?:is )?(?:required|overdue|past due|failed)",
     r"\barrears?\b|\boverdue\b|\bgood standing\b|\btop[ -]up\b|\brecharge\b",
@@ -67,13 +69,18 @@ _REFUSED = _any(
     r"\bflagged (?:as|by|for)\b",
     r"safety[ _](?:system|checks?|filters?|settings|reasons?|polic\w+|guidelines?|guardrails?)",
     r"(?:sensitive|inappropriate|harmful|prohibited|unsafe|disallowed|objectionable) (?:content|words?|material)",
-    r"\bmoderation\b|responsible ai|\bguardrails?\b|\bjailbreak|data inspection",
+    r"(?:failed|flagged|rejected|blocked|refused) (?:\w+ ){0,4}moderation",
+    r"moderation (?:failed|blocked|flagged|rejected)",
+    r"responsible ai|\bguardrails?\b|\bjailbreak|data inspection",
     r"content exists risk|considered high risk",
-    r"敏感|不安全内容",
+    r"\bnsfw\b|敏感|不安全内容",
 )
-_ABOUT_THE_ACCOUNT = _any(
+# Neither a locked account nor a setting of the request that the provider does not know is a refusal for content.
+_ABOUT_OTHER_MATTERS = _any(
+    r"\b(?:unknown|unsupported|unrecognized|invalid)\b[^.\n]{0,20}\b(?:parameters?|arguments?|options?|fields?|names?|values?)\b",
+    r"\b(?:parameter|option) (?:must|is)\b|\baccess to\b",
     r"\b(?:account|organi[sz]ation|api key|user|project|team|access)\b[^.\n]{0,40}"
-    r"\b(?:suspended|disabled|deactivated|terminated|banned|revoked)\b"
+    r"\b(?:suspended|disabled|deactivated|terminated|banned|revoked)\b",
 )
 
 # Settings that limit the answer, and paths into the request: neither says that the request is too long.
@@ -88,10 +95,11 @@ _CONTEXT = _any(
     r"(?:max\w*|exceed\w*|longer than|overflow\w*)[^.\n]{0,40}\bcontext\b",
 )
 _TOO_LONG = _any(
-    r"\b(?:prompt|inputs?|messages|conversation|tokens?|sequence)\b[^\n]{0,60}"
+    r"\b(?:prompt|inputs?|messages?|conversation|tokens?|sequence)\b[^\n]{0,60}"
     r"\b(?:exceed\w*|too (?:long|large|big)|longer than|larger than|overflow\w*)",
     r"\b(?:exceed\w*|too (?:long|large|big)|longer than|reduce the length of)\b[^\n]{0,60}"
     r"\b(?:prompt|inputs?|messages|conversation|tokens?)\b",
+    r"\btokens?\b[^\n]{0,60}\b(?:supports?|allows?|accepts?) (?:only|at most|up to|a maximum|no more)",
     r"too many (?:\w+ ){0,2}(?:tokens|messages|characters)",
     r"\b(?:prompt|input|inputs|request|message|sequence|total)[`' ]{1,2}(?:text )?(?:token|length|tokens)\b[^\n]{0,60}"
     r"\b(?:limit|max(?:imum)?|less than|more than|at most|only supports|should be|must be)\b",
@@ -101,7 +109,8 @@ _TOO_LONG = _any(
     r"\binputs?\b[^\n]{0,20}\btokens?\b[^\n]{0,30}\bmust be <=",
 )
 _OTHER_THINGS = _any(
-    r"\b(?:images?|pixels?|audio|video|files?|pdf|pages?|tools?|functions?|temperature|top_[pk]|metadata|schema|urls?)\b"
+    r"\b(?:images?|pixels?|audio|video|files?|pdf|pages?|tools?|functions?|metadata|schema|urls?)\b",
+    r"\b(?:arrays?|batch|items?|temperature|top_[pk])\b",
 )
 
 _STRICT_CONTEXT = _any(
@@ -136,6 +145,8 @@ def refined_by_text(status: int, text: str, *, throttled: bool) -> ErrorCategory
         throttled: a code or a header says already that waiting helps, so that a mere quota is a rate limit.
     """
     matters = _MATTERS.get(status)
+    if matters is None and category_of_status(status) is ErrorCategory.BAD_REQUEST:
+        matters = _MATTERS[400]
     return None if matters is None or not text else _phrase(text, matters, throttled=throttled)
 
 
@@ -180,7 +191,7 @@ def _phrase(text: str, matters: frozenset[ErrorCategory], *, throttled: bool) ->
         return ErrorCategory.RATE_LIMIT if ErrorCategory.RATE_LIMIT in matters else None
     if ErrorCategory.QUOTA in matters and (_SPENT.search(text) or (not throttled and _QUOTA.search(text))):
         return ErrorCategory.QUOTA
-    if ErrorCategory.CONTENT_POLICY in matters and _REFUSED.search(text) and not _ABOUT_THE_ACCOUNT.search(text):
+    if ErrorCategory.CONTENT_POLICY in matters and _REFUSED.search(text) and not _ABOUT_OTHER_MATTERS.search(text):
         return ErrorCategory.CONTENT_POLICY
     return ErrorCategory.CONTEXT_LENGTH if ErrorCategory.CONTEXT_LENGTH in matters and _too_long(text) else None
 

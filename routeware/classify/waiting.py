@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -43,6 +44,7 @@ class Header:
 
 
 _RETRY_AFTER_MS = Header("retry-after-ms", "Retry-After-Ms")
+_AZURES = Header("x-ms-retry-after-ms", "X-Ms-Retry-After-Ms")
 _RETRY_AFTER = Header("retry-after", "Retry-After")
 _DATE = Header("date", "Date")
 
@@ -86,9 +88,9 @@ def _headers_of(error: View) -> list[object]:
 
 
 def _from_headers(headers: object) -> float | None:
-    found = _milliseconds(_header(headers, _RETRY_AFTER_MS), 1)
-    if found is not None:
-        return found
+    for header in (_RETRY_AFTER_MS, _AZURES):
+        if (found := _milliseconds(_header(headers, header), 1)) is not None:
+            return found
     value = _header(headers, _RETRY_AFTER)
     if value is None:
         return None
@@ -133,6 +135,8 @@ def _milliseconds(value: object, factor: int) -> float | None:
     if value is None:
         return None
     kind = type(value)
+    if type(value) is timedelta:
+        value, kind = value.total_seconds(), float
     if kind is not bool and issubclass(kind, int | float):
         number = attempt(_to_float, value)
     else:

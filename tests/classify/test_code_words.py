@@ -190,6 +190,7 @@ def test_a_code_is_read_under_every_status(status: int, code: str, category: str
         {"body": {"reason": "Arrearage"}},
         {"body": {"error": {"status": "Arrearage"}}},
         {"body": [{"error": {"code": "Arrearage"}}]},
+        {"body": {"error": {"metadata": {"Arrearage": True}}}},
         {"body": {"errors": [{"code": "Arrearage"}]}},
         {"body": '[{"error": {"code": "Arrearage"}}]'},
         {"body": b'{"error": {"code": "Arrearage"}}'},

@@ -71,6 +71,24 @@ def test_properties_that_work_are_read() -> None:
     assert (found.category, found.status, found.code) == (ErrorCategory.QUOTA, 429, "insufficient_quota")
 
 
+def test_properties_in_c_are_read_by_the_names_of_their_types() -> None:
+    """Aiohttp's responses compute their headers once, in a descriptor of one type or another."""
+
+    def reify(of: object) -> object:
+        class Descriptor:
+            def __get__(self, instance: object, _owner: type) -> dict[str, str]:
+                return {"retry-after": "3"}
+
+        Descriptor.__name__ = "under_cached_property"
+        return Descriptor()
+
+    response = type("Response", (), {"status": 429, "headers": reify(None)})()
+    error = RuntimeError()
+    vars(error)["response"] = response
+
+    assert classify(error).retry_after_ms == 3_000.0
+
+
 def test_deprecated_properties_are_never_touched() -> None:
     """Neither those that warn nor those that are marked; nor one that has no getter."""
     touched: list[str] = []

@@ -120,6 +120,13 @@ def test_a_tls_handshake_that_failed_cost_nothing(reason: str) -> None:
         ("BudgetExceededError", "budget_exceeded", False),
         ("CancelledError", "cancelled", True),
         ("APIError", "server_error", True),
+        ("ApiException", "server_error", True),
+        ("GoogleAPICallError", "server_error", True),
+        ("ResponseError", "server_error", True),
+        ("SDKError", "server_error", True),
+        ("UpstreamError", "server_error", True),
+        ("ClientResponseError", "generic", True),
+        ("UsageLimitExceeded", "budget_exceeded", True),
         ("ProviderError", "generic", True),
     ],
 )
@@ -265,3 +272,68 @@ def test_a_code_comes_before_text() -> None:
         classify(FailedError("credit balance", status_code=400, code="content_filter")).category.value
         == "content_policy"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "category", "status", "may_have_cost"),
+    [
+        ("", "server_error", None, True),
+        ("Provider returned error", "server_error", None, True),
+        ("Rate limit reached, slow down", "rate_limit", None, False),
+        ("Your credit balance is too low", "quota", None, False),
+        ("The model is overloaded", "overloaded", None, False),
+        ("prompt is too long: 9 tokens", "context_length", None, False),
+        ("HTTP 401 from upstream", "auth", 401, False),
+        ("Error code: 400 - your credit balance is too low", "quota", 400, False),
+    ],
+)
+def test_a_providers_own_error_without_a_status_is_read_by_its_text(
+    text: str, category: str, status: int | None, may_have_cost: bool
+) -> None:
+    """It is raised in the middle of a stream, and is no mistake in the caller's function."""
+    found = classify(named("APIError")(text))
+
+    assert (found.category.value, found.status, found.may_have_cost) == (category, status, may_have_cost)
+
+
+def test_a_providers_own_error_gives_way_to_its_cause() -> None:
+    """Wrappers use the same name for whatever went wrong below."""
+    error = raised(named("APIError")("it failed"), cause=named("ReadTimeout")())
+
+    assert (classify(error).category, classify(error).may_have_cost) == (ErrorCategory.TIMEOUT, True)
+    assert classify(raised(named("APIError")(), cause=ConnectionRefusedError())).may_have_cost is False
+    assert classify(raised(named("APIError")(), cause=KeyError())).category is ErrorCategory.SERVER_ERROR
+
+
+def test_steps_that_were_billed_before_are_not_forgotten() -> None:
+    """The name of one class says only that; what broke it off is its cause."""
+    error = raised(named("ContinuationInterruptedError")(), cause=FailedError(status_code=429))
+
+    assert (classify(error).category, classify(error).may_have_cost) == (ErrorCategory.RATE_LIMIT, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "category"),
+    [
+        ("ContextWindowExceededError", 400, "context_length"),
+        ("ContentPolicyViolationError", 400, "content_policy"),
+        ("ContentPolicyViolationError", 403, "content_policy"),
+        ("BudgetExceededError", 400, "budget_exceeded"),
+        ("InsufficientQuotaError", 429, "quota"),
+        ("InsufficientQuotaError", 401, "quota"),
+        ("RateLimitError", 400, "rate_limit"),
+        ("GatewayTimeoutError", 504, "timeout"),
+        ("BadRequestError", 429, "rate_limit"),
+        ("InternalServerError", 503, "overloaded"),
+        ("InternalServerError", 529, "overloaded"),
+        ("PermissionDeniedError", 400, "bad_request"),
+        ("RateLimitError", 402, "quota"),
+        ("ContextWindowExceededError", 429, "rate_limit"),
+    ],
+)
+def test_a_class_that_says_more_than_a_coarse_status_decides(name: str, status: int, category: str) -> None:
+    """Names that only repeat a status do not."""
+    error = named(name)("x")
+    vars(error)["status_code"] = status
+
+    assert (classify(error).category.value, classify(error).status) == (category, status)

@@ -103,3 +103,22 @@ def test_a_function_of_that_name_is_not_a_clients() -> None:
         deep(100, "no json")
 
     assert classify(caught.value).category is ErrorCategory.SCHEMA_VALIDATION
+
+
+@pytest.mark.parametrize(
+    ("body", "category", "may_have_cost"),
+    [
+        ("<html>", "server_error", True),
+        ("\n\n", "server_error", True),
+        ('{"error": {"code": 502}}', "server_error", False),
+        ({"error": {"code": 429}}, "rate_limit", False),
+        ({"id": "x"}, "schema_validation", True),
+        ("an answer in prose", "schema_validation", True),
+    ],
+)
+def test_a_validation_error_that_keeps_the_body_is_read_by_it(body: object, category: str, may_have_cost: bool) -> None:
+    """The SDK could not make an answer of it, because it is none."""
+    error = named("ResponseValidationError")()
+    vars(error).update(status_code=200, body=body)
+
+    assert (classify(error).category.value, classify(error).may_have_cost) == (category, may_have_cost)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
@@ -32,6 +32,12 @@ class StatusCode(Enum):
     DATA_LOSS = (15, "data loss")
     UNAUTHENTICATED = (16, "unauthenticated")
     SOMETHING_NEW = (17, "something new")
+
+
+class NumberedCode(IntEnum):
+    """As ``temporalio.service.RPCStatusCode``."""
+
+    UNAVAILABLE = 14
 
 
 class CallError(Exception):
@@ -141,6 +147,8 @@ def test_an_enum_is_a_code_by_its_name() -> None:
     """``grpclib`` and others keep the member itself."""
     assert classify(FailedError(code=StatusCode.UNAVAILABLE)).category is ErrorCategory.OVERLOADED
     assert classify(FailedError(status=StatusCode.UNAUTHENTICATED)).category is ErrorCategory.AUTH
+    assert classify(FailedError(status=NumberedCode.UNAVAILABLE)).category is ErrorCategory.OVERLOADED
+    assert classify(FailedError(code=NumberedCode.UNAVAILABLE)).category is ErrorCategory.OVERLOADED
 
 
 class ApiError(Exception):
@@ -195,11 +203,12 @@ JSON_RPC = {
 
 
 @pytest.mark.parametrize(("code", "expected"), JSON_RPC.items())
-@pytest.mark.parametrize("place", ["error object", "error mapping", "code", "body"])
+@pytest.mark.parametrize("place", ["error object", "whole response", "error mapping", "code", "body"])
 def test_json_rpc_numbers_are_codes(code: int, expected: tuple[str, bool], place: str) -> None:
     """A lost connection and a time-out are the client's own words for an answer that did not come."""
     attributes: dict[str, dict[str, Any]] = {
         "error object": {"error": FailedError(code=code)},
+        "whole response": {"error": FailedError(error=FailedError(code=code))},
         "error mapping": {"error": {"code": code, "message": "x"}},
         "code": {"code": code},
         "body": {"body": {"jsonrpc": "2.0", "error": {"code": code}}},
@@ -215,3 +224,15 @@ def test_json_rpc_numbers_are_codes(code: int, expected: tuple[str, bool], place
 def test_other_numbers_are_no_codes(code: object) -> None:
     """Errno, exit codes and what else is a number."""
     assert classify(FailedError(error={"code": code})).category is ErrorCategory.GENERIC
+
+
+def test_a_client_that_got_a_page_says_so_in_a_code_of_its_own() -> None:
+    """MCP's client gives the number of an invalid request to a reply that is no JSON."""
+    found = classify(FailedError("Unexpected content type: text/html", error={"code": -32600}))
+
+    assert (found.category, found.may_have_cost) == (ErrorCategory.SERVER_ERROR, True)
+
+
+def test_a_status_without_grpc_behind_it_is_read_as_ever() -> None:
+    """An error under ``response`` may be any error."""
+    assert classify(ApiError(ValueError())).status == 503

@@ -79,9 +79,18 @@ def test_an_error_under_200_is_read_like_one_with_a_status(
     assert found.may_have_cost is False
 
 
-@pytest.mark.parametrize("reply", ["\n\n\n", "<html><title>502 Bad Gateway</title></html>", b"<!DOCTYPE html>", ""])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"ResponseMetadata": {"HTTPStatusCode": 200}},
+        "\n\n\n",
+        "<html><title>502 Bad Gateway</title></html>",
+        b"<!DOCTYPE html>",
+        "",
+    ],
+)
 def test_a_page_in_place_of_a_reply_is_a_server_error(reply: object) -> None:
-    """Some SDKs hand out the text of a body that is no JSON. Behind it, work may have been done."""
+    """Some SDKs hand out the text of a body that is no JSON, or no fields. Behind it, work may have been done."""
     found = error_in_reply(reply)
 
     assert found is not None

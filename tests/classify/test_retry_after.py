@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import UserDict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from email.utils import format_datetime
 from types import MappingProxyType, SimpleNamespace
@@ -89,6 +89,7 @@ def test_milliseconds_come_before_seconds() -> None:
     assert wait_of(headers={"retry-after-ms": "1500", "retry-after": "9"}) == 1_500.0
     assert wait_of(headers={"retry-after-ms": "soon", "retry-after": "9"}) == 9_000.0
     assert wait_of(headers={"retry-after-ms": "-1"}) == 0.0
+    assert wait_of(headers={"x-ms-retry-after-ms": "1500", "retry-after": "2"}) == 1_500.0
 
 
 def _message() -> Message:
@@ -142,6 +143,9 @@ def test_headers_that_are_none_say_nothing(headers: Any) -> None:
         ({"retry_after": False}, None),
         ({"retry_after": math.nan}, None),
         ({"retry_after_ms": 30}, 30.0),
+        ({"retry_after": timedelta(seconds=3)}, 3_000.0),
+        ({"body": {"error": {"retry_after": 3}}}, 3_000.0),
+        ({"body": {"retryAfter": "3"}}, 3_000.0),
         ({"retry_after_ms": 30, "retry_after": 3}, 30.0),
         ({"retry_after_ms": None, "retry_after": 3}, 3_000.0),
     ],
@@ -163,6 +167,14 @@ def test_an_attribute_says_it_too(attributes: dict[str, object], expected: float
 def test_googles_retry_info_is_read(attributes: dict[str, object]) -> None:
     """``google.rpc.RetryInfo`` in the error's details."""
     assert wait_of(**attributes) == 3_500.0
+
+
+def test_googles_retry_info_may_be_a_message() -> None:
+    """Its older clients unpack the protobuf."""
+    info = type("RetryInfo", (), {"retry_delay": SimpleNamespace(seconds=3, nanos=500_000_000)})()
+
+    assert wait_of(details=[info]) == 3_500.0
+    assert wait_of(details=[type("RetryInfo", (), {})()]) is None
 
 
 def test_rate_limit_resets_are_left_alone() -> None:

@@ -58,6 +58,7 @@ def test_a_status_means_what_the_table_says(status: int, category: str) -> None:
         {"status_code": 429},
         {"status": 429},
         {"code": 429},
+        {"http_status": 429},
         {"response": Response(status_code=429)},
         {"response": Response(status=429)},
         {"raw_response": Response(status_code=429)},

@@ -25,6 +25,13 @@ SENTENCES = {
         (429, "Your team has either used all available credits or reached its monthly spending limit."),
         (429, "Account balance is insufficient, please recharge."),
         (400, "您的账户已欠费"),
+        (403, "Your newly created team doesn't have any credits or licenses yet."),
+        (403, "INVALID_PAYMENT_INSTRUMENT: A valid payment instrument must be provided."),
+        (403, "This API method requires billing to be enabled."),
+        (403, "Sorry, your account balance is insufficient"),
+        (412, "Account is suspended, possibly due to reaching the monthly spending limit"),
+        (429, "You have used up your daily free allocation of 10,000 neurons"),
+        (400, "You lack sufficient balance to make this request."),
     ],
     "rate_limit": [
         (413, "Request too large on tokens per minute (TPM): Limit 6000, Requested 9000"),
@@ -48,6 +55,8 @@ SENTENCES = {
         (400, "The request was rejected because it was considered high risk"),
         (403, "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_X"),
         (403, "Your input was flagged"),
+        (403, 'x requires moderation on this gateway. Your input was flagged for "y". No credits were charged.'),
+        (400, "NSFW content detected. Try a different prompt."),
         (422, "The request was blocked by our guardrails"),
         (451, "prohibited content"),
     ],
@@ -70,6 +79,9 @@ SENTENCES = {
         (400, "Unable to submit request because the input token count is 50000 but model only supports up to 32768."),
         (400, "Please reduce the length of the messages or completion."),
         (400, "Prompt exceeds max length"),
+        (400, "Message is too long"),
+        (400, "Your request has 9000 tokens, but this model supports at most 8192."),
+        (400, "Total tokens of image and text exceed max message tokens."),
         (400, "Invalid 'messages[0].content': string too long. Expected a string with maximum length 10485760."),
         (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 3000"),
         (
@@ -93,6 +105,13 @@ SENTENCES = {
         (422, "Input should be less than or equal to 2"),
         (422, "temperature: Input should be a valid number"),
         (400, "missing field billing_address"),
+        (400, "Invalid 'input': array too long. Expected an array with maximum length 2048."),
+        (400, "batch size exceeds limit 2048 inputs"),
+        (400, "moderation parameter must be 'low' or 'auto'"),
+        (400, "Unknown parameter: 'safety_settings'."),
+        (400, "sensitive words filter option is unsupported"),
+        (400, "thinking.budget_tokens: Input should be greater than or equal to 1024"),
+        (400, "Validation error: credits must be a positive integer"),
         (451, "Unavailable for legal reasons"),
     ],
     "auth": [
@@ -104,6 +123,8 @@ SENTENCES = {
         (403, "Your organization has been disabled for violating our usage policies"),
         (403, "The security token included in the request is invalid"),
         (403, "Sorry, you have been blocked"),
+        (403, "You do not have access to the content moderation API"),
+        (403, "The role lacks sufficient permissions"),
     ],
     "not_found": [(404, "No endpoints found matching your data policy"), (404, "insufficient credits")],
     "server_error": [(500, "insufficient credits"), (502, "prompt is too long")],
@@ -167,6 +188,14 @@ def test_no_sentence_turns_a_rate_limit_into_a_quota(throttle: str, others: list
     """Providers advertise a bigger plan in the text of a throttle."""
     for text in (" ".join([throttle, *others]), " ".join([*others, throttle])):
         assert classify(FailedError(text, status_code=429)).category is ErrorCategory.RATE_LIMIT
+
+
+def test_a_request_that_is_quoted_says_nothing() -> None:
+    """Validation errors repeat what was sent, and SDKs put the whole body into their message."""
+    body = {"detail": [{"type": "missing", "msg": "Field required", "input": {"prompt": "about content policy"}}]}
+    error = FailedError(f"Error code: 422 - {body}", status_code=422, body=body)
+
+    assert classify(error).category is ErrorCategory.BAD_REQUEST
 
 
 def test_a_known_rate_limit_is_not_read_further() -> None:
