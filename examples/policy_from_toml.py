@@ -1,19 +1,15 @@
-"""A policy from a file, read again when it changes: a service gets a new chain without a restart."""
+"""A policy from a file that is followed while the service runs: a new chain without a restart."""
 
 import asyncio
-from functools import lru_cache
 from pathlib import Path
 
 from loopback import post, providers, says
 
 from routeware import Attempt, PolicyError, RoutingPolicy, routed
 
-FILE = Path(__file__).with_name("policy.toml")
-read = lru_cache(maxsize=1)(lambda _changed_at: RoutingPolicy.from_toml(FILE))
 
-
-# The function is asked at every call; what can be prepared is prepared once for each policy object that it gives.
-@routed(lambda: read(FILE.stat().st_mtime_ns))
+# A file that is gone, half-written or wrong leaves the last good policy in force.
+@routed(RoutingPolicy.watch_toml(Path(__file__).with_name("policy.toml")))
 async def ask(attempt: Attempt, prompt: str) -> str:
     await post(attempt.provider, model=attempt.model, prompt=prompt)
     return f"{attempt.label} had {attempt.timeout_ms:,.0f} ms"

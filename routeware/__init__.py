@@ -18,6 +18,7 @@ from routeware.errors import (
     RoutewareError,
     SessionClosedError,
 )
+from routeware.health import Health, LinkHealth
 from routeware.money import Price, Tariff, Usage
 from routeware.policy import (
     BudgetRules,
@@ -53,10 +54,12 @@ __all__ = [
     "ErrorSnapshot",
     "ExhaustedError",
     "FailoverRules",
+    "Health",
     "LatencyRules",
     "Ledger",
     "LedgerUnavailableError",
     "Link",
+    "LinkHealth",
     "MemoryLedger",
     "NoSessionError",
     "ObserveRules",

@@ -16,7 +16,7 @@ from typing import NamedTuple, ParamSpec, Protocol
 from routeware.classify import ErrorSnapshot
 from routeware.money import Usage, usd
 from routeware.policy import Link
-from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, CostSource
+from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, CostSource, SkipReason
 
 __all__ = [
     "AttemptFacts",
@@ -129,6 +129,11 @@ class AttemptFacts(Protocol):
     @property
     def status(self) -> AttemptStatus | None:
         """What became of it; ``None`` while it runs."""
+        ...
+
+    @property
+    def skip_reason(self) -> SkipReason | None:
+        """Why its link was skipped, where it was."""
         ...
 
     @property

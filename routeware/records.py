@@ -24,6 +24,7 @@ __all__ = [
     "DecisionAlternative",
     "Outcome",
     "RoutingDecision",
+    "SkipReason",
     "attach_record",
     "filled",
     "own_attributes",
@@ -35,6 +36,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 CallOutcome = Literal["succeeded", "failed", "cancelled", "budget_exceeded", "deadline_exceeded"]
 CostSource = Literal["reported", "priced", "estimated"]
+SkipReason = Literal["budget", "cooldown"]
 
 _RECORD_KEY = "__routeware_record__"
 
@@ -56,6 +58,7 @@ class AttemptTrigger(StrEnum):
     INITIAL = "initial"
     FAILOVER = "failover"
     RACE = "race"
+    RETRY = "retry"
 
 
 @attrs.frozen(kw_only=True, slots=False)  # see filled()
@@ -77,6 +80,7 @@ class AttemptRecord:
         cost_source: ``reported`` (a cost), ``priced`` (usage times price) or ``estimated`` (its projection, uncertain).
         usage: the tokens it used, where they are known.
         error: how it failed, where it did.
+        skip_reason: why its link was skipped, where it was: ``budget`` or ``cooldown``.
     """
 
     number: int
@@ -93,6 +97,7 @@ class AttemptRecord:
     cost_source: CostSource | None = None
     usage: Usage | None = None
     error: ErrorSnapshot | None = None
+    skip_reason: SkipReason | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -117,7 +122,7 @@ class RoutingDecision:
         selected_provider: of the attempt whose result was returned; ``None`` without one.
         selected_model: likewise.
         alternatives: one for each attempt, in order. Their ``reason`` is ``selected``, ``failed:<category>``,
-            ``rejected``, ``skipped:budget``, ``race_lost`` or ``cancelled``.
+            ``rejected``, ``skipped:budget``, ``skipped:cooldown``, ``race_lost`` or ``cancelled``.
     """
 
     policy: str
@@ -249,7 +254,7 @@ def _reason(attempt: AttemptRecord) -> str:
         case AttemptStatus.FAILED:
             return f"failed:{attempt.error.category if attempt.error else 'generic'}"
         case AttemptStatus.SKIPPED:
-            return "skipped:budget"
+            return f"skipped:{attempt.skip_reason or 'budget'}"
         case AttemptStatus.SUCCEEDED:
             # It answered, and nobody got the answer: the caller was gone by then.
             return "cancelled"

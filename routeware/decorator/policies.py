@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routeware.engine import PreparedPolicy, Registrations
-from routeware.policy import UNCHANGED, RoutingPolicy, with_settings
+from routeware.errors import PolicyError
+from routeware.health import Health
+from routeware.policy import UNCHANGED, PolicyFile, RoutingPolicy, Unchanged, with_settings
 from routeware.pricing import PriceBook
 from routeware.telemetry import Metrics, Tracing
 
@@ -23,6 +25,7 @@ class PolicyCache:
 
     Attributes:
         fixed: the one policy, prepared; ``None`` where a function gives it.
+        health: which links keep failing; ``None`` for a view that does not care.
     """
 
     def __init__(
@@ -32,12 +35,17 @@ class PolicyCache:
         registrations: Registrations,
         telemetry: tuple[Tracing, Metrics],
         prices: PriceBook,
+        *,
+        health: Health | None,
+        spread_key: str | None = None,
     ) -> None:
         self.source = source
         self.changes = changes
         self._registrations = registrations
         self._telemetry = telemetry
         self._prices = prices
+        self.health = health
+        self._spread_key = spread_key
         self._known: dict[int, tuple[RoutingPolicy, PreparedPolicy]] = {}
         self.fixed: PreparedPolicy | None = None
         if isinstance(source, RoutingPolicy):
@@ -63,23 +71,52 @@ class PolicyCache:
             raise TypeError(f"the policy function gave {type(policy).__qualname__}, not a RoutingPolicy")
         while len(self._known) >= _KEPT:
             self._known.pop(next(iter(tuple(self._known)), 0), None)  # another thread may have been here
-        prepared = self._prepare(policy)
+        try:
+            prepared = self._prepare(policy)
+        except PolicyError as error:
+            # Such as a cap over a link without a price: a watched file goes on with the policy from before.
+            before = self.source.refuse(policy, error) if isinstance(self.source, PolicyFile) else None
+            if before is None:
+                raise
+            return self.now()
         self._known[id(policy)] = (policy, prepared)
         return prepared
 
     def under(self, source: PolicySource) -> PolicyCache:
         """Make the cache for another policy, with the same settings changed."""
-        return PolicyCache(source, self.changes, self._registrations, self._telemetry, self._prices)
+        return self._made(source, self.changes, self.health, self._spread_key)
 
-    def changed(self, **settings: Any) -> PolicyCache:
+    def changed(self, spread_key: str | Unchanged | None, **settings: Any) -> PolicyCache:
         """Make the cache for the same policy with more settings changed."""
         changes = {**self.changes, **{key: value for key, value in settings.items() if value is not UNCHANGED}}
-        return PolicyCache(self.source, changes, self._registrations, self._telemetry, self._prices)
+        key = self._spread_key if spread_key is UNCHANGED else spread_key
+        if key is not None and (not isinstance(key, str) or not key):
+            raise PolicyError(f"must be a text that is not empty, or None, not {key!r}", key="spread_key")
+        return self._made(self.source, changes, self.health, key)
+
+    def with_health(self, health: Health | None) -> PolicyCache:
+        """Make the cache for the same policy with another memory of what failed."""
+        return self._made(self.source, self.changes, health, self._spread_key)
+
+    def _made(
+        self, source: PolicySource, changes: Mapping[str, Any], health: Health | None, spread_key: str | None
+    ) -> PolicyCache:
+        return PolicyCache(
+            source, changes, self._registrations, self._telemetry, self._prices, health=health, spread_key=spread_key
+        )
 
     def _prepare(self, policy: RoutingPolicy) -> PreparedPolicy:
         tracing, metrics = self._telemetry
         changed = with_settings(policy, **self.changes)
-        return PreparedPolicy(changed, self._registrations, tracing, metrics, self._prices)
+        return PreparedPolicy(
+            changed,
+            self._registrations,
+            tracing,
+            metrics,
+            self._prices,
+            health=self.health,
+            spread_key=self._spread_key,
+        )
 
 
 def _not_a_policy(source: object) -> str:

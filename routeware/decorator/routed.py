@@ -17,6 +17,7 @@ from routeware.classify import ClassifyHook
 from routeware.decorator.policies import PolicyCache, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
 from routeware.engine import UNBOUND, Attempt, Call, Registrations, execute, provider_function
+from routeware.health import Health
 from routeware.money import Price, Tariff, Usage
 from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged
 from routeware.pricing import PriceBook, output_argument, price_book
@@ -231,6 +232,7 @@ class Routed(Generic[P, T_co]):
         max_attempts: int | Unchanged | None = UNCHANGED,
         per_call_usd: float | Unchanged | None = UNCHANGED,
         attributes: Mapping[str, Any] | Unchanged | None = UNCHANGED,
+        spread_key: str | Unchanged | None = UNCHANGED,
     ) -> Self:
         """The same function with single settings of its policy changed; ``None`` switches one off.
 
@@ -240,18 +242,40 @@ class Routed(Generic[P, T_co]):
             max_attempts: how many attempts may be started.
             per_call_usd: cap on one call.
             attributes: put on the span of every call.
+            spread_key: whose order links of one ``spread`` have, the same in every process: a conversation's, say.
 
         Raises:
             PolicyError: a setting that cannot be meant.
         """
         view = self._view()
         view._policies = self._policies.changed(
-            deadline_ms=deadline_ms, race_after_ms=race_after_ms, max_attempts=max_attempts, per_call_usd=per_call_usd
+            spread_key,
+            deadline_ms=deadline_ms,
+            race_after_ms=race_after_ms,
+            max_attempts=max_attempts,
+            per_call_usd=per_call_usd,
         )
         if attributes is not UNCHANGED:
             if attributes is not None and not isinstance(attributes, Mapping):
                 raise TypeError(f"attributes are a mapping, or None, not {attributes!r}")
             view._attributes = None if attributes is None else dict(attributes)
+        return view
+
+    @property
+    def health(self) -> Health | None:
+        """Which links keep failing, for the policy's cooldown; ``None`` for a view without."""
+        return self._policies.health
+
+    def with_health(self, health: Health | None) -> Self:
+        """The same function with another memory of what failed, or with none: cooldown is off then.
+
+        For a tenant with keys of its own, say, whose refused calls are no reason to pass a link over for others.
+
+        Raises:
+            TypeError: ``health`` is neither a :class:`Health` nor ``None``.
+        """
+        view = self._view()
+        view._policies = self._policies.with_health(_health(health))
         return view
 
     def _view(self) -> Self:
@@ -277,6 +301,7 @@ def routed(
     on_call: Callable[[CallRecord], object] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
+    health: Health | None = None,
 ) -> Decorate:
     """Decorate an async provider function so that it follows a routing policy.
 
@@ -290,6 +315,7 @@ def routed(
         on_call: called with the record of every call, whatever became of it; not async. If it raises, that is logged.
         tracer_provider: where spans go; OpenTelemetry's global one by default.
         meter_provider: where metrics go; OpenTelemetry's global one by default.
+        health: which links keep failing, for cooldown; to share between functions. Its own by default.
 
     Returns:
         A decorator for async functions that take an :class:`Attempt` first, or an instance and then an attempt.
@@ -305,6 +331,7 @@ def routed(
         if called is not None and (not callable(called) or inspect.iscoroutinefunction(called)):
             raise TypeError(f"{hook} has to be a function that is not async, not {called!r}")
     book = price_book(prices)
+    _health(health)
 
     @overload
     def decorate(fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
@@ -315,15 +342,21 @@ def routed(
         signature = inspect.signature(fn)
         callers = caller_signature(signature, attempt_place(fn, signature))
         limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
-        registrations = Registrations(provider_function(fn), limit, classify, on_call, wrap_errors)
+        registrations = Registrations(provider_function(fn), limit, classify, on_call, wrap_errors, health)
         shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
         telemetry = Tracing(shown, operation, tracer_provider), Metrics(shown, operation, meter_provider)
-        policies = PolicyCache(policy, {}, registrations, telemetry, book)
+        policies = PolicyCache(policy, {}, registrations, telemetry, book, health=registrations.health)
         return _class_for(fn)(fn, signature, registrations, policies)
 
     if inspect.iscoroutinefunction(policy):
         raise TypeError("routed takes a policy first: write @routed(policy) above the function")
     return decorate
+
+
+def _health(health: Health | None) -> Health | None:
+    if health is not None and not isinstance(health, Health):
+        raise TypeError(f"health has to be a Health or None, not {health!r}")
+    return health
 
 
 def _class_for(fn: Callable[..., Any]) -> type[Routed[..., Any]]:

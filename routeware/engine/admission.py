@@ -12,6 +12,7 @@ import logging
 
 from routeware.engine.attempt import live_execution
 from routeware.engine.call import Call
+from routeware.engine.cooldown import pass_over_cooling
 from routeware.engine.execution import Execution
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
@@ -21,8 +22,6 @@ from routeware.policy import OnExceed
 from routeware.records import AttemptTrigger
 
 __all__ = ["admit", "admit_next", "admit_next_remotely", "emit_refusal", "session_cap"]
-
-_INITIAL, _FAILOVER = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER
 
 
 def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceededError | None]:
@@ -43,13 +42,19 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
             raise final_error(call)
     if call.deadline is not None and is_due(call.deadline, call.loop.time()):
         raise deadline_error(call)
+    if call.health is not None:
+        pass_over_cooling(call)
     execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
+    if call.health is not None:
+        execution.claim(call.health, call.loop.time())
     if call.is_capped or (call.payer is not None and call.payer.reserving):
         try:
             _reserve(call, execution)
         except BudgetExceededError as refusal:
+            execution.withdraw()
             return execution, refusal
         except Exception as error:
+            execution.withdraw()
             error.__context__ = error.__context__ or call.failure
             raise
     return execution, None
@@ -62,7 +67,7 @@ def admit_next(call: Call) -> Execution:
         BaseException: what the call raises where there is no such attempt.
     """
     while True:
-        execution, refusal = admit(call, _INITIAL if call.latest_start is None else _FAILOVER)
+        execution, refusal = admit(call, call.trigger)
         if refusal is None:
             call.start(execution)
             return execution
@@ -79,7 +84,7 @@ async def admit_next_remotely(call: Call) -> Execution:
         BaseException: what the call raises where there is no such attempt.
     """
     while True:
-        execution, refusal = admit(call, _INITIAL if call.latest_start is None else _FAILOVER)
+        execution, refusal = admit(call, call.trigger)
         if refusal is None:
             try:
                 await _hold_within_deadline(call, execution)
@@ -102,7 +107,8 @@ async def admit_next_remotely(call: Call) -> Execution:
 
 def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededError) -> None:
     emit_refusal(call, refusal)
-    if call.prepared.policy.budget.on_exceed is not OnExceed.SKIP:
+    # A link that was passed over because it cools may still fit: that is asked before a refusal ends the call.
+    if call.prepared.policy.budget.on_exceed is not OnExceed.SKIP and not call.has_passed_over:
         call.refuse("budget_exceeded")
         refusal.__cause__ = call.failure
         try:
@@ -121,17 +127,22 @@ async def _hold_within_deadline(call: Call, execution: Execution) -> None:
         await _wait_for_releases(call)
         await bill.reservation.hold_remotely(bill.projection or 0, session_cap(call))
     except asyncio.CancelledError:
-        bill.release()
+        _release(execution)
         if not timeout.consume() or call.cancelling() > call.cancel_baseline:
             raise
     except BaseException:
-        bill.release()
+        _release(execution)
         timeout.consume()
         raise
     else:
         timeout.consume()
         return
     raise deadline_error(call)
+
+
+def _release(execution: Execution) -> None:
+    execution.bill.release()
+    execution.withdraw()
 
 
 async def _wait_for_releases(call: Call) -> None:

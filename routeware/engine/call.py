@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routeware.budget import CURRENT_SESSION, Session
@@ -16,7 +16,8 @@ from routeware.engine.registrations import Registrations, Request
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
 from routeware.observers import AttemptFacts, CallFacts, notify
-from routeware.records import CallOutcome
+from routeware.policy import Link, drawn_order
+from routeware.records import AttemptTrigger, CallOutcome
 from routeware.telemetry import CallTrace, Meters
 from routeware.threshold import Decision, Size
 
@@ -24,13 +25,20 @@ __all__ = ["Call"]
 
 logger = logging.getLogger("routeware")
 
+# Reading a member off its enum costs as much as an attribute of a slot.
+_INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
+
 
 class Call(Request):
     """One call, from entering the decorated function to leaving it.
 
     Attributes:
         prepared: its policy.
-        links: its chain, in the order in which it is tried.
+        chain: its links in order, before any is passed over.
+        links: the same in the order in which they are tried; in a further round, those of the round.
+        health: which of them keep failing; ``None`` without cooldown.
+        round: how many further rounds through the chain it has begun.
+        rounds_left: how many more it may begin.
         session: the innermost session.
         is_capped: True if a cap is in force.
         is_remote: True if a ledger outside of this process counts it.
@@ -64,6 +72,7 @@ class Call(Request):
         "attempts_left",
         "began",
         "cancel_baseline",
+        "chain",
         "cursor",
         "deadline",
         "decision",
@@ -71,6 +80,7 @@ class Call(Request):
         "error",
         "failure",
         "fatal",
+        "health",
         "is_capped",
         "is_observed",
         "is_remote",
@@ -83,6 +93,8 @@ class Call(Request):
         "race",
         "race_after_s",
         "refusal",
+        "round",
+        "rounds_left",
         "session",
         "size",
         "stale_cancels",
@@ -102,6 +114,9 @@ class Call(Request):
         Request.__init__(self, registrations, owner, args, kwargs)  # super() takes as long as the assignments
         self.prepared = prepared
         self.links: tuple[PreparedLink, ...] = prepared.links or prepared.ask_prices()
+        if prepared.spreads:
+            order = drawn_order([one.link for one in self.links], prepared.spreads, prepared.spread_key)
+            self.links = tuple([self.links[at] for at in order])
         self.loop = loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
@@ -114,17 +129,22 @@ class Call(Request):
         self.deadline = None if prepared.deadline_s is None else self.began + prepared.deadline_s
         self.race_after_s: float | None = None
         self.decision: Decision | None = None
+        self.health = None if prepared.health is None else prepared.health.states(loop)
         self.size: Size = None
-        if prepared.learner is not None:
+        if prepared.learner is not None and not self._is_unusual():
             if prepared.learner.by_size:
                 self.size = self.measure_size()
             self._follow(prepared.learner.decide(self.size))
         elif prepared.race_after_s is not None:
             self.race_after_s = prepared.race_after_s
+        self.chain = self.links
+        self.round = 0
+        self.rounds_left = prepared.retries
         self.session: Session | None = None
         self.is_capped = self.is_remote = self.is_observed = False
         self.cursor = 0
-        self.attempts_left = prepared.max_attempts
+        # In each round every link is tried at most once.
+        self.attempts_left = min(prepared.max_attempts, len(self.links))
         self.attempts: list[Execution] = []
         self.latest_start: float | None = None
         self.ended = -1.0
@@ -146,6 +166,13 @@ class Call(Request):
         if decision.swap:
             first, second, *rest = self.links
             self.links = (second, first, *rest)
+
+    def _is_unusual(self) -> bool:
+        """Say whether one of the first two links cools: what a latency target knows is of the usual order."""
+        states = self.health
+        if states is None:
+            return False
+        return any(states.cooling_until(one.label, self.began) is not None for one in self.links[:2])
 
     # Where it begins.
 
@@ -219,6 +246,26 @@ class Call(Request):
         return self.attempts_left > 0 and self.fatal is None
 
     @property
+    def trigger(self) -> AttemptTrigger:
+        """Why the next attempt is started, with nothing in flight."""
+        if self.round:
+            return _RETRY
+        return _INITIAL if self.latest_start is None else _FAILOVER
+
+    @property
+    def started(self) -> int:
+        """How many attempts were started. Skipped links are none."""
+        return sum(one.skip_reason is None for one in self.attempts)
+
+    @property
+    def has_passed_over(self) -> bool:
+        """True if a link that was passed over, because it cools, is left behind the next one."""
+        if self.health is None:
+            return False
+        passed = [one.prepared for one in self.attempts if one.skip_reason == "cooldown"]
+        return any(one in passed for one in self.links[self.cursor + 1 :])
+
+    @property
     def has_ended(self) -> bool:
         """True if nothing is in flight any more, and its listeners are being told."""
         return self.ended >= 0.0
@@ -254,7 +301,7 @@ class Call(Request):
         self.latest_start = now
         prepared = execution.prepared
         timeout_ms = prepared.timeout_ms
-        if timeout_ms is None and self.attempts_left:
+        if timeout_ms is None and (self.attempts_left or self.rounds_left) and self._may_go_on(execution, now):
             timeout_ms = DEFAULT_TIMEOUT_MS
         due = None if timeout_ms is None else now + timeout_ms / 1000
         deadline = self.deadline
@@ -264,12 +311,44 @@ class Call(Request):
         if self.trace is not None:
             execution.carry(self.trace.start_attempt(execution, prepared.span_name, prepared.span_attributes))
 
+    def _may_go_on(self, execution: Execution, now: float) -> bool:
+        """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""
+        states = self.health
+        if states is None or execution.is_last_resort or self.rounds_left:
+            return True
+        return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
+
+    def reorder(self, links: Sequence[PreparedLink]) -> None:
+        """Try the links that are left in another order."""
+        self.links = (*self.links[: self.cursor], *links)
+
+    def pass_over(self, link: PreparedLink) -> bool:
+        """Record a link that is put off because it cools; give False if it was recorded before."""
+        if any(one.prepared is link and one.skip_reason == "cooldown" for one in self.attempts):
+            return False
+        execution = Execution(link, self, len(self.attempts) + 1, self.trigger)
+        execution.skip(self.loop.time(), "cooldown")
+        self.attempts.append(execution)
+        return True
+
+    def begin_round(self, links: Sequence[PreparedLink]) -> None:
+        """Go through these links once more."""
+        self.round += 1
+        self.rounds_left -= 1
+        self.links = tuple(links)
+        self.cursor = 0
+        self.attempts_left = min(len(self.links), self.prepared.max_attempts - self.started)
+
+    def give_up_rounds(self) -> None:
+        """Begin no further round."""
+        self.rounds_left = 0
+
     def skip(self, execution: Execution, refusal: BudgetExceededError) -> None:
-        """Leave the next link behind without an attempt."""
+        """Leave the next link behind without an attempt, because a budget refuses it."""
         self.refusal = refusal
         self.cursor += 1
         self.attempts_left = min(self.attempts_left, len(self.links) - self.cursor)
-        execution.skip(self.loop.time())
+        execution.skip(self.loop.time(), "budget")
         self.attempts.append(execution)
 
     def record_failure(self, error: BaseException, *, fails_over: bool) -> None:
@@ -318,6 +397,11 @@ class Call(Request):
         self.race = None
 
     # Who is told.
+
+    def note_cooling(self, link: Link, *, cooling: bool, category: str | None = None) -> None:
+        """Measure that a link has begun to cool, or has answered again."""
+        if self.meters is not None:
+            self.meters.cooling(link, cooling=cooling, category=category)
 
     def tell_attempt_ended(self, execution: Execution) -> None:
         """Tell the listeners that an attempt has ended."""

@@ -9,6 +9,7 @@ from routeware.engine.call import Call
 from routeware.engine.completion import conclude_attempt
 from routeware.engine.execution import Execution
 from routeware.engine.invoke import invoke
+from routeware.engine.retries import begin_round
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
 from routeware.records import AttemptStatus
 
@@ -32,6 +33,8 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
     timeout = call.timeout
     while True:
         if execution is None:
+            if call.rounds_left:
+                await begin_round(call)
             execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
         due, deadline = execution.due, call.deadline
         is_by_deadline = deadline is not None and (due is None or deadline <= due)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from routeware.engine.call import Call
+from routeware.engine.cooldown import note_end
 from routeware.engine.execution import Execution
 from routeware.engine.latency_feedback import learn
 from routeware.engine.record import annotate, call_record
@@ -20,6 +21,8 @@ logger = logging.getLogger("routeware")
 def conclude_attempt(call: Call, execution: Execution) -> None:
     """Settle an attempt that has ended, if a budget counts it, and tell its listeners. Once."""
     execution.conclude()
+    if call.health is not None:
+        note_end(execution, call)
     if call.is_observed:
         if call.is_booked:
             execution.settle()
@@ -47,13 +50,20 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
     if not wants_record and error is None and on_call is None:
         return None
     record = call_record(call)
-    if error is not None and not any(one.is_misuse and one.error is error for one in call.attempts):
-        attach_record(error, record)
-        if isinstance(error, Exception):
-            annotate(error, call, record)
+    if error is not None:
+        _leave_record(call, error, record)
     if on_call is not None:
         _call_hook(on_call, record)
     return record
+
+
+def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:
+    """Leave the record on the error that the call raises; an error in calling the function at all is the caller's."""
+    if any(one.is_misuse and one.error is error for one in call.attempts):
+        return
+    attach_record(error, record)
+    if isinstance(error, Exception):
+        annotate(error, call, record)
 
 
 def _tell(call: Call) -> None:

@@ -11,6 +11,7 @@ from routeware.engine.call import Call
 from routeware.engine.chain import run_chain
 from routeware.engine.cleanup import abandon, clear_away, is_untidy
 from routeware.engine.completion import complete
+from routeware.engine.cooldown import note_success
 from routeware.engine.execution import Execution
 from routeware.engine.race import run_race
 from routeware.records import CallRecord
@@ -34,7 +35,9 @@ async def execute(
                 call.check_in()
             if CURRENT.get() is not None:
                 call.enter_container()
-            call.succeed(await decide(call))
+            call.succeed(winner := await decide(call))
+            if call.health is not None or call.prepared.retries:
+                note_success(call, winner)
         except asyncio.CancelledError as error:
             call.fail(error, "cancelled")
         except Exception as error:  # noqa: BLE001 - raised below, when nothing is in flight any more
@@ -48,8 +51,8 @@ async def execute(
     except BaseException as error:
         _tear_down(call, error, wants_record=wants_record)
         raise
-    winner, raised = call.winner, call.error
-    result = None if winner is None else winner.result
+    raised = call.error
+    result = None if call.winner is None else call.winner.result
     call.forget()
     if raised is not None:
         try:

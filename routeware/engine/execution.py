@@ -15,9 +15,10 @@ from routeware.engine.cost import FREE, Bill
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.errors import ResultRejectedError
+from routeware.health import LinkStates, Ticket
 from routeware.observers import Cost, Cut, Failure
 from routeware.policy import Link
-from routeware.records import AttemptStatus, AttemptTrigger
+from routeware.records import AttemptStatus, AttemptTrigger, SkipReason
 from routeware.telemetry import NO_SPAN, Span
 
 __all__ = ["LIFE", "Execution", "Life"]
@@ -78,10 +79,12 @@ class Execution:
         failure: why the attempt failed, and what that means; ``None`` where it did not.
         had_rival: True if another attempt was in flight beside it.
         concluded: True once it is settled and its listeners have been told.
+        skip_reason: why its link was skipped, where it was.
     """
 
     __slots__ = (
         "_bill",
+        "_claimed",
         "accepted",
         "cleanup_s",
         "concluded",
@@ -98,6 +101,7 @@ class Execution:
         "prepared",
         "request",
         "result",
+        "skip_reason",
         "span",
         "started",
         "status",
@@ -125,7 +129,9 @@ class Execution:
         self.due: float | None = None
         self.timeout_ms: float | None = None
         self.cleanup_s: float | None = None
+        self.skip_reason: SkipReason | None = None
         self._bill: Bill | None = None
+        self._claimed: tuple[LinkStates, Ticket] | None = None
 
     # What follows from the facts.
 
@@ -240,12 +246,33 @@ class Execution:
         """Take note that the caller gets its result."""
         self.status = AttemptStatus.SUCCEEDED
 
-    def skip(self, now: float) -> None:
+    def skip(self, now: float, reason: SkipReason) -> None:
         """Take note that its link is passed over."""
         self._step(_ENDED)
+        self.skip_reason = reason
         self.status = AttemptStatus.SKIPPED
         self.started = self.ended = now
         self.concluded = True
+
+    def claim(self, states: LinkStates, now: float) -> None:
+        """Tell the link's health that it is about to start. Its outcome, or :meth:`withdraw`, gives that back."""
+        self._claimed = (states, states.claim(self.prepared.label, now))
+
+    @property
+    def is_last_resort(self) -> bool:
+        """True if its link cools, and was taken because nothing else was left."""
+        return self._claimed is not None and self._claimed[1].last_resort
+
+    def take_ticket(self) -> Ticket | None:
+        """Hand over what was claimed, once, to be handed back with an outcome."""
+        claimed, self._claimed = self._claimed, None
+        return None if claimed is None else claimed[1]
+
+    def withdraw(self) -> None:
+        """Tell the link's health that it says nothing: it was never started, or was cut off."""
+        claimed, self._claimed = self._claimed, None
+        if claimed is not None:
+            claimed[0].said_nothing(claimed[1])
 
     def become(self, trigger: AttemptTrigger) -> None:
         """Change why it is started, before it is."""

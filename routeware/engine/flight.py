@@ -94,8 +94,9 @@ class Race:
 
     def abandon(self) -> None:
         """Ask the ledger no more; what it grants all the same is given back."""
-        if self.reservation is not None:
+        if self.reservation is not None and self.pending is not None:
             self.reservation.abandon()
+            self.pending.withdraw()
             self.answered()
 
     def close(self) -> None:

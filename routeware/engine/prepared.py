@@ -19,9 +19,10 @@ from routeware.classify import (
 from routeware.engine.registrations import Registrations
 from routeware.engine.stats import LinkStats
 from routeware.errors import PolicyError, ResultRejectedError
+from routeware.health import CooldownRule, Health
 from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos
 from routeware.observers import Failure
-from routeware.policy import Link, RoutingPolicy
+from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
 from routeware.pricing import PriceBook, tariff_of
 from routeware.telemetry import EventLog, Metrics, Tracing
 from routeware.telemetry import attributes as names
@@ -44,11 +45,12 @@ class PreparedLink:
         is_flat: True if an answer costs the same whatever its size, so that its size need not be guessed.
         timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
         stats: what was learned of it.
+        label: the link's label.
         span_name: the name of its attempts' spans.
         span_attributes: what these spans start with.
     """
 
-    __slots__ = ("cost", "is_flat", "link", "span_attributes", "span_name", "stats", "tariff", "timeout_ms")
+    __slots__ = ("cost", "is_flat", "label", "link", "span_attributes", "span_name", "stats", "tariff", "timeout_ms")
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class PreparedLink:
         span: tuple[str, dict[str, Any]],
     ) -> None:
         self.link = link
+        self.label = link.label
         self.tariff = tariff
         self.cost = _meter(tariff)
         self.is_flat = isinstance(tariff, Price) and not (
@@ -115,6 +118,12 @@ class PreparedPolicy:
         links: the chain, prepared; empty until :meth:`ask_prices` was called.
         learner: finds the race threshold of each call; ``None`` where the policy has no target.
         race_after_s: the fixed race threshold; ``None`` where no race can happen.
+        health: which links keep failing; ``None`` without cooldown.
+        cooldown: how long they are passed over; ``None`` without cooldown.
+        retries: further rounds through the chain.
+        retry_budget: what these rounds are taken from.
+        spreads: the places of the chain whose links are drawn, as (first, after the last).
+        spread_key: whose order these links have; ``None`` draws it at each call.
         per_call_cap: the cap on one call, in nano-dollars.
         session_cap: the cap on the innermost session, in nano-dollars.
         span_attributes: what the call's span starts with.
@@ -128,7 +137,9 @@ class PreparedPolicy:
         "_registrations",
         "_statuses",
         "_unpriced",
+        "cooldown",
         "deadline_s",
+        "health",
         "learner",
         "links",
         "log",
@@ -137,8 +148,12 @@ class PreparedPolicy:
         "per_call_cap",
         "policy",
         "race_after_s",
+        "retries",
+        "retry_budget",
         "session_cap",
         "span_attributes",
+        "spread_key",
+        "spreads",
         "tracing",
     )
 
@@ -149,6 +164,9 @@ class PreparedPolicy:
         tracing: Tracing,
         metrics: Metrics,
         prices: PriceBook,
+        *,
+        health: Health | None,
+        spread_key: str | None,
     ) -> None:
         self.policy = policy
         self.tracing = tracing
@@ -158,6 +176,14 @@ class PreparedPolicy:
         # Where there is no second attempt there is no race.
         self.race_after_s = _seconds(policy.latency.race_after_ms) if self.max_attempts > 1 else None
         self.deadline_s = _seconds(policy.latency.deadline_ms)
+        failover = policy.failover
+        self.cooldown = _cooldown(failover)
+        self.health = None if self.cooldown is None else health
+        self.retries = failover.retries
+        # A view without health of its own still shares the function's budget of retries.
+        self.retry_budget = (registrations.health if health is None else health).retries
+        self.spreads = spread_places(policy.chain)
+        self.spread_key = spread_key
         self.learner = registrations.latency.learner(policy)
         self.per_call_cap = _nanos(policy.budget.per_call_usd)
         self.session_cap = _nanos(policy.budget.session_usd)
@@ -238,6 +264,12 @@ class PreparedPolicy:
                 # A CancelledError of the hook would pass for the caller's, who has cancelled nothing.
                 logger.warning("the classify hook failed (%s): classified without it", type(failure).__qualname__)
         return classify(error, with_text=with_text), False
+
+
+def _cooldown(rules: FailoverRules) -> CooldownRule | None:
+    if rules.cooldown_ms is None:
+        return None
+    return CooldownRule(rules.cooldown_ms / 1000, rules.cooldown_after, rules.cooldown_max_ms / 1000)
 
 
 def _seconds(amount_ms: float | None) -> float | None:

@@ -20,9 +20,11 @@ from routeware.engine.call import Call
 from routeware.engine.chain import run_chain
 from routeware.engine.cleanup import finish_cancelled
 from routeware.engine.completion import conclude_attempt
+from routeware.engine.cooldown import everything_cools
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
 from routeware.engine.invoke import invoke
+from routeware.engine.retries import begin_round
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
@@ -53,8 +55,10 @@ async def run_race(call: Call) -> Execution:
     race = call.open_race()
     while True:
         if race.is_idle:
+            if call.rounds_left:
+                await begin_round(call)
             execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
-            if not call.attempts_left:
+            if not call.attempts_left and not call.rounds_left:
                 return await run_chain(call, execution)  # no race can follow: no task is needed
             _launch(call, race, execution)
             event, execution = await next_event(call, race, is_fresh=not execution.is_over)
@@ -87,6 +91,7 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
             assert race.reservation is not None
             error = race.reservation.failure()
             race.answered()
+            execution.withdraw()
             if error is not None:
                 _skip_race(call, race, execution.label, error)
         case "race_due":
@@ -222,7 +227,11 @@ def _expire(call: Call, race: Race, execution: Execution) -> None:
 
 
 def _back_up(call: Call, race: Race) -> None:
-    """Start the next link beside those in flight, if its projection can be reserved."""
+    """Start the next link beside those in flight, if one is left that does not cool and can be paid for."""
+    if everything_cools(call):
+        race.close()
+        call.emit("race_skipped", link=call.links[call.cursor].label, reason="cooldown")
+        return
     try:
         execution, refusal = admit(call, AttemptTrigger.RACE)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it must never harm the running one

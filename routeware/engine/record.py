@@ -85,6 +85,7 @@ def _attempt_record(call: Call, execution: Execution) -> AttemptRecord:
         "cost_source": cost.source,
         "usage": cost.usage,
         "error": None if failure is None else failure.snapshot,
+        "skip_reason": execution.skip_reason,
     }
     return filled(AttemptRecord, values)
 

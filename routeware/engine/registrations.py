@@ -11,6 +11,7 @@ from typing import Any
 from routeware.budget import Session
 from routeware.classify import ClassifyHook
 from routeware.engine.stats import LinkStats
+from routeware.health import Health
 from routeware.money import Usage
 from routeware.policy import Link
 from routeware.pricing import OutputArgument, text_tokens
@@ -61,6 +62,7 @@ class Registrations:
         "classify",
         "estimate",
         "fn",
+        "health",
         "latency",
         "on_call",
         "output_argument",
@@ -75,8 +77,10 @@ class Registrations:
         classify: ClassifyHook | None,
         on_call: Callable[[CallRecord], object] | None,
         wrap_errors: bool,
+        health: Health | None = None,
     ) -> None:
         self.fn = fn
+        self.health = Health() if health is None else health
         self.output_argument = output_argument
         self.classify = classify
         self.on_call = on_call

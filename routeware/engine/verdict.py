@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from routeware.engine.call import Call
+from routeware.engine.cooldown import note_failure
 from routeware.engine.execution import Execution
 from routeware.errors import AttemptTimeoutError, DeadlineExceededError, ExhaustedError, ProviderCancelledError
 from routeware.observers import Failure, failed_attempt
@@ -35,6 +36,8 @@ def record_failure(call: Call, execution: Execution) -> None:
                 snapshot=failure.snapshot,
             )
         execution.fail(failure)
+    if call.health is not None:
+        note_failure(call, execution, failure)
     call.record_failure(failure.error, fails_over=failure.fails_over and not execution.is_misuse)
 
 
@@ -44,6 +47,8 @@ def record_time_out(call: Call, execution: Execution) -> None:
     error.__cause__ = execution.error
     failure = call.prepared.judge(error)
     execution.time_out(failure)
+    if call.health is not None:
+        note_failure(call, execution, failure)
     call.record_failure(error, fails_over=failure.fails_over)
 
 

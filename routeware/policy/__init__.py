@@ -2,6 +2,8 @@
 
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules, OnExceed
 from routeware.policy.routing import UNCHANGED, RoutingPolicy, Unchanged, with_settings
+from routeware.policy.spread import drawn_order, spread_places
+from routeware.policy.watch import PolicyFile
 
 __all__ = [
     "UNCHANGED",
@@ -11,7 +13,10 @@ __all__ = [
     "Link",
     "ObserveRules",
     "OnExceed",
+    "PolicyFile",
     "RoutingPolicy",
     "Unchanged",
+    "drawn_order",
+    "spread_places",
     "with_settings",
 ]

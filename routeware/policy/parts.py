@@ -74,6 +74,8 @@ class Link:
         tier: free text for the decision record.
         uncertain_share: the share of the projection, 0 to 1, that is booked for an attempt that was cut off or reset
             before anything was answered. 1 unless bills say that this provider does not charge for such attempts.
+        spread: a name that it shares with its neighbours in the chain: their order is drawn at each call.
+        weight: its share in that draw, relative to theirs; above 0.
 
     Raises:
         PolicyError: a value that cannot be meant.
@@ -89,6 +91,10 @@ class Link:
         default=None, converter=as_optional_text, validator=attrs.validators.optional(checks.free_text)
     )
     uncertain_share: float = attrs.field(default=1.0, converter=as_float, validator=checks.number(high=1))
+    spread: str | None = attrs.field(
+        default=None, converter=as_optional_text, validator=attrs.validators.optional(checks.text)
+    )
+    weight: float = attrs.field(default=1.0, converter=as_float, validator=checks.number(above=0))
 
 
 def _on_status(value: Sequence[int] | AbstractSet[int] | None) -> tuple[int, ...] | None:
@@ -124,7 +130,14 @@ class FailoverRules:
             empty list is a rule that nothing matches.
         on_timeout_ms: the time-out, above 0, of every attempt whose link has none. It is no rule: setting it does not
             switch the default rules off.
-        max_attempts: attempts that may be started, races included, at least 1; ``None`` is the length of the chain.
+        max_attempts: attempts that may be started, races included, at least 1; ``None`` is the length of the chain,
+            times the number of rounds.
+        cooldown_ms: how long a link that keeps failing is passed over at first, above 0; ``None`` is no cooldown.
+        cooldown_after: failures in a row that begin such a pause, at least 1.
+        cooldown_max_ms: the longest pause, above 0, also of what a ``Retry-After`` asks.
+        retries: further rounds through the chain when everything has failed, 0 to 10.
+        backoff_ms: ceiling of the pause before the first of these rounds, above 0; it doubles with each round.
+        backoff_max_ms: the longest pause before a round, above 0, a ``Retry-After`` included.
 
     Raises:
         PolicyError: a value that cannot be meant.
@@ -134,6 +147,20 @@ class FailoverRules:
     on_error_kinds: tuple[str, ...] | None = attrs.field(default=None, converter=_on_error_kinds)
     on_timeout_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
     max_attempts: int | None = attrs.field(default=None, validator=_COUNT)
+    cooldown_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+    cooldown_after: int = attrs.field(default=5, validator=checks.whole_number(low=1))
+    cooldown_max_ms: float = attrs.field(default=60_000.0, converter=as_float, validator=checks.number(above=0))
+    retries: int = attrs.field(default=0, validator=checks.whole_number(low=0, high=10))
+    backoff_ms: float = attrs.field(default=500.0, converter=as_float, validator=checks.number(above=0))
+    backoff_max_ms: float = attrs.field(default=10_000.0, converter=as_float, validator=checks.number(above=0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.cooldown_ms is not None and self.cooldown_max_ms < self.cooldown_ms:
+            raise checks.refusal(
+                "cooldown_max_ms", f"at least cooldown_ms ({self.cooldown_ms:g})", self.cooldown_max_ms
+            )
+        if self.backoff_max_ms < self.backoff_ms:
+            raise checks.refusal("backoff_max_ms", f"at least backoff_ms ({self.backoff_ms:g})", self.backoff_max_ms)
 
 
 @attrs.frozen(kw_only=True)

@@ -16,6 +16,8 @@ from routeware.policy.checks import within
 from routeware.policy.files import read_table
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules
 from routeware.policy.shape import named, part, plain
+from routeware.policy.spread import check_spreads
+from routeware.policy.watch import PolicyFile
 
 __all__ = ["UNCHANGED", "RoutingPolicy", "Unchanged", "with_settings"]
 
@@ -97,11 +99,15 @@ class RoutingPolicy:
         default=attrs.Factory(_label, takes_self=True), converter=checks.as_text, validator=checks.text
     )
 
+    def __attrs_post_init__(self) -> None:
+        target = "target_p95_ms" if self.latency.target_p95_ms is not None else None
+        check_spreads(self.chain, target if self.latency.target_p99_ms is None else "target_p99_ms")
+
     @property
     def max_attempts(self) -> int:
-        """How many attempts may be started: each link is tried at most once."""
-        length = len(self.chain)
-        return length if self.failover.max_attempts is None else min(self.failover.max_attempts, length)
+        """How many attempts may be started: each link is tried at most once in each round."""
+        most = len(self.chain) * (1 + self.failover.retries)
+        return most if self.failover.max_attempts is None else min(self.failover.max_attempts, most)
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], /) -> Self:
@@ -126,12 +132,32 @@ class RoutingPolicy:
             place = os.fspath(path) if table is None else f"{os.fspath(path)}, table {table}"
             raise PolicyError(f"{error.problem} (in {place})", key=error.key) from None
 
+    @classmethod
+    def watch_toml(
+        cls, path: str | os.PathLike[str], *, table: str | None = None, every_ms: float = 1_000
+    ) -> PolicyFile[Self]:
+        """Follow a TOML file: a function for :func:`~routeware.routed` that gives the policy in force.
+
+        The file is read now, and looked at again when the function is called, at most every ``every_ms`` milliseconds.
+        A file that is gone, unreadable or wrong leaves the last good policy in force, and is logged once, at WARNING,
+        until it is right again.
+
+        Raises:
+            OSError: the file cannot be read now.
+            PolicyError: it is wrong now, or ``every_ms`` is not a number above 0.
+        """
+        return PolicyFile(lambda: cls.from_toml(path, table=table), path, every_ms, _summary)
+
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON: its chain, and every setting that is not at its default.
 
         ``RoutingPolicy.from_dict`` of it is equal to the policy.
         """
         return plain(self)
+
+
+def _summary(policy: RoutingPolicy) -> str:
+    return f"{policy.label}, along {', '.join(link.label for link in policy.chain)}"
 
 
 _SECTIONS = {"failover": FailoverRules, "latency": LatencyRules, "budget": BudgetRules, "observe": ObserveRules}

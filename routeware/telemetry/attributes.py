@@ -65,7 +65,7 @@ REQUEST_MODEL: Final = _add("gen_ai.request.model", "string", "attempt", "The li
 LINK_LABEL: Final = _add("routeware.link.label", "string", "attempt", "The link's label")
 ATTEMPT_NUMBER: Final = _add("routeware.attempt.number", "int", "attempt", "Its place among the attempts, from 1")
 ATTEMPT_TRIGGER: Final = _add(
-    "routeware.attempt.trigger", "string", "attempt", "Why it was started: `initial`, `failover` or `race`"
+    "routeware.attempt.trigger", "string", "attempt", "Why it was started: `initial`, `failover`, `race` or `retry`"
 )
 ATTEMPT_TIMEOUT_S: Final = _add("routeware.attempt.timeout_s", "double", "attempt", "The time that it had")
 # Known when it has ended.
@@ -94,6 +94,7 @@ HTTP_STATUS: Final = _add("http.response.status_code", "int", "attempt", "The st
 RETRY_AFTER_S: Final = _add("routeware.retry_after_s", "double", "attempt", "How long it asked to be left alone")
 
 # Attributes of metrics only.
+SKIP_REASON: Final = "routeware.skip.reason"
 COST_WASTED: Final = "routeware.cost.wasted"
 OVERFLOW: Final = "otel.metric.overflow"
 

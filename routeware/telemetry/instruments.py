@@ -99,6 +99,7 @@ class Instruments:
         )
         self.attempts, self.inflight = Sums(series.tried), Sums(series.at_link)
         self.race_threshold = Sums(series.raced)
+        self.cooldowns, self.cooling = Sums(series.cooled), Sums(series.at_link)
         self.cost, self.uncertain_cost = Sums(series.spent, _usd), Sums(series.spent, _usd)
         meter.create_observable_counter(
             "routeware.attempts", [self.attempts.observe], "{attempt}", "Attempts, skipped links included."
@@ -114,6 +115,18 @@ class Instruments:
         )
         meter.create_observable_up_down_counter(
             "routeware.inflight", [self.inflight.observe], "{attempt}", "Attempts in flight."
+        )
+        meter.create_observable_counter(
+            "routeware.cooldowns",
+            [self.cooldowns.observe],
+            "{pause}",
+            "Pauses of links that kept failing.",
+        )
+        meter.create_observable_gauge(
+            "routeware.link.cooling",
+            [self.cooling.observe],
+            "1",
+            "1 from the start of a link's pause until an answer ends it.",
         )
         meter.create_observable_gauge(
             "routeware.race.threshold",

@@ -77,6 +77,13 @@ class Meters:
         """Count it no more: its function has ended, maybe long after its call."""
         self._instruments.inflight.add(self._at(link), -1)
 
+    def cooling(self, link: Link, *, cooling: bool, category: str | None) -> None:
+        """Measure that a link begins a pause, because of a failure of ``category``, or that an answer has ended it."""
+        at = self._at(link)
+        self._instruments.cooling.put(at, float(cooling))
+        if category is not None:
+            self._instruments.cooldowns.add((at, category), 1)
+
     def call_ended(self, call: CallFacts) -> None:
         """Measure a call that has ended, and its attempts."""
         for attempt in call.attempts:
@@ -89,7 +96,7 @@ class Meters:
         status, failure, cost = attempt.status, attempt.failure, attempt.cost
         link = self._at(attempt.link)
         category = None if failure is None else failure.snapshot.category
-        self._instruments.attempts.add((link, status, attempt.trigger, category), 1)
+        self._instruments.attempts.add((link, status, attempt.trigger, category, attempt.skip_reason), 1)
         if status is not AttemptStatus.SKIPPED:  # a skipped link took no time
             ended = call.ended if attempt.ended is None else attempt.ended
             self._instruments.attempt_duration.record((link, status), ended - attempt.started)

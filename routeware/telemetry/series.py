@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from routeware.errors import ErrorCategory
-from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome
+from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, SkipReason
 from routeware.telemetry import attributes as names
 
-__all__ = ["AtLink", "Attributes", "at_link", "called", "ended", "raced", "spent", "tried"]
+__all__ = ["AtLink", "Attributes", "at_link", "called", "cooled", "ended", "raced", "spent", "tried"]
 
 Attributes = Mapping[str, str | bool]
 
@@ -45,10 +45,25 @@ def ended(link: AtLink, status: AttemptStatus) -> Attributes:
     return {**at_link(*link), names.ATTEMPT_STATUS: status.value}
 
 
-def tried(link: AtLink, status: AttemptStatus, trigger: AttemptTrigger, category: ErrorCategory | None) -> Attributes:
+def tried(
+    link: AtLink,
+    status: AttemptStatus,
+    trigger: AttemptTrigger,
+    category: ErrorCategory | None,
+    skip_reason: SkipReason | None,
+) -> Attributes:
     """Describe attempts by what became of them and why."""
     found = {**ended(link, status), names.ATTEMPT_TRIGGER: trigger.value}
-    return found if category is None else {**found, names.ERROR_CATEGORY: category.value}
+    if category is not None:
+        found[names.ERROR_CATEGORY] = category.value
+    if skip_reason is not None:
+        found[names.SKIP_REASON] = skip_reason
+    return found
+
+
+def cooled(link: AtLink, category: str) -> Attributes:
+    """Describe pauses of a link by the failure that began them."""
+    return {**at_link(*link), names.ERROR_CATEGORY: category}
 
 
 def spent(link: AtLink, status: AttemptStatus, wasted: bool) -> Attributes:

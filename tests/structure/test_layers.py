@@ -24,6 +24,7 @@ LAYERS = (
     "policy",
     "classify",
     "threshold",
+    "health",
     "records",
     "pricing",
     "observers",

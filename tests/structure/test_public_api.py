@@ -20,6 +20,7 @@ RECORD = {
     *{"CallRecord", "AttemptRecord", "AttemptStatus", "AttemptTrigger"},
     *{"RoutingDecision", "ErrorCategory", "ErrorSnapshot"},
 }
+AVAILABILITY = {"Health", "LinkHealth"}
 ERRORS = {
     "RoutewareError",
     "PolicyError",
@@ -37,7 +38,7 @@ ERRORS = {
 
 def test_the_public_names_are_these() -> None:
     """A name appears or goes by decision, not by accident."""
-    assert set(routeware.__all__) == CALLING | POLICY | MONEY | RECORD | ERRORS
+    assert set(routeware.__all__) == CALLING | POLICY | MONEY | RECORD | ERRORS | AVAILABILITY
     assert len(routeware.__all__) == len(set(routeware.__all__))
 
 

@@ -1,0 +1,400 @@
+"""Remember which links keep failing, and for how long to leave them alone.
+
+A link that fails several times in a row, or that asks to be left alone, *cools*: calls pass it over until its pause is
+over. Then one attempt is let through as the probe; its outcome ends the pause or begins a longer one. Nothing here
+starts or refuses anything: the engine asks, and moves a cooling link to the end of the chain.
+
+State is kept per clock. Loops that run on the process's monotonic clock share one state, so it outlives ``asyncio.run``
+and is shared by threads. A loop with a clock of its own (a test's) has a state of its own, which dies with it: a pause
+that ends at second 30 of one clock means nothing on another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from weakref import WeakKeyDictionary
+
+from routeware.errors import ErrorCategory
+
+__all__ = ["CooldownRule", "Health", "LinkHealth", "LinkStates", "PauseStarted", "RetryBudget", "Ticket"]
+
+COUNTED = frozenset(
+    {
+        ErrorCategory.TIMEOUT,
+        ErrorCategory.RATE_LIMIT,
+        ErrorCategory.OVERLOADED,
+        ErrorCategory.SERVER_ERROR,
+        ErrorCategory.TRANSIENT_NETWORK,
+        ErrorCategory.CANCELLED,
+        ErrorCategory.CIRCUIT_OPEN,
+    }
+)
+"""Failures that waiting may cure: each counts one towards a pause. Retries are for these, too."""
+
+LASTING = frozenset({ErrorCategory.QUOTA, ErrorCategory.AUTH})
+"""Failures that the next call will meet as well: one begins the longest pause."""
+
+_MANUAL = "manual"
+
+# A policy function that makes up labels must not fill the memory.
+_MOST_LINKS = 1_024
+
+# 2 ** 60 times any pause is past every longest one; larger powers would overflow a float.
+_MOST_DOUBLINGS = 60
+
+# A foreign loop (uvloop) reads its clock once a turn, so it may lag by the length of a turn.
+_SAME_CLOCK_S = 1.0
+
+
+class CooldownRule(NamedTuple):
+    """A policy's cooldown, in seconds: the first pause, failures in a row that begin one, the longest pause."""
+
+    pause_s: float
+    after: int
+    longest_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinkHealth:
+    """One link's health at a moment.
+
+    Attributes:
+        label: the link's label.
+        state: ``ready``; ``cooling`` (also when the pause is over and nothing has probed the link yet, with ``left_ms``
+            0); ``probing`` while the probe is in flight.
+        failures: failures in a row that counted.
+        pauses: pauses in a row, without an answer between them.
+        left_ms: what is left of the pause, in milliseconds.
+        category: the category of the failure that began the pause, or ``manual``; ``None`` without a pause.
+    """
+
+    label: str
+    state: Literal["ready", "cooling", "probing"]
+    failures: int
+    pauses: int
+    left_ms: float
+    category: str | None
+
+
+class PauseStarted(NamedTuple):
+    """A pause that has just begun: the failures in a row before it, and its length."""
+
+    label: str
+    category: str
+    failures: int
+    pause_ms: float
+
+
+class Ticket(NamedTuple):
+    """What an attempt keeps of the link's state at its start, to be handed back with its outcome.
+
+    Attributes:
+        label: the link's label.
+        pauses_seen: how many pauses had begun by then, ever. An outcome says nothing about a later pause.
+        probe: True if the attempt is the link's probe.
+        last_resort: True if the link cooled, and was tried because nothing else was left.
+    """
+
+    label: str
+    pauses_seen: int = 0
+    probe: bool = False
+    last_resort: bool = False
+
+
+class _LinkState:
+    """One link's state on one clock. Made by the link's first failure: a link that never failed costs nothing."""
+
+    __slots__ = ("begun", "category", "failures", "pauses", "probe", "until")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.pauses = 0
+        self.begun = 0
+        self.until = 0.0
+        self.category: str | None = None
+        self.probe: Ticket | None = None
+
+    def begin(self, until: float, category: str) -> None:
+        self.pauses += 1
+        self.begun += 1
+        self.until = until
+        self.category = category
+        self.probe = None
+
+    def prolong(self, until: float) -> None:
+        self.until = max(self.until, until)
+
+    def count(self) -> None:
+        self.failures += 1
+
+    def take_probe(self, ticket: Ticket) -> None:
+        self.probe = ticket
+
+    def drop_probe(self) -> None:
+        self.probe = None
+
+    def recover(self) -> None:
+        self.failures = self.pauses = 0
+        self.until = 0.0
+        self.category = self.probe = None
+
+    def forget(self) -> None:
+        # What is in flight was started under what is forgotten here, so it must not say anything about what follows.
+        self.recover()
+        self.begun += 1
+
+
+class _Lock:
+    """One lock for all health of the process, made anew in a forked child.
+
+    Re-entrant, because memory asked for while it is held may run the collector, which may close a lost call, which
+    hands its probe back here. Every method under it leaves its state whole before it asks for memory.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            # A child forked while another thread holds the lock has no thread that would ever release it.
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.held = threading.RLock()
+
+
+_LOCK = _Lock()
+
+
+class LinkStates:
+    """What is known of every link on one clock. ``now`` is always a time of that clock, in seconds."""
+
+    __slots__ = ("_draw", "_fresh", "_links")
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self._draw = draw
+        self._fresh: dict[str, Ticket] = {}
+        self._links: dict[str, _LinkState] = {}
+
+    def cooling_until(self, label: str, now: float) -> float | None:
+        """Return when the pause of a link that is to be passed over ends (or ended, while its probe is in flight).
+
+        ``None`` if the link may take its place in the chain; :meth:`claim` then says whether as the probe.
+        """
+        state = self._links.get(label)
+        if state is None or not state.pauses or (state.until <= now and state.probe is None):
+            return None
+        return state.until
+
+    def claim(self, label: str, now: float) -> Ticket:
+        """Note that an attempt at a link is about to start, and take the probe if it is due.
+
+        Every ticket is handed back by one of :meth:`answered`, :meth:`failed` and :meth:`said_nothing`.
+        """
+        state = self._links.get(label)
+        if state is None:
+            # One ticket serves all attempts at a link that never failed: this is what cooldown costs when all is well.
+            return self._fresh.get(label) or self._fresh_ticket(label)
+        with _LOCK.held:
+            due = state.pauses > 0 and state.until <= now and state.probe is None
+            ticket = Ticket(label, state.begun, probe=due, last_resort=state.pauses > 0 and not due)
+            if due:
+                state.take_probe(ticket)
+            return ticket
+
+    def answered(self, ticket: Ticket) -> bool:
+        """Take an answer: it ends the row and the pause. Return True if it ended a pause."""
+        state = self._links.get(ticket.label)
+        if state is None or (not state.failures and not state.pauses) or ticket.pauses_seen < state.begun:
+            # An answer to a question from before the pause says nothing about what made the link cool since.
+            return False
+        with _LOCK.held:
+            paused = state.pauses > 0
+            state.recover()
+            return paused
+
+    def failed(
+        self, ticket: Ticket, rule: CooldownRule, category: ErrorCategory, retry_after_ms: float | None, now: float
+    ) -> PauseStarted | None:
+        """Take a failure that the policy fails over on. Return the pause that it begins, if any."""
+        asked_s = min((retry_after_ms or 0.0) / 1000, rule.longest_s)
+        if category not in COUNTED and category not in LASTING and asked_s <= 0:
+            self.said_nothing(ticket)
+            return None
+        with _LOCK.held:
+            state = self._state(ticket.label)
+            if ticket.pauses_seen < state.begun or (state.pauses and not ticket.probe):
+                # Started before the pause, or tried as the last resort in it: a hundred calls that fail together are
+                # one pause. A longer Retry-After is news all the same.
+                if state.pauses and asked_s > 0:
+                    state.prolong(now + self._spread(asked_s))
+                return None
+            state.count()
+            length_s = self._length_s(state, ticket, rule, category, asked_s)
+            if length_s <= 0:
+                return None
+            length_s = self._spread(length_s)
+            state.begin(now + length_s, category.value)
+            return PauseStarted(ticket.label, category.value, state.failures, length_s * 1000)
+
+    def said_nothing(self, ticket: Ticket) -> None:
+        """Hand back a ticket whose attempt says nothing about its link: cut off, refused, or failed in another way."""
+        if not ticket.probe:
+            return
+        state = self._links.get(ticket.label)
+        if state is not None and state.probe is ticket:
+            # The next call probes. Not under the lock: one store, and this may run inside the collector.
+            state.drop_probe()
+
+    def trip(self, label: str, pause_s: float, now: float) -> None:
+        """Begin a pause by hand; a longer one that runs already stays as it is."""
+        with _LOCK.held:
+            state = self._state(label)
+            state.begin(max(state.until, now + pause_s), _MANUAL)
+
+    def reset(self, label: str | None) -> None:
+        """Forget what is known of one link, or of all."""
+        with _LOCK.held:
+            for name, state in self._links.items():
+                if label is None or name == label:
+                    state.forget()
+
+    def report(self, now: float) -> tuple[LinkHealth, ...]:
+        """Return the health of every link that has ever failed, in the order of their first failures."""
+        with _LOCK.held:
+            links = list(self._links.items())
+        return tuple(_link_health(label, state, now) for label, state in links)
+
+    def _fresh_ticket(self, label: str) -> Ticket:
+        if len(self._fresh) >= _MOST_LINKS:
+            self._fresh.clear()
+        ticket = self._fresh[label] = Ticket(label)
+        return ticket
+
+    def _state(self, label: str) -> _LinkState:
+        state = self._links.get(label)
+        if state is None:
+            if len(self._links) >= _MOST_LINKS:
+                idle = (name for name, one in self._links.items() if not one.failures and not one.pauses)
+                del self._links[next(idle, next(iter(self._links)))]
+            state = self._links[label] = _LinkState()
+        return state
+
+    def _length_s(
+        self, state: _LinkState, ticket: Ticket, rule: CooldownRule, category: ErrorCategory, asked_s: float
+    ) -> float:
+        """Work out how long the pause is that a failure begins; 0 if it begins none."""
+        if category in LASTING:
+            return rule.longest_s
+        if category in COUNTED and (ticket.probe or state.failures >= rule.after):
+            doubled_s = math.ldexp(rule.pause_s, min(state.pauses, _MOST_DOUBLINGS))
+            return max(asked_s, min(doubled_s, rule.longest_s))
+        return asked_s
+
+    def _spread(self, seconds: float) -> float:
+        """Add up to a tenth at random, so that processes do not come back together."""
+        return seconds * (1 + 0.1 * self._draw())
+
+
+class RetryBudget:
+    """Ten tokens: each further round through a chain takes one, each answered call gives back a tenth.
+
+    So retries stay a tenth of the answered traffic in a long outage, whatever the policy says
+    (gRPC A6, "retry throttling").
+    """
+
+    __slots__ = ("_tenths",)
+
+    MOST_TENTHS = 100
+
+    def __init__(self) -> None:
+        self._tenths = self.MOST_TENTHS
+
+    def take(self) -> bool:
+        """Take a token; False if there is none."""
+        with _LOCK.held:
+            if self._tenths < 10:
+                return False
+            self._tenths -= 10
+            return True
+
+    def give_back(self) -> None:
+        """Give back a tenth of a token."""
+        if self._tenths < self.MOST_TENTHS:
+            with _LOCK.held:
+                self._tenths = min(self._tenths + 1, self.MOST_TENTHS)
+
+
+class Health:
+    """Which links of a function keep failing. Share one between functions that call the same providers.
+
+    By default every decorated function has its own, shared by its views. A link is known by its **label**: links that
+    differ in key or region need labels that differ.
+
+    Args:
+        draw: where chance comes from, for tests: draws from 0 to 1, 1 excluded.
+    """
+
+    __slots__ = ("__weakref__", "_draw", "_own_clocks", "_shared", "retries")
+
+    def __init__(self, *, draw: Callable[[], float] = random.random) -> None:
+        self._draw = draw
+        self._shared = LinkStates(draw)
+        self._own_clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, LinkStates] = WeakKeyDictionary()
+        self.retries = RetryBudget()
+
+    def states(self, loop: asyncio.AbstractEventLoop) -> LinkStates:
+        """Return the state that belongs to the clock of ``loop``."""
+        if type(loop).time is asyncio.BaseEventLoop.time:
+            return self._shared
+        found = self._own_clocks.get(loop)
+        if found is None:
+            # Decided once per loop: a test's clock that jumps must not change states on its way.
+            same = abs(loop.time() - time.monotonic()) <= _SAME_CLOCK_S
+            found = self._own_clocks[loop] = self._shared if same else LinkStates(self._draw)
+        return found
+
+    def report(self) -> tuple[LinkHealth, ...]:
+        """Return the health of every link that has ever failed here, on the clock of the running loop."""
+        states, now = self._here()
+        return states.report(now)
+
+    def trip(self, label: str, *, for_ms: float) -> None:
+        """Let a link cool for ``for_ms`` milliseconds, for example before its provider's maintenance.
+
+        Raises:
+            ValueError: ``for_ms`` is not a number above 0.
+        """
+        if isinstance(for_ms, bool) or not isinstance(for_ms, int | float) or not 0 < for_ms < math.inf:
+            raise ValueError(f"for_ms has to be a number of milliseconds above 0, not {for_ms!r}")
+        states, now = self._here()
+        states.trip(label, for_ms / 1000, now)
+
+    def reset(self, label: str | None = None) -> None:
+        """Forget the failures and pauses of one link, or of all links."""
+        states, _ = self._here()
+        states.reset(label)
+
+    def _here(self) -> tuple[LinkStates, float]:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return self._shared, time.monotonic()
+        return self.states(loop), loop.time()
+
+
+def _link_health(label: str, state: _LinkState, now: float) -> LinkHealth:
+    return LinkHealth(
+        label=label,
+        state="ready" if not state.pauses else "probing" if state.probe is not None else "cooling",
+        failures=state.failures,
+        pauses=state.pauses,
+        left_ms=max(0.0, state.until - now) * 1000 if state.pauses else 0.0,
+        category=state.category,
+    )

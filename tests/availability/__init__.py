@@ -1,0 +1,1 @@
+"""Staying up: cooldown, retries, spread, and policies that change while a service runs."""
