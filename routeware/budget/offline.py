@@ -11,7 +11,7 @@ from routeware.budget.account import change
 from routeware.budget.ledger import Balance, Ledger, Tally, answer_of, open_tally
 from routeware.budget.outage import OfflineAllowance, UntoldSettlement, outage_of
 from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, say_undelivered
-from routeware.errors import LedgerUnavailableError, PolicyError
+from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.money import amount_usd, nanos
 
 __all__ = ["OfflineLedger", "spare_of"]
@@ -107,7 +107,13 @@ class OfflineLedger:
                 self._outage.missed()
                 raise
         except LedgerUnavailableError:
-            self._hold_here(tallies, allowances, nanos)
+            try:
+                self._hold_here(tallies, allowances, nanos)
+            except BudgetExceededError:
+                if asked:
+                    # It may have been granted there all the same, and nobody would ever settle it.
+                    self._owe(UntoldSettlement(SettlementMessage(id, 0, 0), tuple(tallies), tuple(allowances)))
+                raise
             self._held[id] = (nanos, asked)
         else:
             self._granted.add(id)

@@ -283,19 +283,29 @@ def test_with_no_loop_left_the_log_says_what_is_not_told(caplog: pytest.LogCaptu
 
 
 def test_a_loop_that_closes_during_the_first_try_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    """The ledger may have heard it, or not."""
+    """The ledger may have heard it, or not: a later report brings it again, and it counts once."""
+    ledger = Watched(settle_ms=1_000)
+    held: list[Reservation] = []
 
     async def main() -> None:
-        await routeware.session("day", limit_usd=1, ledger=Remote(settle_ms=1_000)).__aenter__()
-        (await reserved()).settle(10 * A_CENT, 0)
+        await routeware.session("day", limit_usd=1, ledger=ledger).__aenter__()
+        held.append(await reserved())
+        held[0].settle(10 * A_CENT, 5 * A_CENT)
         await pause(10)
+
+    async def later() -> None:
+        held[0].settle(15 * A_CENT, 0)
+        await pause(5_000)
 
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.run(main())
     gc.collect()
-
     assert caplog.text.count("the loop is closing") == 1
     assert "the loop is closed" not in caplog.text
+    run_jumping(later())
+
+    assert ledger.sums == [Balance(10 * A_CENT, 5 * A_CENT), Balance(15 * A_CENT)]
+    assert len(ledger.ids) == 2
 
 
 async def test_a_call_that_ends_while_its_ledger_is_away_is_told_in_one_line_of_the_log(
