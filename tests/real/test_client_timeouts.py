@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+pytest.importorskip("aiohttp")
+pytest.importorskip("httpx")
+
 import aiohttp
 import httpx
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
