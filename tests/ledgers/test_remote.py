@@ -134,6 +134,24 @@ async def test_a_ledger_that_goes_away_stops_the_backup_and_not_the_primary() ->
     assert traces.events == ["llm.routing.race_skipped"]
 
 
+@pytest.mark.parametrize("on_exceed", ["abort", "skip"])
+async def test_a_backup_at_a_ledger_elsewhere_passes_the_policys_cap_on_the_session(on_exceed: str) -> None:
+    """The session's own limit has room; the policy's has not, so the backup is refused and the primary goes on."""
+    traces = Traces()
+    providers = script(a=reports(0.125, answers(200)), b=answers(0))
+
+    async with routeware.session("day", limit_usd=10, ledger=Remote(hold_ms=[10, 10])):
+        ask = providers.ask(
+            usd={"a": 0.25, "b": 0.25}, race_after_ms=50, session_usd=0.25, on_exceed=on_exceed, options=traces.options
+        )
+        outcome = await ask.outcome()
+
+    assert outcome.value == "a"
+    assert list(providers.started) == ["a"]
+    assert traces.events == ["llm.routing.race_skipped"]
+    assert traces.event("llm.routing.race_skipped")["reason"] == "budget"
+
+
 async def test_an_answer_is_not_lost_to_a_ledger_that_goes_away() -> None:
     """It was paid for; the books are wrong, and the caller has the answer all the same."""
     ledger = Remote()
