@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextvars import Token
 from inspect import isawaitable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from routeware.engine.attempt import CURRENT, handle_of
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
+from routeware.engine.task_groups import watched
 from routeware.telemetry import CallTrace, Context
 
 __all__ = ["invoke"]
@@ -38,6 +40,8 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
     try:
         awaitable = function(request.owner, attempt, request.args, request.kwargs)
         execution.invoke()
+        if sys.version_info < (3, 13) and call.attempts_left and not in_own_task:
+            awaitable = watched(call, awaitable)
         result = await awaitable
         execution.give(result)
         if registered.accept is None or await _accepted(registered.accept(result)):

@@ -78,7 +78,10 @@ class ReusableTimeout:
             if due >= self._armed:
                 return
             self._handle.cancel()
-        self._arm(due)
+        self._armed = due
+        # In an empty context: a cancelled timer stays in the loop's heap until its time, and would keep the caller's
+        # context, and so its session, alive for as long.
+        self._handle = self._loop.call_at(due, self._look, 2, context=Context())
 
     def cancel(self) -> None:
         """Leave nothing armed, and let go of the task: it may keep an error alive that keeps this alive."""
@@ -98,17 +101,10 @@ class ReusableTimeout:
             self._task.uncancel()
         return True
 
-    def _arm(self, due: float) -> None:
-        self._armed = due
-        # In an empty context: a cancelled timer stays in the loop's heap until its time, and would keep the caller's
-        # context, and so its session, alive for as long.
-        self._handle = self._loop.call_at(due, self._look, 2, context=Context())
-
     def _look(self, turns: int) -> None:
         self._handle = None
         if not is_due(self.due, self._loop.time()):
-            if self.due is not None:
-                self._arm(self.due)
+            self.reschedule(self.due)
         elif turns:
             # Two turns of the loop later: an answer that is due at this very moment takes one turn to wake the provider
             # and one to be given. It counts.

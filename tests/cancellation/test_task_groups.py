@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any
 
 import pytest
 
 from routeware import Attempt
 from tests.fakes.providers import Behaviour, HTTPStatusError, answers, cancelled_at, hangs, pause, script, statuses
-
-NOT_YET = pytest.mark.xfail(
-    sys.version_info < (3, 13),
-    strict=True,
-    reason="before CPython 3.13 a TaskGroup that was handled stops the failover",
-)
 
 
 async def a_handled_group() -> None:
@@ -50,7 +43,7 @@ def is_busy(attempt: Attempt) -> Any:
 
 @pytest.mark.parametrize(
     "settings",
-    [pytest.param({}, marks=NOT_YET), pytest.param({"deadline_ms": 3000}, marks=NOT_YET), {"race_after_ms": 2000}],
+    [{}, {"deadline_ms": 3000}, {"race_after_ms": 2000}],
     ids=str,
 )
 async def test_the_next_failure_is_failed_over(settings: dict[str, Any]) -> None:
@@ -63,7 +56,6 @@ async def test_the_next_failure_is_failed_over(settings: dict[str, Any]) -> None
     assert statuses(outcome.record) == {"a": "failed", "b": "succeeded"}
 
 
-@NOT_YET
 async def test_a_cancellation_after_it_is_the_callers() -> None:
     """Only the one count that the group left is not."""
     providers = script(a=handles_a_group_and_then(is_busy), b=hangs())
