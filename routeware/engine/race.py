@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Awaitable
 from typing import Literal, assert_never
@@ -190,12 +189,7 @@ def _until_change(call: Call, race: Race) -> Awaitable[object]:
 
 def _launch(call: Call, race: Race, execution: Execution) -> None:
     """Run an attempt that was started in a task of its own."""
-    running = invoke(call, execution, in_own_task=True)
-    if sys.version_info >= (3, 12) and call.loop.get_task_factory() is None:
-        # Its first step is taken here, which saves a turn of the loop. A program's own factory decides for itself.
-        execution.run_in(asyncio.Task(running, loop=call.loop, eager_start=True))
-    else:
-        execution.run_in(call.loop.create_task(running))
+    execution.run_in(call.loop.create_task(invoke(call, execution, in_own_task=True)))
     race.launch(execution)
 
 
