@@ -22,6 +22,9 @@ __all__ = ["Code", "details_of", "name_of_member", "telling_code", "telling_word
 
 # Words of letters, a number of at most three digits behind each; or a short number. Keys and tokens look different.
 _PRINTABLE = re.compile(r"(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", re.ASCII)
+_RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", re.ASCII)
+_SHORTEST_KEY = 20
+_LONGEST_WORD = 18
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{2,63}", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
 _SAYS_NOTHING = frozenset({"error", "none", "null", "unknown"})
@@ -131,8 +134,16 @@ def _code(word: str) -> Code | None:
         return None
     # A sentence is no code, whatever words it is made of.
     meaning = meaning_of(word) if _CODE.fullmatch(word) else meaning_of("")
-    shown = meaning.category is not None or _PRINTABLE.fullmatch(word)
+    shown = (meaning.category is not None or _PRINTABLE.fullmatch(word)) and not _looks_random(word)
     return Code(word if shown else None, meaning.category, meaning.specific, meaning.passing)
+
+
+def _looks_random(word: str) -> bool:
+    """Tell a key of letters only from words: in its case, or in the length of a run that no word has."""
+    if len(word) < _SHORTEST_KEY:
+        return False
+    lengths = [len(part) for part in _RUN.findall(word)]
+    return max(lengths, default=0) > _LONGEST_WORD or sum(lengths) < 3 * len(lengths)
 
 
 def _words_of(error: View, body: Body, *, with_type: bool) -> Iterator[object]:

@@ -233,6 +233,10 @@ def test_without_a_status_the_code_decides(attributes: dict[str, object], catego
         "my secret prompt",
         "naïve",
         "12345678",
+        "xkqvzjwhtlmpbdcrgfns",
+        "XKQVZJWHTLMPBDCRGFNS",
+        "aBcDeFgHiJkLmNoPqRsT",
+        "sklive_AbXcDeFgHiQkLmNo",
         "x" * 65,
         "x" * 100_000,
         "",
@@ -254,6 +258,21 @@ def test_free_text_is_not_recorded_as_a_code(code: str) -> None:
 def test_a_known_code_is_recorded_however_it_is_spelled() -> None:
     """What is in the table is nobody's secret."""
     assert classify(FailedError(code="rate-limit-exceeded")).code == "rate-limit-exceeded"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ProvisionedThroughputExceeded",
+        "InvalidAuthenticationTokenTenant",
+        "a_very_long_code_of_many_short_words",
+        "MODEL_TEMPORARILY_UNAVAILABLE",
+        "unauthenticated",
+    ],
+)
+def test_a_long_code_of_words_is_recorded(code: str) -> None:
+    """Keys of letters only differ from words in their case, and in runs that no word has."""
+    assert classify(FailedError(status_code=400, code=code)).code == code
 
 
 @pytest.mark.parametrize(
