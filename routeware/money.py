@@ -31,6 +31,7 @@ __all__ = [
     "nanos",
     "per_request",
     "reported_nanos",
+    "unpriced_by",
     "usd",
 ]
 
@@ -307,6 +308,14 @@ def charge(tariff: Tariff, usage: Usage, at: datetime) -> Charge:
     if isinstance(tariff, Price):
         return Charge(meter(tariff)(usage), tariff.unpriced(usage))
     amount = tariff.cost_usd(usage, at)
+    return Charge(None if amount is None else nanos(amount_usd(amount, "tariff")), unpriced_by(tariff, usage, at))
+
+
+def unpriced_by(tariff: Tariff, usage: Usage, at: datetime) -> tuple[str, ...]:
+    """Return the fields of ``usage`` that were counted and for which ``tariff`` has no price, where it can tell.
+
+    Raises:
+        Exception: What the tariff raised.
+    """
     names = getattr(tariff, "unpriced", None)
-    unpriced = tuple(str(name) for name in names(usage, at)) if callable(names) else ()
-    return Charge(None if amount is None else nanos(amount_usd(amount, "tariff")), unpriced)
+    return tuple(map(str, names(usage, at))) if callable(names) else ()

@@ -12,7 +12,7 @@ import re
 
 from routeware.errors import PolicyError
 
-__all__ = ["LONGEST_TEXT", "bounded", "checked_ledger_name", "visible"]
+__all__ = ["LONGEST_TEXT", "bounded", "checked_ledger_name", "encodable", "visible"]
 
 LONGEST_TEXT = 256
 """The number of characters after which foreign text is cut."""
@@ -21,10 +21,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+def encodable(text: str) -> str:
+    """Return text as something that can be encoded: lone surrogates replaced by U+FFFD."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
 def bounded(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Return foreign text as something that every exporter can encode: lone surrogates replaced by U+FFFD, and cut."""
-    cut = str.__getitem__(text, slice(longest))  # a subclass may have an idea of its own of what a slice is
-    return cut if cut.isascii() else _SURROGATE.sub("\ufffd", cut)
+    """Return foreign text as something that every exporter takes: encodable, and cut."""
+    return encodable(str.__getitem__(text, slice(longest)))  # a subclass may have an idea of its own of what a slice is
 
 
 def visible(text: str) -> str:

@@ -44,13 +44,13 @@ class Finding:
 
 
 def attempt_timeouts(policy: RoutingPolicy) -> list[float | None]:
-    """How long an attempt at each link really has, where none before it was skipped; ``None`` is without end."""
+    """Return how long an attempt at each link really has, where none before it was skipped; ``None`` is without end."""
     bounds = ((_timeout(policy, place), policy.latency.deadline_ms) for place in range(len(policy.chain)))
     return [min((bound for bound in pair if bound is not None), default=None) for pair in bounds]
 
 
 def _timeout(policy: RoutingPolicy, place: int) -> float | None:
-    """Likewise, leaving the deadline aside."""
+    """Return the same, leaving the deadline aside."""
     for given in (policy.chain[place].timeout_ms, policy.failover.on_timeout_ms):
         if given is not None:
             return given
@@ -58,7 +58,7 @@ def _timeout(policy: RoutingPolicy, place: int) -> float | None:
 
 
 def findings(policy: RoutingPolicy) -> list[Finding]:
-    """All that may surprise, the chain first."""
+    """Return everything that may surprise, the chain first."""
     return [finding for check in _CHECKS for finding in check(policy)]
 
 
@@ -326,7 +326,7 @@ def _sdk(link: Link) -> str | None:
 
 
 def _few(links: tuple[Link, ...] | list[Link]) -> str:
-    """Some links as one subject: ``a``, ``each of a and b``."""
+    """Name some links as one subject: ``a``, ``each of a and b``."""
     names = list(dict.fromkeys(link.label for link in links))
     return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
 

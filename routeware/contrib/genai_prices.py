@@ -43,7 +43,7 @@ _ALIKE = 0.5
 
 
 def catalogue(context: Mapping[str, str] | None = None) -> Catalogue:
-    """The catalogue as a price book, for ``routed(..., prices=catalogue())``.
+    """Open the catalogue as a price book, for ``routed(..., prices=catalogue())``.
 
     Args:
         context: what else prices depend on, as the catalogue calls it: ``{"service_tier": "priority"}``,
@@ -70,7 +70,7 @@ class Catalogue:
     context: dict[str, str]
 
     def find(self, provider: str, model: str, /) -> CatalogueTariff | None:
-        """The tariff of the model that the catalogue matches to these names; ``None`` where there is none.
+        """Find the tariff of the model that the catalogue matches to these names; ``None`` where there is none.
 
         The provider may be spelled as OpenTelemetry does, as the catalogue does, and in most of the ways people do. A
         model that another provider offers has the price of that provider, not its maker's.
@@ -80,7 +80,7 @@ class Catalogue:
         return None if found is None else CatalogueTariff(provider, model, self.context, snapshot, *found)
 
     def nearest(self, provider: str, model: str) -> list[str]:
-        """The names in the catalogue that look most like this link, best first; at most three."""
+        """Return the names in the catalogue that look most like this link, best first; at most three."""
         snapshot = _snapshot()
         known = _find_provider(snapshot, provider)
         here = [known] if known is not None else snapshot.providers
@@ -94,7 +94,7 @@ class CatalogueTariff:
 
     Attributes:
         provider: as the link spells it.
-        model: likewise.
+        model: as the link spells it.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class CatalogueTariff:
 
     @property
     def matched(self) -> str:
-        """What the catalogue calls it: ``anthropic:claude-sonnet-4-5``."""
+        """The name that the catalogue has for it: ``anthropic:claude-sonnet-4-5``."""
         return f"{self._found.id}:{self._current().id}"
 
     def cost_usd(self, usage: Usage, at: datetime, /) -> float | None:

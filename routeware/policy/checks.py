@@ -1,6 +1,6 @@
 """What one value of a policy must be, and how a wrong one is named.
 
-A wrong policy is read by somebody who is about to deploy it, so every refusal says which setting, what it holds, and
+The author of a wrong policy is about to deploy it, so every refusal says which setting, what it holds, and
 what would be right. Converters only normalise (an int to the float that it stands for) and let the rest pass;
 validators refuse, because attrs tells them which field they look at.
 """
@@ -49,7 +49,7 @@ _CLOSE_ENOUGH = 0.35
 
 
 def shown(value: object) -> str:
-    """The value as an error quotes it: its repr, cut at 100 characters."""
+    """Return the value as an error quotes it: its repr, cut at 100 characters."""
     try:
         quoted = repr(value)
     except Exception:  # noqa: BLE001 - a foreign repr may raise anything (an int of 5000 digits does), and the key still has to be named
@@ -58,12 +58,12 @@ def shown(value: object) -> str:
 
 
 def refusal(key: str | None, wanted: str, value: object, hint: str | None = None) -> PolicyError:
-    """The error for a value that is not what is wanted there."""
+    """Make the error for a value that is not what is wanted there."""
     return PolicyError(f"must be {wanted}, not {shown(value)}{f' ({hint})' if hint else ''}", key=key)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was most likely meant; ``None`` where none comes close."""
+    """Find the known name that was most likely meant; ``None`` where none comes close."""
     if len(name) > _LONGEST_NAME:  # comparing takes time that grows with the square of the length
         return None
     spelled = {_spelling(candidate): candidate for candidate in known}
@@ -89,7 +89,7 @@ def _joined(prefix: str, key: str | None) -> str:
 
 
 def as_float(value: float) -> float:
-    """A number as a float; anything else as it is, for the validator to refuse."""
+    """Return a number as a float; anything else as it is, for the validator to refuse."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     try:
@@ -99,12 +99,12 @@ def as_float(value: float) -> float:
 
 
 def as_optional_float(value: float | None) -> float | None:
-    """Likewise, where ``None`` means that nothing is set."""
+    """Do the same where ``None`` means that nothing is set."""
     return None if value is None else as_float(value)
 
 
 def as_text(value: str) -> str:
-    """A text as a plain ``str``; anything else as it is, for the validator to refuse.
+    """Return a text as a plain ``str``; anything else as it is, for the validator to refuse.
 
     A member of a ``(str, Enum)`` would otherwise spell its Python name into labels.
     """
@@ -112,12 +112,12 @@ def as_text(value: str) -> str:
 
 
 def as_optional_text(value: str | None) -> str | None:
-    """Likewise, where ``None`` means that nothing is set."""
+    """Do the same where ``None`` means that nothing is set."""
     return None if value is None else as_text(value)
 
 
 def number(*, above: float | None = None, low: float = 0.0, high: float = math.inf) -> Validator:
-    """A validator for finite numbers: over ``above``, or from ``low`` to ``high``."""
+    """Make a validator for finite numbers: over ``above``, or from ``low`` to ``high``."""
 
     def check(_part: object, field: attrs.Attribute[Any], value: object) -> None:
         finite(value, field.name, above=above, low=low, high=high)
@@ -126,7 +126,7 @@ def number(*, above: float | None = None, low: float = 0.0, high: float = math.i
 
 
 def finite(value: object, key: str, *, above: float | None = None, low: float = 0.0, high: float = math.inf) -> float:
-    """The value, if it is a finite number over ``above``, or from ``low`` to ``high``."""
+    """Return the value, if it is a finite number over ``above``, or from ``low`` to ``high``."""
     found = as_float(value) if isinstance(value, int | float) else math.nan
     finite_one = isinstance(found, float) and math.isfinite(found)
     if not finite_one or not low <= found <= high or (above is not None and found <= above):
@@ -156,7 +156,7 @@ def whole_number(*, low: int, high: float = sys.float_info.max) -> Validator:
 
 
 def whole(value: object, key: str, *, low: int, high: float = math.inf) -> int:
-    """The value, if it is an int from ``low`` to ``high``."""
+    """Return the value, if it is an int from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         wanted = _range_in_words("a whole number", None, low, high)
         because = "a whole number has no decimal point" if isinstance(value, float) else _not_a_number_because(value)
@@ -181,7 +181,7 @@ def _not_one_value_because(value: object) -> str | None:
 
 
 def text(_part: object, field: attrs.Attribute[Any], value: object) -> None:
-    """A validator for texts that say something."""
+    """Validate a text that says something."""
     if not isinstance(value, str):
         raise refusal(field.name, "a text", value, _not_one_value_because(value))
     if not value.strip():
@@ -189,27 +189,27 @@ def text(_part: object, field: attrs.Attribute[Any], value: object) -> None:
 
 
 def free_text(_part: object, field: attrs.Attribute[Any], value: object) -> None:
-    """A validator for texts, the empty one included."""
+    """Validate a text, the empty one included."""
     if not isinstance(value, str):
         raise refusal(field.name, "a text", value, _not_one_value_because(value))
 
 
 def flag(_part: object, field: attrs.Attribute[Any], value: object) -> None:
-    """A validator for booleans."""
+    """Validate a boolean."""
     if not isinstance(value, bool):
         hint = "without quotes" if isinstance(value, str) else _not_one_value_because(value)
         raise refusal(field.name, "true or false", value, hint)
 
 
 def items(value: object, key: str, wanted: str) -> tuple[Any, ...]:
-    """The members of a list, a tuple or a set; a single value is refused, with a word on how to write it."""
+    """Return the members of a list, a tuple or a set; refuse a single value, with a word on how to write it."""
     if isinstance(value, Mapping | str | bytes | bytearray) or not isinstance(value, Sequence | AbstractSet):
         raise refusal(key, wanted, value, None if value is None else f"one alone is written [{shown(value)}]")
     return tuple(value)
 
 
 def word(value: object, key: str, wanted: str, known: Mapping[str, T]) -> T:
-    """What a known word stands for; in any case, and trimmed."""
+    """Return what a known word stands for; in any case, and trimmed."""
     if not isinstance(value, str):
         raise refusal(key, wanted, value, _not_one_value_because(value))
     found = known.get(value.strip().lower())

@@ -228,7 +228,7 @@ class BudgetRules:
 
     @property
     def capped(self) -> bool:
-        """Whether a cap stands in the policy."""
+        """True if a cap stands in the policy."""
         return self.per_call_usd is not None or self.session_usd is not None
 
 

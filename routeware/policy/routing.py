@@ -105,13 +105,13 @@ class RoutingPolicy:
 
     @property
     def max_attempts(self) -> int:
-        """How many attempts may be started: each link is tried at most once in each round."""
+        """The number of attempts that may be started: each link is tried at most once in each round."""
         most = len(self.chain) * (1 + self.failover.retries)
         return most if self.failover.max_attempts is None else min(self.failover.max_attempts, most)
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], /) -> Self:
-        """A policy from plain settings, as JSON or TOML give them.
+        """Make a policy from plain settings, as JSON or TOML give them.
 
         Raises:
             PolicyError: a setting that is unknown, missing or wrong.
@@ -120,7 +120,7 @@ class RoutingPolicy:
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], *, table: str | None = None) -> Self:
-        """A policy from a TOML file, or from the table of it that a dotted path (``tool.shop.routing``) names.
+        """Read a policy from a TOML file, or from the table of it that a dotted path (``tool.shop.routing``) names.
 
         Raises:
             OSError: the file cannot be read; FileNotFoundError where there is none.
@@ -149,7 +149,7 @@ class RoutingPolicy:
         return PolicyFile(lambda: cls.from_toml(path, table=table), path, every_ms, _summary)
 
     def to_dict(self) -> dict[str, Any]:
-        """The policy as plain JSON: its chain, and every setting that is not at its default.
+        """Return the policy as plain JSON: its chain, and every setting that is not at its default.
 
         ``RoutingPolicy.from_dict`` of it is equal to the policy.
         """
@@ -166,7 +166,7 @@ _ELSEWHERE = {
     **{field.name: f"chain[].{field.name}" for field in attrs.fields(Link)},
     **{field.name: f"{section}.{field.name}" for section, kind in _SECTIONS.items() for field in attrs.fields(kind)},
 }
-"""Where settings stand that somebody might write at the top: a flat file is the likeliest mistake."""
+"""Where settings belong that may be written at the top: a flat file is the likeliest mistake."""
 
 
 def with_settings(
@@ -177,7 +177,7 @@ def with_settings(
     max_attempts: int | Unchanged | None = UNCHANGED,
     per_call_usd: float | Unchanged | None = UNCHANGED,
 ) -> RoutingPolicy:
-    """The policy with single settings changed, and validated again. ``None`` switches one off.
+    """Return the policy with single settings changed, and validated again. ``None`` switches one off.
 
     Gives the policy itself where nothing changes, so that what was prepared for it is found again.
 

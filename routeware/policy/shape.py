@@ -20,7 +20,7 @@ Part = TypeVar("Part", bound=attrs.AttrsInstance)
 
 
 def part(kind: type[Part], value: object, key: str) -> Part:
-    """A part of a policy, given as itself or as a mapping.
+    """Return a part of a policy that was given as itself or as a mapping.
 
     Raises:
         PolicyError: it is neither, a name or a value in it is wrong; the key begins with ``key``.
@@ -32,7 +32,7 @@ def part(kind: type[Part], value: object, key: str) -> Part:
 
 
 def named(kind: type[attrs.AttrsInstance], value: object, elsewhere: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A mapping as keyword arguments for ``kind``: every name known, every required one there.
+    """Return a mapping as keyword arguments for ``kind``: every name known, every required one there.
 
     Args:
         kind: the class whose settings these are.
@@ -64,7 +64,7 @@ def _unknown(name: str, setting: object, paths: Mapping[str, str]) -> PolicyErro
 
 
 def plain(whole: attrs.AttrsInstance) -> dict[str, Any]:
-    """A part as plain JSON: what is required, and what differs from the default."""
+    """Return a part as plain JSON: what is required, and what differs from the default."""
     given = attrs.asdict(whole, recurse=False)
     required = {field.name for field in attrs.fields(type(whole)) if field.default is attrs.NOTHING}
     assumed = attrs.asdict(type(whole)(**{name: given[name] for name in required}), recurse=False)

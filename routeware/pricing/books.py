@@ -21,7 +21,7 @@ class PriceBook(Protocol):
     """Anything that knows prices by provider and model: a catalogue, a table of one's own."""
 
     def find(self, provider: str, model: str, /) -> Tariff | None:
-        """The tariff of this model at this provider; ``None`` where the book does not know it."""
+        """Find the tariff of this model at this provider; ``None`` where the book does not know it."""
         ...
 
 
@@ -39,7 +39,7 @@ _UNKNOWING = _Table({})
 
 
 def price_book(prices: Mapping[str, Price] | Mapping[str, Tariff] | PriceBook | None) -> PriceBook:
-    """What the user gave as ``prices=``, as a book.
+    """Make a book of what the user gave as ``prices=``.
 
     Args:
         prices: a mapping from ``provider:model`` (split at the first colon, parts trimmed) to a price or tariff, an
@@ -62,7 +62,7 @@ def price_book(prices: Mapping[str, Price] | Mapping[str, Tariff] | PriceBook | 
 
 
 def tariff_of(link_price: Price | None, provider: str, model: str, book: PriceBook) -> Tariff | None:
-    """What a link costs: its own price, else what ``book`` says; ``None`` where nobody knows.
+    """Find what a link costs: its own price, else what ``book`` says; ``None`` where that is unknown.
 
     Raises:
         PolicyError: the book gave something that is not a tariff.
@@ -105,7 +105,7 @@ def _table(prices: Mapping[str, object]) -> _Table:
 
 
 def _place(name: object) -> tuple[str, str]:
-    """Provider and model, written as a link is: ``ollama:llama3:70b`` is provider ollama, model llama3:70b."""
+    """Split provider and model, written as a link is: ``ollama:llama3:70b`` is provider ollama, model llama3:70b."""
     provider, _, model = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not (provider.strip() and model.strip()):
         raise PolicyError("is not of the form 'provider:model', both parts non-empty", key=f"prices[{name!r}]")

@@ -1,4 +1,4 @@
-"""The plain fields of somebody else's object, read without running any of its code.
+"""The plain fields of a foreign object, read without running any of its code.
 
 Fields are what a mapping holds, or what an instance keeps in its own ``__dict__`` or slots. Properties and
 ``__getattr__`` are left alone: a deprecated one warns, a lazy one does work, and a mock's answers to everything.
@@ -18,7 +18,7 @@ _PLAIN = (str, bytes, int, float, list, tuple)
 
 
 def fields(value: object) -> Mapping[str, Any]:
-    """All fields of a mapping or object, defaults among them; none for anything else."""
+    """Return all fields of a mapping or object, defaults among them; none for anything else."""
     if isinstance(value, dict):
         return value
     if value is None or isinstance(value, _PLAIN):
@@ -29,7 +29,7 @@ def fields(value: object) -> Mapping[str, Any]:
 
 
 def given_fields(value: object) -> Mapping[str, Any]:
-    """The fields without those of a pydantic model that hold a default because nobody gave a value.
+    """Return the fields without those of a pydantic model that hold a default because nobody gave a value.
 
     A default is not a report: the counts of Mistral's SDK are 0 until they are told otherwise.
     """
@@ -64,7 +64,7 @@ def _other_fields(value: object) -> Mapping[str, Any]:
 
 
 def _slots(value: object) -> Mapping[str, Any]:
-    """What an object without a ``__dict__`` keeps in its slots."""
+    """Return what an object without a ``__dict__`` keeps in its slots."""
     kind = type(value)
     names = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
     held = [name for name in names if isinstance(getattr(kind, name, None), MemberDescriptorType)]

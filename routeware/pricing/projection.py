@@ -63,7 +63,7 @@ _MEDIA_TYPES = ("media_type", "mime_type", "mimeType", "format")
 
 
 def text_tokens(args: tuple[object, ...], kwargs: Mapping[str, object]) -> int:
-    """Input tokens, estimated from the text in the arguments of a call; 0 where there is none.
+    """Estimate the input tokens from the text in the arguments of a call; 0 where there is none.
 
     Counts strings, also inside mappings (their keys, too: those of a tool's schema are sent), lists, tuples, sets, the
     fields of dataclasses, attrs classes and pydantic models, and the ``content``, ``text`` and ``parts`` of other
@@ -113,7 +113,7 @@ def _spelled_out(text: str, encoded: bytes) -> int:
 
 
 def _parts(value: object) -> Iterable[object]:
-    """What may hold text inside a container or object; nothing if it cannot be read."""
+    """Return what may hold text inside a container or object; nothing if it cannot be read."""
     try:
         if isinstance(value, list | tuple | set | frozenset | deque):
             return list(value)
@@ -128,7 +128,7 @@ def _parts(value: object) -> Iterable[object]:
 
 
 def _values(held: Mapping[Any, object]) -> list[object]:
-    """The values of a mapping, without base64 that stands beside its media type."""
+    """Return the values of a mapping, without base64 that stands beside its media type."""
     for name in _MEDIA_TYPES:
         kind = held.get(name)
         if isinstance(kind, str) and not kind.startswith("text/"):
@@ -142,7 +142,7 @@ def projected_usage(input_tokens: int, output_tokens: int) -> Usage:
 
 
 def output_argument(signature: inspect.Signature) -> OutputArgument:
-    """How to find the output limit among the arguments of a call: worked out once, when the function is decorated.
+    """Work out how to find the output limit among the arguments of a call: once, when the function is decorated.
 
     Takes ``max_tokens``, ``max_completion_tokens`` and ``max_output_tokens``, in this order: given by name, by place,
     or by the signature's default. Only a whole number above 0 counts.
