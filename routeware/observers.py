@@ -46,6 +46,7 @@ class Cost(NamedTuple):
         usage: the tokens that it used, where they are known.
         response_model: the model that answered, where the reply says so.
         exceeded: the projection that the settled amount exceeds; ``None`` where it does not.
+        unpriced: the counts that have no price, and so are in no figure.
     """
 
     settled: int | None = 0
@@ -54,6 +55,7 @@ class Cost(NamedTuple):
     usage: Usage | None = None
     response_model: str | None = None
     exceeded: int | None = None
+    unpriced: tuple[str, ...] = ()
 
     @property
     def amount_usd(self) -> float | None:
@@ -169,6 +171,11 @@ class AttemptFacts(Protocol):
     @property
     def failure(self) -> Failure | None:
         """Why it failed, where it did."""
+        ...
+
+    @property
+    def ledger_wait_s(self) -> float | None:
+        """How long it waited for a ledger before it started; ``None`` where none had to be asked."""
         ...
 
     @property

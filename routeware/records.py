@@ -6,8 +6,9 @@ keep nothing alive. They know nothing of the engine that makes them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, StrEnum
-from typing import Any, Generic, Literal, TypeVar, assert_never
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, assert_never
 
 import attrs
 
@@ -25,10 +26,12 @@ __all__ = [
     "Outcome",
     "RoutingDecision",
     "SkipReason",
+    "Step",
     "attach_record",
     "filled",
     "own_attributes",
     "record_of",
+    "trail_of",
 ]
 
 T = TypeVar("T")
@@ -79,6 +82,7 @@ class AttemptRecord:
         cost_usd: what it cost; ``None`` where that is unknown.
         cost_source: ``reported`` (a cost), ``priced`` (usage times price) or ``estimated`` (its projection, uncertain).
         usage: the tokens it used, where they are known.
+        unpriced: the counts that have no price, and so are not in ``cost_usd``: ``("web_searches",)``.
         error: how it failed, where it did.
         skip_reason: why its link was skipped, where it was: ``budget`` or ``cooldown``.
     """
@@ -96,6 +100,7 @@ class AttemptRecord:
     cost_usd: float | None = None
     cost_source: CostSource | None = None
     usage: Usage | None = None
+    unpriced: tuple[str, ...] = ()
     error: ErrorSnapshot | None = None
     skip_reason: SkipReason | None = None
 
@@ -171,6 +176,20 @@ class CallRecord:
         """The record as plain JSON: dicts, lists, strings, numbers, booleans and ``None``."""
         return attrs.asdict(self, value_serializer=_plain)
 
+    @property
+    def raced(self) -> bool:
+        """True if a backup was started beside a slow attempt."""
+        return any(attempt.trigger is AttemptTrigger.RACE for attempt in self.attempts)
+
+    @property
+    def failed_over(self) -> bool:
+        """True if an attempt was started because the one before had failed."""
+        return any(attempt.trigger is AttemptTrigger.FAILOVER for attempt in self.attempts)
+
+    def trail(self) -> str:
+        """Tell the attempts in one line: ``gpt-4o 429 rate_limit, claude-sonnet-4-5 answered``."""
+        return trail_of([Step(one.provider, one.model, one.label, one.status, one.error) for one in self.attempts])
+
     def decision(self) -> RoutingDecision:
         """The same call as a routing decision."""
         winner = None if self.selected is None else self.attempts[self.selected]
@@ -229,6 +248,46 @@ def own_attributes(error: BaseException) -> dict[str, Any]:
     except Exception:  # noqa: BLE001 - a foreign property; the error is raised without what would be written there
         return {}
     return own if type(own) is dict else {}
+
+
+class Step(NamedTuple):
+    """One attempt, as a trail tells it."""
+
+    provider: str
+    model: str
+    label: str
+    status: AttemptStatus
+    error: ErrorSnapshot | None
+
+
+def trail_of(steps: Sequence[Step]) -> str:
+    """Tell attempts in one line, each by its link's own label, or else by its model if that is clear."""
+    return ", ".join([f"{_short_name(step, steps)} {_became(step)}" for step in steps])
+
+
+def _short_name(step: Step, steps: Sequence[Step]) -> str:
+    if step.label != f"{step.provider}:{step.model}":
+        return step.label
+    clear = len(steps) == 1 or all(one.model != step.model or one.label == step.label for one in steps)
+    return step.model if clear else step.label
+
+
+def _became(step: Step) -> str:
+    if step.status is not AttemptStatus.FAILED:
+        return _BECAME[step.status]
+    error = step.error
+    if error is None:
+        return "failed"
+    return error.category.value if error.status is None else f"{error.status} {error.category.value}"
+
+
+_BECAME = {
+    AttemptStatus.SUCCEEDED: "answered",
+    AttemptStatus.REJECTED: "was rejected",
+    AttemptStatus.SKIPPED: "was skipped",
+    AttemptStatus.RACE_LOST: "lost the race",
+    AttemptStatus.CANCELLED: "was cancelled",
+}
 
 
 def _plain(_owner: object, _field: object, value: Any) -> Any:

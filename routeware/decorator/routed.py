@@ -302,6 +302,7 @@ def routed(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     health: Health | None = None,
+    usage_on_spans: bool = True,
 ) -> Decorate:
     """Decorate an async provider function so that it follows a routing policy.
 
@@ -316,6 +317,8 @@ def routed(
         tracer_provider: where spans go; OpenTelemetry's global one by default.
         meter_provider: where metrics go; OpenTelemetry's global one by default.
         health: which links keep failing, for cooldown; to share between functions. Its own by default.
+        usage_on_spans: whether attempts' spans carry ``gen_ai.usage``; False where the SDK below is instrumented, too,
+            and backends would add its tokens up twice.
 
     Returns:
         A decorator for async functions that take an :class:`Attempt` first, or an instance and then an attempt.
@@ -344,7 +347,10 @@ def routed(
         limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
         registrations = Registrations(provider_function(fn), limit, classify, on_call, wrap_errors, health)
         shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
-        telemetry = Tracing(shown, operation, tracer_provider), Metrics(shown, operation, meter_provider)
+        telemetry = (
+            Tracing(shown, operation, tracer_provider, usage_on_spans=usage_on_spans),
+            Metrics(shown, operation, meter_provider),
+        )
         policies = PolicyCache(policy, {}, registrations, telemetry, book, health=registrations.health)
         return _class_for(fn)(fn, signature, registrations, policies)
 

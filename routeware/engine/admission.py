@@ -86,6 +86,7 @@ async def admit_next_remotely(call: Call) -> Execution:
     while True:
         execution, refusal = admit(call, call.trigger)
         if refusal is None:
+            asked = call.loop.time()
             try:
                 await _hold_within_deadline(call, execution)
             except BudgetExceededError as error:
@@ -96,6 +97,8 @@ async def admit_next_remotely(call: Call) -> Execution:
             except Exception as error:
                 error.__context__ = error.__context__ or call.failure
                 raise
+            else:
+                execution.wait_for_ledger(call.loop.time() - asked)
         if refusal is None:
             call.start(execution)
             return execution

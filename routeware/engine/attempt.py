@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from contextvars import ContextVar
 from typing import TypeVar
 
 from routeware.engine.execution import Execution
 from routeware.engine.prepared import bare_link
 from routeware.engine.registrations import NO_REQUEST
-from routeware.money import Usage, amount_usd, nanos
+from routeware.money import MOST_USD, Usage, amount_usd, nanos
 from routeware.policy import Link
-from routeware.pricing import Reading, read_reply
+from routeware.pricing import Reading
 from routeware.records import AttemptTrigger
 from routeware.telemetry import Span
+from routeware.text import bounded
 
 __all__ = ["CURRENT", "Attempt", "current_attempt", "handle_of", "live_execution"]
 
@@ -96,13 +98,17 @@ class Attempt:
         return self._execution.span
 
     def report(self, reply: T) -> T:
-        """Read the token usage and the model that answered off an SDK's or API's reply, and give the reply back.
+        """Read the usage, the model and the cost that an SDK's or API's reply tells, and give the reply back.
 
-        A reply without usage that can be read changes nothing. A later report replaces what it says of an earlier one,
-        and keeps what it does not say. A report counts whatever becomes of the attempt; one that comes after the
-        attempt has been settled corrects the session's books, and leaves the span alone.
+        Takes replies, events of their streams, and bare usage objects. A reply without usage that can be read changes
+        nothing. A later report replaces what it says of an earlier one, and keeps what it does not say. A report counts
+        whatever becomes of the attempt; one that comes after the attempt has been settled corrects the session's books,
+        and leaves the span alone.
+
+        A reply that is an error (providers send them under 200, too) says what the function then fails with: the next
+        link is tried as if the error had come with its status.
         """
-        self._execution.bill.report(read_reply(reply))
+        self._execution.report(reply)
         return reply
 
     def report_usage(
@@ -112,29 +118,45 @@ class Attempt:
         output_tokens: int | None = None,
         cached_input_tokens: int | None = None,
         cache_write_tokens: int | None = None,
+        cache_write_1h_tokens: int | None = None,
         reasoning_tokens: int | None = None,
+        input_audio_tokens: int | None = None,
+        output_audio_tokens: int | None = None,
+        web_searches: int | None = None,
+        service_tier: str | None = None,
     ) -> None:
-        """Say by hand what :meth:`report` would read; ``None`` is unknown, which is not 0.
+        """Say by hand what :meth:`report` would read; ``None`` is unknown, which is not 0. See :class:`Usage`.
 
         Raises:
-            ValueError: a count that is not a whole number of at least 0.
+            ValueError: a count that is not a whole number from 0 to 2^53.
         """
         usage = Usage(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
             cached_input_tokens=cached_input_tokens,
             cache_write_tokens=cache_write_tokens,
+            cache_write_1h_tokens=cache_write_1h_tokens,
             reasoning_tokens=reasoning_tokens,
+            input_audio_tokens=input_audio_tokens,
+            output_audio_tokens=output_audio_tokens,
+            web_searches=web_searches,
+            service_tier=None if service_tier is None else bounded(service_tier),
         )
-        self._execution.bill.report(Reading(usage, None))
+        self._execution.bill.report(Reading(usage))
 
     def report_cost(self, usd: float) -> None:
         """Say what this attempt cost, in US dollars. It outranks the price of the usage.
 
+        An amount above 10^12 dollars is left out, and logged once: it is somebody else's mistake, and no reason to lose
+        an answer.
+
         Raises:
             PolicyError: not a finite amount of at least 0.
         """
-        self._execution.bill.report_cost(nanos(amount_usd(usd, "report_cost")))
+        if isinstance(usd, int | float) and MOST_USD < usd < math.inf:
+            self._execution.bill.drop(("cost",))
+        else:
+            self._execution.bill.report_cost(nanos(amount_usd(usd, "report_cost")))
 
 
 def handle_of(execution: Execution) -> Attempt:

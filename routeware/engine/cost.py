@@ -8,24 +8,48 @@ been billed: it is booked at its projection, as uncertain. What has no price is 
 from __future__ import annotations
 
 import logging
-
-import attrs
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from routeware.budget import Reservation
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.money import Usage, amount_usd, nanos, usd
 from routeware.observers import Cost
-from routeware.pricing import MINIMUM_OUTPUT_TOKENS, Reading, projected_usage, read_error, read_reply
-from routeware.records import CostSource
+from routeware.pricing import (
+    MINIMUM_OUTPUT_TOKENS,
+    Reading,
+    merged_usage,
+    projected_usage,
+    read_error,
+    read_reply,
+)
 
-__all__ = ["FREE", "Bill"]
+__all__ = ["FREE", "Bill", "Ending"]
 
 logger = logging.getLogger("routeware")
 
 
 FREE = Cost()
 """What an attempt cost that was not billed."""
+
+
+class Ending(NamedTuple):
+    """How an attempt ended, as far as its cost depends on that.
+
+    Attributes:
+        given: the result of its function, or the error.
+        has_value: True if the function gave a result.
+        invoked: True if it was called at all.
+        not_billed: True if it failed in a way that the provider does not bill.
+        uncertain_share: the share of the projection to book where nothing better is known.
+    """
+
+    given: object
+    has_value: bool
+    invoked: bool
+    not_billed: bool
+    uncertain_share: float
 
 
 class Bill:
@@ -43,6 +67,8 @@ class Bill:
     """
 
     __slots__ = (
+        "_deduced_output",
+        "_has_learned",
         "_has_projection",
         "_is_container",
         "_is_settled",
@@ -63,6 +89,7 @@ class Bill:
         self._usage: Usage | None = None
         self._response_model: str | None = None
         self._has_projection = self._is_container = False
+        self._deduced_output = self._has_learned = False
         self._is_settled = cost is not None
         self.projection: int | None = None
         self.reservation: Reservation | None = None
@@ -113,11 +140,8 @@ class Bill:
 
     def report(self, reading: Reading) -> None:
         """Take what a reply says. It replaces what it says of an earlier report, and keeps what it leaves out."""
-        if reading.response_model is not None:
-            self._response_model = reading.response_model
-        if reading.usage is not None:
-            self._usage = reading.usage if self._usage is None else _merged(self._usage, reading.usage)
-            self._link.stats.answered(self._usage.output_tokens)
+        self._take(reading)
+        if reading.usage is not None or reading.cost_nanos is not None:
             self._correct()
 
     def report_cost(self, amount: int) -> None:
@@ -125,30 +149,39 @@ class Bill:
         self._reported_nanos = amount
         self._correct()
 
-    def settle(self, *, invoked: bool, has_value: bool, given: object, not_billed: bool) -> Cost:
-        """Work out what the attempt cost, and replace its reservation by that. Once; later calls change nothing.
+    def drop(self, names: Sequence[str]) -> None:
+        """Leave out what was reported and can't be meant; say so once per link."""
+        if names and self._link.stats.first_time("dropped"):
+            logger.warning(
+                "%s: %s of a reply can't be what was used, and is left out: counts are whole numbers from 0 to 2^53,"
+                " costs at most 10^12 dollars",
+                self._link.link.label,
+                ", ".join(names),
+            )
 
-        Args:
-            invoked: True if its function was called.
-            has_value: True if that gave a result.
-            given: the result, or the error.
-            not_billed: True if it failed in a way that the provider does not bill.
-        """
+    def learn(self) -> None:
+        """Let projections learn from the answer, once it is known in full. Once per attempt, not per report."""
+        if self._usage is not None and self._usage.output_tokens is not None and not self._has_learned:
+            self._has_learned = True
+            self._link.stats.outputs.learn(self._usage.output_tokens, deduced=self._deduced_output)
+
+    def settle(self, ending: Ending) -> Cost:
+        """Work out what the attempt cost, and replace its reservation by that. Once; later calls change nothing."""
         if self.cost is None:
-            self.cost = self._work_out(invoked, has_value, given, not_billed)
+            self.cost = self._work_out(ending)
             self._book(self.cost)
         return self.cost
 
-    def detach(self, *, has_value: bool, given: object) -> Cost:
+    def detach(self, ending: Ending) -> Cost:
         """Estimate what an attempt costs whose call goes on without it. What it holds stays held until it ends."""
         if self.cost is None:
-            self.cost = self._work_out(invoked=True, has_value=has_value, given=given, not_billed=False)
+            self.cost = self._work_out(ending)
         return self.cost
 
-    def settle_detached(self, *, invoked: bool, has_value: bool, given: object) -> None:
+    def settle_detached(self, ending: Ending) -> None:
         """Book what a detached attempt cost, now that it has ended. Its call, record and span are closed."""
         if not self._is_settled:
-            self._book(self._work_out(invoked, has_value, given, not_billed=False))
+            self._book(self._work_out(ending))
 
     def give_up(self) -> None:
         """Book a detached attempt at its estimate: its session is left before it ends. Its end still corrects that."""
@@ -167,10 +200,11 @@ class Bill:
         # span is closed.
         if not self._is_settled:
             return
-        amount, source = self._reported()
-        if amount is not None:
-            self.cost = Cost(amount, 0, source, self._usage, self._response_model)
-            self._settle(amount, 0)
+        self.learn()
+        cost = self._reported()
+        if cost is not None:
+            self.cost = cost
+            self._settle(cost.settled or 0, 0)
 
     def _settle(self, settled: int, uncertain: int) -> None:
         if self.reservation is None:
@@ -180,40 +214,76 @@ class Bill:
             self.reservation = Reservation(self._request.payer)
         self.reservation.settle(settled, uncertain)
 
-    def _reported(self) -> tuple[int | None, CostSource]:
+    def _reported(self) -> Cost | None:
+        """Price what was reported; ``None`` where nothing was, or where that has no known price."""
+        usage, model = self._usage, self._response_model
         if self._reported_nanos is not None:
-            return self._reported_nanos, "reported"
-        return None if self._usage is None else self._link.cost(self._usage), "priced"
+            return Cost(self._reported_nanos, 0, "reported", usage, model)
+        amount = None if usage is None else self._link.cost(usage)
+        if usage is None or amount is None:
+            return None
+        return Cost(amount, 0, "priced", usage, model, unpriced=self._unpriced(usage))
 
-    def _work_out(self, invoked: bool, has_value: bool, given: object, not_billed: bool) -> Cost:
+    def _unpriced(self, usage: Usage) -> tuple[str, ...]:
+        unpriced = self._link.unpriced(usage)
+        if unpriced and self._link.stats.first_time("unpriced"):
+            logger.warning(
+                "%s: %s was counted and has no price, so its cost is not in any figure. Give the link's price what is"
+                " missing, or call attempt.report_cost()",
+                self._link.link.label,
+                ", ".join(unpriced),
+            )
+        return unpriced
+
+    def _work_out(self, ending: Ending) -> Cost:
         nothing_reported = self._usage is None and self._reported_nanos is None
         # A reply that was there has been paid for, whatever the error says that came of judging it.
-        if nothing_reported and (not invoked or (not_billed and not has_value)):
+        if nothing_reported and (not ending.invoked or (ending.not_billed and not ending.has_value)):
             return Cost(response_model=self._response_model)
         if self._usage is None and not self._is_container:
-            self._read(has_value, given)
-        amount, source = self._reported()
+            self._read(ending)
+        self.learn()
+        cost = self._reported()
+        if cost is not None:
+            exceeded = self._exceeded(cost.settled or 0)
+            return cost if exceeded is None else cost._replace(exceeded=exceeded)
         facts = self._usage, self._response_model
-        if amount is not None:
-            return Cost(amount, 0, source, *facts, self._exceeded(amount))
         if self._is_container:
             return Cost(0, 0, None, *facts)
         projection = self._projection_to_book()
         if projection is None:
             return Cost(None, None, None, *facts)
-        return Cost(0, projection, "estimated", *facts)
+        if ending.has_value:
+            self._warn_unreadable(ending.given)
+        return Cost(0, round(projection * ending.uncertain_share), "estimated", *facts)
 
-    def _read(self, has_value: bool, given: object) -> None:
-        if has_value:
-            reading = read_reply(given)
-        elif isinstance(given, BaseException):
-            reading = read_error(given)
-        else:
-            return
-        self._response_model = self._response_model or reading.response_model
-        self._usage = reading.usage
+    def _read(self, ending: Ending) -> None:
+        if ending.has_value:
+            self._take(read_reply(ending.given), by_report=False)
+        elif isinstance(ending.given, BaseException):
+            self._take(read_error(ending.given), by_report=False)
+
+    def _take(self, reading: Reading, *, by_report: bool = True) -> None:
+        if reading.dropped:
+            self.drop(reading.dropped)
+        # What was said on purpose outranks what is found in the result.
+        if reading.response_model is not None and (by_report or self._response_model is None):
+            self._response_model = reading.response_model
+        if reading.cost_nanos is not None and (by_report or self._reported_nanos is None):
+            self._reported_nanos = reading.cost_nanos
         if reading.usage is not None:
-            self._link.stats.answered(reading.usage.output_tokens)
+            self._usage = merged_usage(self._usage, reading.usage, plain_input=reading.plain_input)
+            self._deduced_output = reading.deduced_output
+
+    def _warn_unreadable(self, result: object) -> None:
+        if self._link.stats.first_time("unreadable"):
+            logger.warning(
+                "%s answered with %s, in which %s can be read: it is booked at its projection, as uncertain. Hand the"
+                " provider's own reply to attempt.report(), or call attempt.report_usage() or attempt.report_cost()",
+                self._link.link.label,
+                type(result).__qualname__,
+                "no usage" if self._usage is None else "not all usage",
+            )
 
     def _projection_to_book(self) -> int | None:
         if self._has_projection:
@@ -261,7 +331,7 @@ def _by_hook(link: PreparedLink, request: Request) -> int | None:
     if not isinstance(answer, Usage):
         return nanos(amount_usd(answer, "estimate"))
     if answer.input_tokens is None or answer.output_tokens is None:
-        answer = _merged(_built_in_usage(link, request), answer)
+        return link.cost(merged_usage(_built_in_usage(link, request), answer) or answer)
     return link.cost(answer)
 
 
@@ -271,12 +341,4 @@ def _built_in(link: PreparedLink, request: Request) -> int | None:
 
 def _built_in_usage(link: PreparedLink, request: Request) -> Usage:
     sent, limit = request.tokens
-    return projected_usage(sent, limit or link.link.max_output_tokens or link.stats.largest_output)
-
-
-def _merged(earlier: Usage, later: Usage) -> Usage:
-    said = {name: value for name in _COUNTS if (value := getattr(later, name)) is not None}
-    return attrs.evolve(earlier, **said)
-
-
-_COUNTS = tuple(field.name for field in attrs.fields(Usage))
+    return projected_usage(sent, limit or link.link.max_output_tokens or link.stats.outputs.tokens)

@@ -11,13 +11,14 @@ import asyncio
 from enum import Enum
 from typing import Any
 
-from routeware.engine.cost import FREE, Bill
+from routeware.engine.cost import FREE, Bill, Ending
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
-from routeware.errors import ResultRejectedError
+from routeware.errors import ErrorCategory, ResultRejectedError
 from routeware.health import LinkStates, Ticket
 from routeware.observers import Cost, Cut, Failure
 from routeware.policy import Link
+from routeware.pricing import read_report
 from routeware.records import AttemptStatus, AttemptTrigger, SkipReason
 from routeware.telemetry import NO_SPAN, Span
 
@@ -53,6 +54,10 @@ LIFE: dict[Life, tuple[Life, ...]] = {
 """The steps that an attempt's life may take."""
 
 
+_UNANSWERED = (ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK, ErrorCategory.CANCELLED)
+"""What an attempt fails with that was cut off, or whose connection was, with nothing answered."""
+
+
 class Execution:
     """One attempt, as the engine knows it. Provider functions see it through an :class:`Attempt`.
 
@@ -74,12 +79,14 @@ class Execution:
         invoked: True if its function was called at all.
         has_value: True if the function gave a result.
         accepted: True if that was accepted, too: the attempt has succeeded.
+        reply: what the function reported last; ``None`` where it has reported none.
         result: what the function gave.
         error: what it raised.
         failure: why the attempt failed, and what that means; ``None`` where it did not.
         had_rival: True if another attempt was in flight beside it.
         concluded: True once it is settled and its listeners have been told.
         skip_reason: why its link was skipped, where it was.
+        ledger_wait_s: how long it waited for a ledger before it started; ``None`` where none had to be asked.
     """
 
     __slots__ = (
@@ -96,9 +103,11 @@ class Execution:
         "had_rival",
         "has_value",
         "invoked",
+        "ledger_wait_s",
         "life",
         "number",
         "prepared",
+        "reply",
         "request",
         "result",
         "skip_reason",
@@ -123,10 +132,12 @@ class Execution:
         self.started = 0.0
         self.ended: float | None = None
         self.cut: Cut | None = None
+        self.reply: object = None
         self.result: Any = None
         self.error: BaseException | None = None
         self.failure: Failure | None = None
         self.due: float | None = None
+        self.ledger_wait_s: float | None = None
         self.timeout_ms: float | None = None
         self.cleanup_s: float | None = None
         self.skip_reason: SkipReason | None = None
@@ -164,6 +175,10 @@ class Execution:
 
     # Its life.
 
+    def wait_for_ledger(self, seconds: float) -> None:
+        """Take note of how long it has waited for a ledger."""
+        self.ledger_wait_s = seconds
+
     def start(self, now: float, due: float | None, timeout_ms: float | None) -> None:
         """Take note that it is started: its time runs."""
         self._step(_RUNNING)
@@ -182,6 +197,11 @@ class Execution:
     def invoke(self) -> None:
         """Take note that its function was called."""
         self.invoked = True
+
+    def report(self, reply: object) -> None:
+        """Take a reply that its function reports: what it cost, and what it says if the function then fails."""
+        self.reply = reply
+        self.bill.report(read_report(reply))
 
     def give(self, result: object) -> None:
         """Take the result of its function; it still has to be accepted."""
@@ -289,22 +309,23 @@ class Execution:
     def detach(self) -> None:
         """Let the call go on without it; it still runs."""
         self._step(_DETACHED)
-        self.bill.detach(has_value=self.has_value, given=self.result if self.has_value else self.error)
+        self.bill.detach(self._ending(invoked=True))
 
     def settle_detached(self) -> None:
         """Book what it cost after it was detached, now that it has ended."""
-        given = self.result if self.has_value else self.error
-        self.bill.settle_detached(invoked=self.invoked, has_value=self.has_value, given=given)
+        self.bill.settle_detached(self._ending(invoked=self.invoked))
 
     def forget(self) -> None:
         """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
         self.failure = None
+        if self._bill is not None:
+            self._bill.learn()  # here, because a call that nobody observes is not concluded
         if self.life is not _DETACHED:
-            self.error = self.result = None
+            self.error = self.result = self.reply = None
 
     def forget_all(self) -> None:
         """Hold nothing at all of what it gave, now that it has ended after its call."""
-        self.error = self.result = None
+        self.error = self.result = self.reply = None
 
     def _step(self, to: Life) -> None:
         assert to in LIFE[self.life], f"an attempt that is {self.life.value} cannot be {to.value}"
@@ -332,12 +353,22 @@ class Execution:
             if self._is_free:
                 return FREE
             bill = self.bill
-        return bill.cost or bill.settle(
-            invoked=self.invoked,
-            has_value=self.has_value,
-            given=self.result if self.has_value else self.error,
-            not_billed=self.failure is not None and self.failure.not_billed,
-        )
+        if bill.cost is not None:
+            return bill.cost
+        not_billed = self.failure is not None and self.failure.not_billed
+        return bill.settle(self._ending(invoked=self.invoked, not_billed=not_billed))
+
+    def _ending(self, *, invoked: bool, not_billed: bool = False) -> Ending:
+        share = 1.0 if self.prepared.link.uncertain_share == 1 else self._uncertain_share()
+        return Ending(self.result if self.has_value else self.error, self.has_value, invoked, not_billed, share)
+
+    def _uncertain_share(self) -> float:
+        """Return the share of the projection to book: the link's, if nothing can have been answered."""
+        if self.has_value or self.accepted:
+            return 1.0
+        failure = None if self.cut is not None else self.failure
+        unanswered = failure is None or failure.snapshot.category in _UNANSWERED
+        return self.prepared.link.uncertain_share if unanswered else 1.0
 
     @property
     def _is_free(self) -> bool:

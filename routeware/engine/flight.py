@@ -19,10 +19,11 @@ class Race:
         cancelling: attempts that were cut off or timed out, and whose tasks have not been seen to end.
         pending: a backup whose projection a ledger is being asked for.
         reservation: that question.
+        asked: when it was asked, on the loop's clock.
         is_open: True if a backup may be started before the next ordinary start.
     """
 
-    __slots__ = ("_alone", "_timer", "_waiter", "cancelling", "in_flight", "is_open", "pending", "reservation")
+    __slots__ = ("_alone", "_timer", "_waiter", "asked", "cancelling", "in_flight", "is_open", "pending", "reservation")
 
     def __init__(self) -> None:
         self._waiter: asyncio.Future[None] | None = None
@@ -32,6 +33,7 @@ class Race:
         self.cancelling: list[Execution] = []
         self.pending: Execution | None = None
         self.reservation: PendingReservation | None = None
+        self.asked = 0.0
         self.is_open = False
 
     @property
@@ -84,9 +86,9 @@ class Race:
         self.in_flight.remove(execution)
         self.cancelling.append(execution)
 
-    def ask(self, execution: Execution, reservation: PendingReservation) -> None:
+    def ask(self, execution: Execution, reservation: PendingReservation, now: float) -> None:
         """Take note of a backup that a ledger is being asked for."""
-        self.pending, self.reservation = execution, reservation
+        self.pending, self.reservation, self.asked = execution, reservation, now
 
     def answered(self) -> None:
         """Take note that the ledger has answered, or is not asked any more."""

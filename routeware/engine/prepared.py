@@ -12,6 +12,7 @@ from routeware.classify import (
     ErrorSnapshot,
     classify,
     eligible,
+    error_in_reply,
     failed_over_by_status,
     snapshot_from_hook,
     statuses_taken,
@@ -20,12 +21,13 @@ from routeware.engine.registrations import Registrations
 from routeware.engine.stats import LinkStats
 from routeware.errors import PolicyError, ResultRejectedError
 from routeware.health import CooldownRule, Health
-from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos
+from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_request, unpriced_by
 from routeware.observers import Failure
 from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
 from routeware.pricing import PriceBook, tariff_of
 from routeware.telemetry import EventLog, Metrics, Tracing
 from routeware.telemetry import attributes as names
+from routeware.text import bounded
 
 __all__ = ["DEFAULT_TIMEOUT_MS", "PreparedLink", "PreparedPolicy", "bare_link"]
 
@@ -64,9 +66,7 @@ class PreparedLink:
         self.label = link.label
         self.tariff = tariff
         self.cost = _meter(tariff)
-        self.is_flat = isinstance(tariff, Price) and not (
-            tariff.input_usd_per_mtok or tariff.output_usd_per_mtok or tariff.cached_input_usd_per_mtok
-        )
+        self.is_flat = isinstance(tariff, Price) and per_request(tariff)
         self.timeout_ms = timeout_ms
         self.stats = stats
         self.span_name, self.span_attributes = span
@@ -82,6 +82,16 @@ class PreparedLink:
         except Exception as error:  # noqa: BLE001 - an answer must not be lost to a price list
             _warn_broken(error)
             return None
+
+    def unpriced(self, usage: Usage) -> tuple[str, ...]:
+        """Return the fields of ``usage`` that were counted and have no price now."""
+        if self.tariff is None:
+            return ()
+        try:
+            return unpriced_by(self.tariff, usage, datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - as above
+            _warn_broken(error)
+            return ()
 
 
 def bare_link(link: Link) -> PreparedLink:
@@ -188,9 +198,9 @@ class PreparedPolicy:
         self.per_call_cap = _nanos(policy.budget.per_call_usd)
         self.session_cap = _nanos(policy.budget.session_usd)
         self.span_attributes: dict[str, Any] = {
-            names.CALL_NAME: tracing.name,
-            names.POLICY_LABEL: policy.label,
-            names.POLICY_CHAIN: [link.label for link in policy.chain],
+            names.CALL_NAME: bounded(tracing.name),
+            names.POLICY_LABEL: bounded(policy.label),
+            names.POLICY_CHAIN: [bounded(link.label) for link in policy.chain],
             names.MAX_ATTEMPTS: self.max_attempts,
         }
         self._statuses = statuses_taken(policy.failover)
@@ -233,15 +243,20 @@ class PreparedPolicy:
                 key=f"chain[{index}].price",
             )
 
-    def judge(self, error: BaseException) -> Failure:
+    def judge(self, error: BaseException, reply: object = None) -> Failure:
         """Say what ``error`` means for a call.
 
         Most errors that a chain fails over on carry a status that decides it, and that they were not billed. They are
         classified in full only when a record, a span or a log line asks.
+
+        Args:
+            error: what the attempt ended with.
+            reply: what its function reported last, if anything. Where that is an error that came under 200, it tells
+                what the function stumbled over.
         """
         if self._registrations.classify is None and failed_over_by_status(error, self._statuses):
             return Failure(error, self.classified, fails_over=True, not_billed=True)
-        snapshot, by_hook = self._classify(error)
+        snapshot, by_hook = self._classify(error, reply)
         return Failure(
             error,
             self.classified,
@@ -254,7 +269,7 @@ class PreparedPolicy:
         """Classify ``error`` in full."""
         return self._classify(error)[0]
 
-    def _classify(self, error: BaseException) -> tuple[ErrorSnapshot, bool]:
+    def _classify(self, error: BaseException, reply: object = None) -> tuple[ErrorSnapshot, bool]:
         hook, with_text = self._registrations.classify, self.policy.observe.error_messages
         if hook is not None and not isinstance(error, ResultRejectedError | asyncio.CancelledError):
             try:
@@ -263,7 +278,8 @@ class PreparedPolicy:
             except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - it must not hide the provider's
                 # A CancelledError of the hook would pass for the caller's, who has cancelled nothing.
                 logger.warning("the classify hook failed (%s): classified without it", type(failure).__qualname__)
-        return classify(error, with_text=with_text), False
+        reported = None if reply is None else error_in_reply(reply)
+        return classify(error, with_text=with_text, reported=reported), False
 
 
 def _cooldown(rules: FailoverRules) -> CooldownRule | None:

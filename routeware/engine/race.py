@@ -237,7 +237,8 @@ def _back_up(call: Call, race: Race) -> None:
         bill = execution.bill
         assert bill.reservation is not None
         cap = session_cap(call)
-        race.ask(execution, PendingReservation(call.payer, bill.reservation, bill.projection or 0, cap))
+        pending = PendingReservation(call.payer, bill.reservation, bill.projection or 0, cap)
+        race.ask(execution, pending, call.loop.time())
     else:
         _start_beside(call, race, execution)
     del refusal  # an error that a frame of its own traceback holds is not freed with the last who wants it
@@ -254,6 +255,7 @@ def _start_beside(call: Call, race: Race, execution: Execution) -> None:
 
 
 def _start_granted(call: Call, race: Race, execution: Execution) -> None:
+    execution.wait_for_ledger(call.loop.time() - race.asked)
     if race.in_flight:
         _start_beside(call, race, execution)
         return

@@ -84,6 +84,7 @@ def _attempt_record(call: Call, execution: Execution) -> AttemptRecord:
         "cost_usd": cost.amount_usd,
         "cost_source": cost.source,
         "usage": cost.usage,
+        "unpriced": cost.unpriced,
         "error": None if failure is None else failure.snapshot,
         "skip_reason": execution.skip_reason,
     }

@@ -23,7 +23,7 @@ def record_failure(call: Call, execution: Execution) -> None:
     if failure is None:
         # A task that was cancelled before its first step has raised nothing that could be kept.
         error = asyncio.CancelledError() if execution.error is None else execution.error
-        failure = call.prepared.judge(error)
+        failure = call.prepared.judge(error, execution.reply)
         if not isinstance(error, Exception):
             # A CancelledError would pass for the caller's own cancellation.
             own = ProviderCancelledError(execution.label)

@@ -52,6 +52,13 @@ CALL_UNCERTAIN_USD: Final = _add(
     "routeware.call.uncertain_usd", "double", "call", "What it may have cost besides, by its attempts' projections"
 )
 CALL_WASTED_USD: Final = _add("routeware.call.wasted_usd", "double", "call", "Both, of all attempts but the winner")
+CALL_RACED: Final = _add("routeware.call.raced", "boolean", "call", "True if a backup was started beside an attempt")
+CALL_FAILED_OVER: Final = _add(
+    "routeware.call.failed_over", "boolean", "call", "True if an attempt was started because one before had failed"
+)
+CALL_TRAIL: Final = _add(
+    "routeware.call.trail", "string", "call", "Its attempts in a line: `gpt-4o 429 rate_limit, mistral-large answered`"
+)
 RACE_AFTER_S: Final = _add(
     "routeware.race.after_s", "double", "call", "How long after a start the next link is tried beside it"
 )
@@ -75,6 +82,9 @@ ATTEMPT_STATUS: Final = _add(
 ATTEMPT_CLEANUP_S: Final = _add(
     "routeware.attempt.cleanup_s", "double", "attempt", "How long it took to end after it was cut off"
 )
+LEDGER_WAIT_S: Final = _add(
+    "routeware.ledger.wait_s", "double", "attempt", "How long it waited for a ledger before it started"
+)
 COST_USD: Final = _add("routeware.cost.usd", "double", "attempt", "What it cost, or may have cost")
 COST_SOURCE: Final = _add(
     "routeware.cost.source",
@@ -84,6 +94,9 @@ COST_SOURCE: Final = _add(
 )
 COST_PROJECTED_USD: Final = _add(
     "routeware.cost.projected_usd", "double", "attempt", "Its projection, where it cost more than that"
+)
+COST_UNPRICED: Final = _add(
+    "routeware.cost.unpriced", "string[]", "attempt", "What was counted and has no price, and so is in no cost"
 )
 INPUT_TOKENS: Final = _add("gen_ai.usage.input_tokens", "int", "attempt", "Tokens sent, cached ones included")
 OUTPUT_TOKENS: Final = _add("gen_ai.usage.output_tokens", "int", "attempt", "Tokens answered, reasoning included")

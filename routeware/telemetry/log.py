@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from routeware.observers import AttemptFacts, CallFacts
 from routeware.policy import RoutingPolicy
+from routeware.text import bounded, visible
 
 __all__ = ["EventLog"]
 
@@ -26,9 +27,10 @@ class EventLog:
         """Write one event, where its level is enabled."""
         if not logger.isEnabledFor(level):
             return
-        line = (level, "%s.%s %s", self.prefix, event, _shown(fields))
+        safe = {key: bounded(value) if isinstance(value, str) else value for key, value in fields.items()}
+        line = (level, "%s.%s %s", self.prefix, event, _shown(safe))
         try:
-            logger.log(*line, extra=dict(fields))
+            logger.log(*line, extra=safe)
         except KeyError:
             # The program's own record factory sets a field of this name: its value stays, ours is in the text.
             logger.log(*line)
@@ -64,4 +66,5 @@ def _shown(fields: Mapping[str, object]) -> str:
 
 
 def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+    return visible(text)  # a line break in a name would forge a line of the log

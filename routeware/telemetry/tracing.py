@@ -21,10 +21,11 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, Trac
 
 from routeware.budget import Session
 from routeware.classify import error_type
-from routeware.money import usd
+from routeware.money import Usage, usd
 from routeware.observers import AttemptFacts, CallFacts, Cost, Failure, failed_attempt, report_broken, sums_of
-from routeware.records import AttemptStatus
+from routeware.records import AttemptStatus, AttemptTrigger, Step, trail_of
 from routeware.telemetry import attributes as names
+from routeware.text import bounded, encodable
 
 __all__ = ["NO_SPAN", "CallTrace", "Context", "Span", "TracerProvider", "Tracing"]
 
@@ -44,15 +45,19 @@ class Tracing:
         name: the function's name in spans and records.
         operation: what it does, in OpenTelemetry's terms; ``None`` for what is not an LLM.
         broken: the listeners of this function whose failure has been logged.
+        tells_usage: True if spans carry ``gen_ai.usage``: unless the program's own instrumentation does.
     """
 
-    __slots__ = ("_call_span_name", "_tracer", "_waits_for_sdk", "broken", "name", "operation")
+    __slots__ = ("_call_span_name", "_tracer", "_waits_for_sdk", "broken", "name", "operation", "tells_usage")
 
-    def __init__(self, name: str, operation: str | None, tracer_provider: TracerProvider | None) -> None:
+    def __init__(
+        self, name: str, operation: str | None, tracer_provider: TracerProvider | None, *, usage_on_spans: bool = True
+    ) -> None:
         self.name = name
+        self.tells_usage = usage_on_spans and operation is not None
         self.operation = operation
         self.broken: set[str] = set()
-        self._call_span_name = f"routeware.call {name}"
+        self._call_span_name = bounded(f"routeware.call {name}")
         self._tracer: Tracer = trace.get_tracer("routeware", tracer_provider=tracer_provider)
         self._waits_for_sdk = tracer_provider is None
 
@@ -83,19 +88,27 @@ class Tracing:
     def attempt_span(self, provider: str, model: str, label: str) -> tuple[str, dict[str, Any]]:
         """Prepare the name and the fixed attributes of the spans of attempts at one link."""
         if self.operation is None:
-            return f"{self.name} {label}", {names.LINK_LABEL: label}
-        return f"{self.operation} {model}", {
-            names.OPERATION: self.operation,
-            names.PROVIDER: names.otel_provider_name(provider),
-            names.REQUEST_MODEL: model,
-            names.LINK_LABEL: label,
+            return bounded(f"{self.name} {label}"), {names.LINK_LABEL: bounded(label)}
+        return bounded(f"{self.operation} {model}"), {
+            names.OPERATION: bounded(self.operation),
+            names.PROVIDER: bounded(names.otel_provider_name(provider)),
+            names.REQUEST_MODEL: bounded(model),
+            names.LINK_LABEL: bounded(label),
         }
 
 
+def _encodable(value: object) -> Any:
+    return bounded(value) if isinstance(value, str) else value
+
+
 def _merged(fixed: Mapping[str, Any], session: Session | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
-    merged = {**({} if session is None else session.attributes), **(own or {}), **fixed}
+    given = {**({} if session is None else session.attributes), **(own or {})}
+    for name, value in given.items():
+        if isinstance(value, str) and not value.isascii():
+            given[name] = encodable(value)
+    merged = {**given, **fixed}
     if session is not None and session.name is not None:
-        merged[names.SESSION_NAME] = session.name
+        merged[names.SESSION_NAME] = bounded(session.name)
     return merged
 
 
@@ -178,7 +191,8 @@ class CallTrace:
         """Leave an event on the call's span."""
         if self.recording:
             try:
-                self._span.add_event(name, {key: value for key, value in fields.items() if value is not None})
+                shown = {key: _encodable(value) for key, value in fields.items() if value is not None}
+                self._span.add_event(name, shown)
             except _FOREIGN as error:
                 report_broken(self._tracing.broken, "CallTrace", error)
 
@@ -190,9 +204,9 @@ class CallTrace:
         if span.is_recording():
             failure, status = attempt.failure, attempt.status
             if failure is not None and status in _RED:
-                message = failure.snapshot.message
+                message = bounded(failure.snapshot.message)
                 span.set_status(Status(StatusCode.ERROR, message))
-                kind = error_type(failure.error)
+                kind = bounded(error_type(failure.error))
                 span.add_event("exception", {"exception.type": kind, "exception.message": message})
             span.set_attributes(self._attempt_attributes(attempt))
         if attempt.cut is not None:
@@ -217,8 +231,12 @@ class CallTrace:
         found: dict[str, Any] = {names.ATTEMPT_STATUS: attempt.status.value}
         cost = attempt.cost
         _add_cost(found, cost)
-        if self._tracing.operation is not None:
-            _add_usage(found, cost)
+        if self._tracing.tells_usage:
+            _add_usage(found, cost.usage)
+        if cost.response_model is not None and self._tracing.operation is not None:
+            found[names.RESPONSE_MODEL] = cost.response_model
+        if attempt.ledger_wait_s is not None:
+            found[names.LEDGER_WAIT_S] = attempt.ledger_wait_s
         if attempt.cleanup_s is not None:
             found[names.ATTEMPT_CLEANUP_S] = attempt.cleanup_s
         if attempt.failure is not None:
@@ -226,6 +244,7 @@ class CallTrace:
         return found
 
 
+_RACE, _FAILOVER = AttemptTrigger.RACE, AttemptTrigger.FAILOVER
 _RED = (AttemptStatus.FAILED, AttemptStatus.REJECTED)
 
 
@@ -237,22 +256,21 @@ def _add_cost(found: dict[str, Any], cost: Cost) -> None:
         found[names.COST_SOURCE] = cost.source
     if cost.exceeded is not None:
         found[names.COST_PROJECTED_USD] = usd(cost.exceeded)
+    if cost.unpriced:
+        found[names.COST_UNPRICED] = cost.unpriced
 
 
-def _add_usage(found: dict[str, Any], cost: Cost) -> None:
-    usage = cost.usage
+def _add_usage(found: dict[str, Any], usage: Usage | None) -> None:
     if usage is not None and usage.input_tokens is not None:
         found[names.INPUT_TOKENS] = usage.input_tokens
     if usage is not None and usage.output_tokens is not None:
         found[names.OUTPUT_TOKENS] = usage.output_tokens
-    if cost.response_model is not None:
-        found[names.RESPONSE_MODEL] = cost.response_model
 
 
 def _add_failure(found: dict[str, Any], failure: Failure) -> None:
     snapshot = failure.snapshot
     found[names.ERROR_CATEGORY] = snapshot.category.value
-    found[names.ERROR_TYPE] = error_type(failure.error)
+    found[names.ERROR_TYPE] = bounded(error_type(failure.error))
     if snapshot.status is not None:
         found[names.HTTP_STATUS] = snapshot.status
     if snapshot.retry_after_ms is not None:
@@ -264,10 +282,13 @@ def _call_attributes(call: CallFacts) -> dict[str, Any]:
     values = {
         names.CALL_OUTCOME: call.outcome,
         names.CALL_ATTEMPTS: len(call.attempts),
-        names.CALL_SELECTED: call.winner.link.label if call.winner is not None else None,
+        names.CALL_SELECTED: bounded(call.winner.link.label) if call.winner is not None else None,
         names.CALL_COST_USD: sums.cost_usd,
         names.CALL_UNCERTAIN_USD: sums.uncertain_usd,
         names.CALL_WASTED_USD: sums.wasted_usd,
+        names.CALL_RACED: any(one.trigger is _RACE for one in call.attempts),
+        names.CALL_FAILED_OVER: any(one.trigger is _FAILOVER for one in call.attempts),
+        names.CALL_TRAIL: bounded(trail_of([_step(one) for one in call.attempts])),
         names.RACE_AFTER_S: call.race_after_s,
         names.RACE_SOURCE: call.race_source,
         names.RACE_SWAPPED: True if call.swapped else None,
@@ -276,10 +297,16 @@ def _call_attributes(call: CallFacts) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _step(attempt: AttemptFacts) -> Step:
+    link, failure = attempt.link, attempt.failure
+    assert attempt.status is not None
+    return Step(link.provider, link.model, link.label, attempt.status, None if failure is None else failure.snapshot)
+
+
 def _describe(call: CallFacts, error: BaseException) -> str:
     failed = failed_attempt(call, error)
     if failed is None or failed.failure is None:
         return type(error).__name__
-    message = failed.failure.snapshot.message
+    message = bounded(failed.failure.snapshot.message)
     own = failed.failure.error is error or call.is_exhausted
     return message if own else f"{type(error).__name__} after {message}"

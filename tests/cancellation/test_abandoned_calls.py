@@ -103,7 +103,7 @@ async def test_what_others_hold_elsewhere_is_no_business_of_a_session_that_is_le
 
     await _in_day(ledger, answers(0))
 
-    assert caplog.records == []
+    assert [record for record in caplog.records if "no usage can be read" not in record.getMessage()] == []
     await others
 
 

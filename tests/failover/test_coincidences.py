@@ -295,7 +295,10 @@ async def test_warnings_about_guessed_output_come_once(caplog: pytest.LogCapture
             providers.again()
             await ask()
 
-    assert len([record for record in caplog.records if record.name == "routeware"]) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.name == "routeware"]
+    assert len([words for words in warnings if "how much it may answer" in words]) == 1
+    assert len([words for words in warnings if "no usage can be read" in words]) == 1
+    assert len(warnings) == 2
 
 
 async def test_calls_leave_no_garbage_circles() -> None:

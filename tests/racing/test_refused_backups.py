@@ -82,7 +82,8 @@ async def test_a_backup_whose_estimate_fails(caplog: pytest.LogCaptureFixture) -
     assert await ask() == "a"
 
     assert reason(traces) == "estimate"
-    (line,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    line, unread = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "no usage can be read" in unread.getMessage()
     assert "LookupError" in line.getMessage()
     assert "estimate" in line.getMessage()
     assert "sk-live-1234" not in caplog.text

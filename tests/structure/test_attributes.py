@@ -14,6 +14,7 @@ import routeware
 from routeware.telemetry import attributes
 from routeware.telemetry.attributes import ATTRIBUTES, table
 from tests.fakes.clock import run_jumping
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import (
     HTTPStatusError,
     answers,
@@ -95,8 +96,13 @@ async def calls(options: dict[str, Any]) -> None:
         await call(script(a=hangs(), b=hangs()), deadline_ms=100, race_after_ms=20)
         await call(script(a=answers(10)), per_call_usd=0.25, on_exceed="skip")
         await call(script(a=fails(10, HTTPStatusError(400))))
+        await call(
+            script(a=answers(10, {"usage": {"prompt_tokens": 1, "server_tool_use": {"web_search_requests": 2}}}))
+        )
         await cancelled_at(script(a=hangs()).ask(options={**options, "name": "ask"})(), 10)
         await asyncio.sleep(1)
+    async with routeware.session("elsewhere", ledger=Remote()):
+        await call(script(a=answers(10)))
 
 
 @pytest.fixture(scope="module")
