@@ -130,19 +130,23 @@ class Usage:
 
     def __attrs_post_init__(self) -> None:
         # One loop over plain values instead of a validator for each field: most are None, and the rest are ints.
-        for value in self.__dict__.values():
-            if value is not None and (type(value) is not int or not 0 <= value <= MOST_COUNT):
-                self.__dict__.update(
-                    {name: _checked(name, held) for name, held in self.__dict__.items() if held is not None}
-                )
+        held, tier = self.__dict__, self.service_tier
+        if tier is not None and type(tier) is not str:
+            tier = held["service_tier"] = _text(tier)
+        for value in held.values():
+            if value is not None and value is not tier and (type(value) is not int or not 0 <= value <= MOST_COUNT):
+                counts = {name: count for name, count in held.items() if count is not None and count is not tier}
+                held.update({name: _count(name, count) for name, count in counts.items()})
                 break
 
 
-def _checked(name: str, value: object) -> int | str:
-    if name == "service_tier":
-        if not isinstance(value, str):
-            raise ValueError(f"service_tier is a text, or None for unknown, not {value!r:.100}")
-        return str.__str__(value)
+def _text(tier: object) -> str:
+    if not isinstance(tier, str):
+        raise ValueError(f"service_tier is a text, or None for unknown, not {tier!r:.100}")  # noqa: TRY004 - as for every other field
+    return str.__str__(tier)
+
+
+def _count(name: str, value: object) -> int:
     count = counted(value)
     if count is None:
         shown = f"{value!r:.100}" if not isinstance(value, int) or abs(value) < 10**30 else "a number that long"

@@ -9,7 +9,7 @@ import pytest
 
 from routeware import Price, Usage
 from routeware.contrib.genai_prices import catalogue
-from routeware.money import Charge, charge, meter, per_request, usd
+from routeware.money import Charge, charge, meter, per_request, reported_nanos, usd
 from routeware.pricing import read_reply
 
 AT = datetime(2026, 11, 28, 20, tzinfo=UTC)
@@ -158,3 +158,25 @@ def test_a_tariff_may_name_what_it_has_no_price_for() -> None:
     """The method is optional: tariffs that people have need not change."""
     assert charge(Flat(0.5), Usage(), AT) == Charge(500_000_000, ())
     assert charge(FlatWithGaps(None), Usage(), AT) == Charge(None, ("web_searches",))
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, True, "3", 2**53 + 1, float("nan"), pytest.param(10**5000, id="long")])
+def test_usage_refuses_what_is_no_count(count: Any) -> None:
+    """And names the field, in a line of readable length."""
+    with pytest.raises(ValueError, match=r"^web_searches: tokens are a whole number") as refused:
+        Usage(web_searches=count)
+
+    assert len(str(refused.value)) < 250
+
+
+def test_usage_takes_whole_floats_and_texts() -> None:
+    """A count may come out of JSON as 17.0; a tier is a text."""
+    assert Usage(input_tokens=17.0, service_tier="flex") == Usage(input_tokens=17, service_tier="flex")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="service_tier is a text"):
+        Usage(service_tier=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("told", "nanos"), [(0.5, 500_000_000), (0, 0), (1e12, 10**21), (1.1e12, None), (-1, None)])
+def test_a_reported_cost_is_an_amount_or_nothing(told: float, nanos: int | None) -> None:
+    """A provider's mistake is no reason to lose its answer."""
+    assert reported_nanos(told) == nanos
