@@ -1,9 +1,10 @@
-"""Thresholds per size beside one for all, and beside an older learner on the same calls.
+"""Thresholds by size beside one for all, and beside an older learner on the same calls.
 
 Worlds: latencies by input size that were recorded (facts computed from them, in a folder that is not part of this
-project), and made ones whose median grows with the size. Nothing was tuned on the seeds that are reported (1 on).
+project; skipped without it), and made ones. Nothing was tuned on the seeds that are reported: those below 100.
 
-    python benchmarks/threshold_sizes.py --data DIR [--against CHECKOUT] [--pairs 40]     # numpy
+    git worktree add --detach /tmp/older COMMIT
+    python benchmarks/threshold_sizes.py [--data DIR] [--against /tmp/older] [--runs 40] [--only KIND]   # numpy
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
-import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -22,10 +22,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from threshold_world import Array, Played, World, normal_quantile, normal_share, play
+from threshold_world import Array, Played, World, normal_quantile, play, ranks, world
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CALLS = 6000
 ATTAINABLE = 0.04
+"""Racing at once has to leave no more than this share of misses, or a target is not asked for."""
+AFTER = slice(CALLS // 2, CALLS // 2 + 1000)
+"""The thousand calls after a change half-way."""
+
+Make = Callable[[int], World]
 
 
 def older(checkout: Path) -> ModuleType:
@@ -49,142 +55,254 @@ class Recorded:
     provider: str
     shares: Array
     latency_s: list[Array]
-    sizes: list[tuple[float, float]]
+    sizes: Array
 
     def at(self, buckets: Array, uniform: Array) -> Array:
-        every = np.stack([np.interp(uniform, self.shares, latency_s) for latency_s in self.latency_s])
+        every = np.stack([np.interp(uniform, self.shares, values) for values in self.latency_s])
         return np.asarray(every[buckets, np.arange(len(buckets))])
 
 
-def recorded(folder: Path) -> tuple[dict[str, Recorded], dict[tuple[str, str], float]]:
+@attrs.frozen
+class Pair:
+    """Two models of different providers, and the rank correlation of their latencies within sizes."""
+
+    first: Recorded
+    second: Recorded
+    spearman: float
+
+
+def models(folder: Path) -> dict[str, Recorded]:
     rows: dict[str, list[dict[str, str]]] = {}
     with (folder / "bfcl_by_size.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             rows.setdefault(row["model"], []).append(row)
-    models = {}
+    found = {}
     for model, each in rows.items():
-        latency_s, sizes, shares = [], [], np.array([])
-        for bucket in range(8):
-            own = [row for row in each if int(row["size_bucket"]) == bucket]
-            shares = np.array([float(row["q"]) for row in own])
-            latency_s.append(np.array([float(row["latency_ms"]) for row in own]) / 1000)
-            sizes.append((float(own[0]["input_tokens_from"]), float(own[0]["input_tokens_to"])))
-        models[model] = Recorded(each[0]["provider"], shares, latency_s, sizes)
+        by_bucket = [[row for row in each if int(row["size_bucket"]) == bucket] for bucket in range(8)]
+        found[model] = Recorded(
+            each[0]["provider"],
+            np.array([float(row["q"]) for row in by_bucket[0]]),
+            [np.array([float(row["latency_ms"]) for row in own]) / 1000 for own in by_bucket],
+            np.array([[float(own[0]["input_tokens_from"]), float(own[0]["input_tokens_to"])] for own in by_bucket]),
+        )
+    return found
+
+
+def pairs(folder: Path) -> list[Pair]:
+    known = models(folder)
     with (folder / "bfcl_by_size_spearman.csv").open(encoding="utf-8") as file:
-        found = [
-            (row["model_a"], row["model_b"], float(row["spearman_within_buckets"])) for row in csv.DictReader(file)
-        ]
-    return models, {pair: rho for a, b, rho in found for pair in ((a, b), (b, a))}
+        rows = [(row["model_a"], row["model_b"], float(row["spearman_within_buckets"])) for row in csv.DictReader(file)]
+    both = [(known[a], known[b], rho) for x, y, rho in rows for a, b in ((x, y), (y, x))]
+    return [Pair(a, b, rho) for a, b, rho in both if a.provider != b.provider]
 
 
-def copula(generator: np.random.Generator, calls: int, spearman: float) -> tuple[Array, Array]:
-    rho = 2.0 * math.sin(math.pi * spearman / 6.0)
-    first = generator.standard_normal(calls)
-    second = rho * first + math.sqrt(1.0 - rho * rho) * generator.standard_normal(calls)
-    return normal_share(first), normal_share(second)
-
-
-def recorded_worlds(folder: Path, pairs: int, *, late: float, hidden: bool = False, seed: int = 1) -> Iterable[World]:
-    """Draws of dependent pairs of different providers, where racing can reach the target."""
-    models, spearman = recorded(folder)
-    generator = np.random.default_rng(seed)
-    made, order = 0, list(spearman)
-    generator.shuffle(order)
-    for a, b in order:
-        first, second = models[str(a)], models[str(b)]
-        if first.provider == second.provider:
-            continue
-        drawn = _drawn(first, second, spearman[str(a), str(b)], generator, late)
-        racing = float(((drawn.primary > drawn.target_s) & (drawn.backup > drawn.target_s)).mean())
-        if racing > ATTAINABLE:
-            continue
-        size = generator.permutation(drawn.size) if hidden else drawn.size
-        yield attrs.evolve(drawn, size=size)
-        made += 1
-        if made == pairs:
-            return
-
-
-def _drawn(first: Recorded, second: Recorded, spearman: float, generator: np.random.Generator, late: float) -> World:
+def recorded_world(pair: Pair, generator: np.random.Generator, *, order: str = "mixed") -> World:
+    """Draw calls of a pair, the primary late for a tenth of them; sizes mixed, hidden, in blocks or growing."""
     buckets = generator.integers(0, 8, CALLS)
-    u, v = copula(generator, CALLS, spearman)
-    edges = np.array(first.sizes)
-    size = edges[buckets, 0] + generator.random(CALLS) * (edges[buckets, 1] - edges[buckets, 0])
-    primary, backup = first.at(buckets, u), second.at(buckets, v)
-    return World(primary=primary, backup=backup, target_s=float(np.quantile(primary, 1.0 - late)), size=np.round(size))
-
-
-def made_world(
-    seed: int, *, spread: float, late: float = 0.1, spearman: float = 0.0, hidden: bool = False, slow: bool = False
-) -> World:
-    """Lognormal latencies whose median grows ``spread``-fold over the sizes; ``slow``: 9 % take seven times as long."""
-    generator = np.random.default_rng(seed)
-    place = generator.random(CALLS)
-    u, v = copula(generator, CALLS, spearman)
-    median = spread**place
-    primary, backup = median * np.exp(0.5 * normal_quantile(u)), 1.1 * median * np.exp(0.5 * normal_quantile(v))
-    if slow:
-        primary = np.where(generator.random(CALLS) < 0.09, 7.0 * median * np.exp(0.3 * normal_quantile(u)), primary)
-    size = generator.permutation(place) if hidden else place
+    if order == "growing":
+        buckets = np.sort(buckets)
+    elif order == "blocks":
+        buckets = np.repeat(generator.permutation(np.tile(np.arange(8), 3)), CALLS // 24)
+    u, v = ranks(generator, CALLS, pair.spearman)
+    edges = pair.first.sizes[buckets]
+    size = np.round(edges[:, 0] + generator.random(CALLS) * (edges[:, 1] - edges[:, 0]))
+    primary = pair.first.at(buckets, u)
     return World(
         primary=primary,
-        backup=backup,
-        target_s=float(np.quantile(primary, 1.0 - late)),
-        size=np.round(100 * 30.0**size),
+        backup=pair.second.at(buckets, v),
+        target_s=float(np.quantile(primary, 0.9)),
+        size=generator.permutation(size) if order == "hidden" else size,
     )
 
 
-def p99_ratio(played: Played, drawn: World) -> float:
-    return float(np.quantile(played.elapsed, 0.99) / np.quantile(drawn.primary, 0.99))
+def recorded_worlds(folder: Path, runs: int, order: str) -> list[World]:
+    """Draws of pairs that racing can bring to the target, in an order that was drawn once."""
+    generator = np.random.default_rng(1)
+    found: list[World] = []
+    for place in generator.permutation(len(known := pairs(folder))):
+        drawn = recorded_world(known[place], generator, order=order)
+        if float(((drawn.primary > drawn.target_s) & (drawn.backup > drawn.target_s)).mean()) <= ATTAINABLE:
+            found.append(drawn)
+        if len(found) == runs:
+            break
+    return found
 
 
-def row(name: str, worlds: Sequence[World], old: ModuleType | None, **settings: float) -> None:
-    """One kind of world: misses, extra attempts, p99 over p99 alone of each learner."""
-    runs: dict[str, list[Played]] = {"one": [], "sizes": []}
-    if old is not None:
-        runs["older"] = []
-    for seed, drawn in enumerate(worlds, 1):
-        runs["one"].append(play(drawn, seed, **settings))
-        runs["sizes"].append(play(drawn, seed, sized=True, **settings))
-        if old is not None:
-            runs["older"].append(play(drawn, seed, by=old, **settings))
-    print(f"{name} ({len(worlds)} runs)")
-    base = np.mean([run.spent for run in runs.get("older", runs["one"])])
-    for kind, each in runs.items():
-        misses = np.array([run.misses for run in each])
-        extra = np.array([run.spent for run in each])
-        first = np.mean([run.missed[:300].mean() for run in each])
-        tail = np.mean([p99_ratio(run, drawn) for run, drawn in zip(each, worlds, strict=True)])
-        print(
-            f"  {kind:6} misses {100 * misses.mean():5.2f} (max {100 * misses.max():5.2f},"
-            f" over 6: {np.mean(misses > 0.06):4.0%})"
-            f"  first 300 {100 * first:5.2f}  extra {100 * extra.mean():5.2f} ({extra.mean() / base:4.2f})"
-            f"  max {100 * extra.max():5.1f}  p99 {tail:4.2f}",
-            flush=True,
+def made_world(seed: int, *, spread: float, mode: bool = False) -> World:
+    """Lognormal latencies whose median grows ``spread``-fold over the sizes; ``mode``: 9 % take seven times as long."""
+    generator = np.random.default_rng(seed)
+    place = generator.random(CALLS)
+    u, v = ranks(generator, CALLS, 0.3 if mode else 0.0)
+    median = spread**place
+    primary, backup = median * np.exp(0.5 * normal_quantile(u)), 1.1 * median * np.exp(0.5 * normal_quantile(v))
+    if mode:
+        slow = generator.random(CALLS) < 0.09
+        primary = np.where(slow, 7.0 * median * np.exp(0.3 * normal_quantile(u)), primary)
+    target_s = float(np.quantile(primary, 0.92 if mode else 0.9))
+    return World(primary=primary, backup=backup, target_s=target_s, size=np.round(100 * 30.0**place))
+
+
+def telling_nothing(seed: int, shape: str, late: float) -> World:
+    """A world of docs/latency-targets.md, with sizes that say nothing."""
+    drawn = world(seed, shape, 0.0, late)
+    return attrs.evolve(drawn, size=np.round(1000 * np.random.default_rng(30_000 + seed).random(CALLS)))
+
+
+def changed(drawn: World, *, primary: float = 1.0, backup: float = 1.0) -> World:
+    """Make the providers slower from half-way on."""
+    later = np.arange(CALLS) >= CALLS // 2
+    return attrs.evolve(
+        drawn,
+        primary=np.where(later, primary, 1.0) * drawn.primary,
+        backup=np.where(later, backup, 1.0) * drawn.backup,
+    )
+
+
+def with_outage(drawn: World, seed: int) -> World:
+    """Make 60 % of a thousand calls hang at the primary."""
+    hanging = np.random.default_rng(10_000 + seed).random(1000) < 0.6
+    primary = drawn.primary.copy()
+    primary[AFTER] = np.where(hanging, 60.0 * drawn.target_s, primary[AFTER])
+    return attrs.evolve(drawn, primary=primary)
+
+
+@attrs.frozen
+class Kind:
+    """A kind of world, and which of its calls count."""
+
+    name: str
+    worlds: list[World]
+    counted: slice = slice(None)
+    settings: dict[str, float | bool] = attrs.field(factory=dict)
+    every_s: float = 1.0
+
+
+@attrs.frozen
+class Runs:
+    """What one learner did in all worlds of a kind."""
+
+    learner: str
+    misses: Array
+    first: Array
+    extra: Array
+    tail: Array
+
+
+def runs(kind: Kind, learner: str, old: ModuleType | None) -> Runs:
+    played: list[Played] = []
+    for seed, drawn in enumerate(kind.worlds, 1):
+        given = {"every_s": kind.every_s, **kind.settings}
+        if learner == "older":
+            played.append(play(drawn, seed, by=old, **given))
+        else:
+            played.append(play(drawn, seed, sized=learner == "sizes", **given))
+    alone = [float(np.quantile(drawn.primary, 0.99)) for drawn in kind.worlds]
+    return Runs(
+        learner,
+        np.array([float(each.missed[kind.counted].mean()) for each in played]),
+        np.array([float(each.missed[:300].mean()) for each in played]),
+        np.array([float(each.extra[kind.counted].mean()) for each in played]),
+        np.array([np.quantile(each.elapsed, 0.99) / p99 for each, p99 in zip(played, alone, strict=True)]),
+    )
+
+
+def show(kind: Kind, old: ModuleType | None) -> None:
+    """One row for each learner: the older one, one start for all, and starts by size."""
+    base: Runs | None = None
+    for learner in ("older", "one", "sizes") if old is not None else ("one", "sizes"):
+        found = runs(kind, learner, old)
+        base = base or found
+        cells = (
+            *(kind.name, {"older": "the learner before", "one": "one bucket", "sizes": "by size"}[learner]),
+            *(
+                f"{100 * found.misses.mean():.2f}",
+                f"{100 * found.misses.max():.2f}",
+                f"{np.mean(found.misses > 0.06):.0%}",
+            ),
+            *(f"{100 * found.first.mean():.2f}", f"{100 * found.extra.mean():.2f}", f"{100 * found.extra.max():.2f}"),
+            *(ratio(found.extra, base.extra), f"{found.tail.mean():.3f}"),
         )
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def ratio(ours: Array, theirs: Array) -> str:
+    """The ratio of the means with its 90 % interval, by resampled worlds."""
+    generator = np.random.default_rng(1)
+    drawn = [
+        ours[places].mean() / theirs[places].mean() for places in generator.integers(0, len(ours), (1000, len(ours)))
+    ]
+    low, high = np.quantile(drawn, (0.05, 0.95))
+    return f"{ours.mean() / theirs.mean():.2f} ({low:.2f} to {high:.2f})"
+
+
+def kinds(folder: Path, count: int) -> Iterable[tuple[str, Callable[[], list[Kind]]]]:
+    def made(**shape: float | bool) -> list[World]:
+        return [made_world(seed, **shape) for seed in range(1, count + 1)]  # type: ignore[arg-type]
+
+    def recorded(order: str = "mixed") -> list[World]:
+        return recorded_worlds(folder, count, order)
+
+    def drifting() -> list[Kind]:
+        each = recorded() if folder.is_dir() else made(spread=3.0)
+        out = [with_outage(drawn, seed) for seed, drawn in enumerate(each)]
+        return [
+            Kind("primary 1.6 times slower, next 1,000", [changed(one, primary=1.6) for one in each], AFTER),
+            Kind("backup twice slower, next 1,000", [changed(one, backup=2.0) for one in each], AFTER),
+            Kind("both 1.5 times slower, next 1,000", [changed(one, primary=1.5, backup=1.5) for one in each], AFTER),
+            Kind("after an outage, next 2,000", out, slice(CALLS // 2 + 1000, CALLS)),
+        ]
+
+    def caps() -> list[Kind]:
+        each = recorded() if folder.is_dir() else made(spread=3.0)
+        return [Kind(f"max_extra {cap}", each, settings={"max_extra": cap}) for cap in (0.05, 0.1, 0.2, 0.35)]
+
+    def nothing() -> list[Kind]:
+        shapes = (
+            ("lognormal", 0.08),
+            ("lognormal", 0.1),
+            ("lognormal", 0.15),
+            ("two-humped", 0.08),
+            ("two-humped", 0.15),
+        )
+        return [
+            Kind(
+                f"says nothing: {shape}, {late:.0%} late",
+                [telling_nothing(seed, shape, late) for seed in range(1, count + 1)],
+            )
+            for shape, late in shapes
+        ]
+
+    if folder.is_dir():
+        yield "recorded", lambda: [Kind("recorded, by size", recorded())]
+        yield "hidden", lambda: [Kind("recorded, size hidden", recorded("hidden"))]
+    yield "tenfold", lambda: [Kind("made, median tenfold", made(spread=10.0))]
+    yield "threefold", lambda: [Kind("made, median threefold", made(spread=3.0))]
+    yield "mode", lambda: [Kind("made, second mode", made(spread=1.0, mode=True))]
+    yield "nothing", nothing
+    yield "caps", caps
+    yield "drift", drifting
+    if folder.is_dir():
+        yield "blocks", lambda: [Kind("recorded, sizes in blocks", recorded("blocks"))]
+        yield "growing", lambda: [Kind("recorded, sizes grow", recorded("growing"))]
+        yield "rare", lambda: [Kind("recorded, a call in ten minutes", recorded(), every_s=600.0)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--against", type=Path)
+    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--only", default="")
+    given = parser.parse_args(arguments)
+    old = older(given.against) if given.against else None
+    columns = "| calls | learner | misses, % | worst | over 6 % | first 300 | extra, % | most | ratio | p99 / alone |"
+    print(columns + "\n|" + "---|" * 10)
+    for name, make in kinds(given.data, given.runs):
+        if not given.only or name in given.only.split(","):
+            for kind in make():
+                show(kind, old)
+    return 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, default=Path("/work/shared/data"))
-    parser.add_argument("--against", type=Path)
-    parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--late", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="")
-    given = parser.parse_args()
-    old = older(given.against) if given.against else None
-    n = given.pairs
-    kinds: dict[str, Callable[[], list[World]]] = {
-        "bfcl": lambda: list(recorded_worlds(given.data, n, late=given.late, seed=given.seed)),
-        "bfcl hidden": lambda: list(recorded_worlds(given.data, n, late=given.late, hidden=True, seed=given.seed)),
-        "made x10": lambda: [made_world(given.seed * 1000 + s, spread=10, late=given.late) for s in range(n)],
-        "made x3": lambda: [made_world(given.seed * 1000 + s, spread=3, late=given.late) for s in range(n)],
-        "made x1": lambda: [made_world(given.seed * 1000 + s, spread=1, late=given.late) for s in range(n)],
-        "mode": lambda: [
-            made_world(given.seed * 1000 + s, spread=1, late=0.08, spearman=0.3, slow=True) for s in range(n)
-        ],
-    }
-    for kind, make in kinds.items():
-        if not given.only or kind in given.only.split(","):
-            row(kind, make(), old)
+    sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ attempt is cut off at that moment, so that a learner sees of it only how long it
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import sys
@@ -17,9 +18,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from routeware import threshold
+from routeware import Attempt, CallRecord, RoutingPolicy, routed, threshold
 from routeware.policy import LatencyRules
 from routeware.threshold import Decision, LinkHistory, Observation, RaceSource
+from tests.fakes.clock import run_jumping
 
 Array = np.ndarray
 
@@ -159,6 +161,40 @@ def play(
         elapsed[call] = took.elapsed_s
         sources.append(decision.source)
     return Played(missed, extra, sources, swapped, elapsed)
+
+
+def play_by_engine(drawn: World, seed: int, *, sized: bool = False, **settings: float | bool) -> Played:
+    """Play all calls of a world by the real engine, on a clock that jumps; ``settings`` are the policy's."""
+    latency = {"target_p95_ms": drawn.target_s * 1000, "max_extra": 1, **settings}
+    policy = RoutingPolicy(chain=["a:m", "b:m"], latency=latency)
+
+    @routed(policy)
+    async def ask(attempt: Attempt, primary_s: float, backup_s: float, _size: float) -> str:
+        await asyncio.sleep(primary_s if attempt.provider == "a" else backup_s)
+        return attempt.provider
+
+    if sized:
+
+        @ask.size
+        def measured(_primary_s: float, _backup_s: float, size: float) -> float:
+            return size
+
+    async def serve() -> list[CallRecord]:
+        records = []
+        sizes = np.zeros(len(drawn.primary)) if drawn.size is None else drawn.size
+        for x, y, size in zip(drawn.primary.tolist(), drawn.backup.tolist(), sizes.tolist(), strict=True):
+            records.append((await ask.outcome(x, y, size)).record)
+            await asyncio.sleep(1.0)
+        return records
+
+    random.seed(seed)
+    records = run_jumping(serve())
+    elapsed = np.array([record.duration_ms / 1000 for record in records])
+    # Sums of floats: the clock of the loop is not exact to the last digit.
+    missed = elapsed > drawn.target_s + 1e-9
+    extra = np.array([len(record.attempts) > 1 for record in records])
+    sources = [RaceSource(record.race_source) for record in records]
+    return Played(missed, extra, sources, np.zeros(len(records), bool), elapsed)
 
 
 @attrs.frozen

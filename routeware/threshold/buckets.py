@@ -75,32 +75,29 @@ class Buckets:
         return len(self.ranges)
 
     def place(self, size: Size) -> int:
-        """Return the bucket of a size."""
-        if size is None:
-            return self._unknown
-        if isinstance(size, str):
-            return self._by_value.get(size, self._other)
-        return self._other if self._edges is None else bisect_left(self._edges, size)
-
-    def places(self, sizes: Sequence[Size]) -> list[int]:
-        """Return the buckets of many sizes."""
-        place = self.place
-        return [place(size) for size in sizes]
+        """Return the bucket of a size; NaN is unknown."""
+        if isinstance(size, float):
+            # NaN alone differs from itself.
+            if size != size:  # noqa: PLR0124
+                return self._unknown
+            return self._other if self._edges is None else bisect_left(self._edges, size)
+        return self._unknown if size is None else self._by_value.get(size, self._other)
 
 
 def find_buckets(sizes: Sequence[Size], *, most: int = MOST, fewest: int = FEWEST) -> Buckets | None:
     """Cut sizes into buckets; ``None`` where they don't make two.
 
     Args:
-        sizes: those of the latest calls.
+        sizes: those of the latest calls, as :func:`checked_size` returns them; NaN is unknown, too.
         most: how many buckets there may be.
         fewest: how many of the sizes each has to hold.
     """
-    numbers = sorted(size for size in sizes if size is not None and not isinstance(size, str))
-    texts = Counter(size for size in sizes if isinstance(size, str))
-    known = len(numbers) + texts.total()
     if len(sizes) < 2 * fewest:
         return None
+    # NaN alone differs from itself.
+    numbers = sorted([size for size in sizes if isinstance(size, float) and size == size])  # noqa: PLR0124
+    texts = Counter([size for size in sizes if isinstance(size, str)] if len(numbers) < len(sizes) else ())
+    known = len(numbers) + texts.total()
     values, rest = _frequent(texts, most - (len(numbers) >= fewest), fewest)
     edges = _edges(numbers, most - len(values) - (rest > 0), fewest) if len(numbers) >= fewest else None
     if edges is None:

@@ -25,11 +25,11 @@ class LearnerCache:
     """Windows and learners of one decorated function; the latest used are kept.
 
     Args:
-        draw: where chance comes from: draws from 0 to 1, 1 excluded.
+        draw: where chance comes from: draws from 0 to 1, 1 excluded; ``random.random`` by default.
     """
 
-    def __init__(self, draw: Callable[[], float] = random.random) -> None:
-        self._draw = draw
+    def __init__(self, draw: Callable[[], float] | None = None) -> None:
+        self._draw = random.random if draw is None else draw
         self._histories: OrderedDict[Link, LinkHistory] = OrderedDict()
         self._learners: OrderedDict[Hashable, Learner] = OrderedDict()
         self._uses_sizes = False

@@ -7,15 +7,17 @@ Cutler & Ederer 1958).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import add
 
 import attrs
 
 from routeware.threshold.buckets import Buckets
 from routeware.threshold.window import CUT, FAILED, Window
 
-__all__ = ["LATE", "STEPS", "Counts", "count", "total", "weighed"]
+__all__ = ["LATE", "STEPS", "Counts", "WindowCounts", "total", "weighed"]
 
 STEPS = 24
 """Steps from 0 to the target."""
@@ -26,6 +28,7 @@ LATE = STEPS
 _CUT_FROM = LATE + 1
 _FAILED = _CUT_FROM + STEPS
 _WIDTH = _FAILED + 1
+_NOWHERE = 0xFFFF
 # An answer at the end of a step is in it; who was cut off at the end of a step belongs to the next one.
 _NUDGE = (-1e-9, 1e-9)
 
@@ -63,14 +66,15 @@ class Counts:
         Args:
             borrowed: attempts to count in.
         """
-        ended = self.ended if borrowed is None else [own + lent for own, lent in zip(self.ended, borrowed, strict=True)]
+        ended = self.ended if borrowed is None else list(map(add, self.ended, borrowed))
         at_risk, lasting = sum(ended) + sum(self.cut), 1.0
         shares = [1.0]
-        for now, cut in zip(ended[:LATE], self.cut, strict=True):
-            exposed = at_risk - cut / 2
-            if exposed > 0.0:
+        # The late ones, which come last, have no step to be cut off in.
+        for now, cut in zip(ended, self.cut, strict=False):
+            if now:
+                exposed = at_risk - cut / 2
                 # Parts of attempts do not add up exactly.
-                lasting *= max(1.0 - now / exposed, 0.0)
+                lasting = lasting * (1.0 - now / exposed) if exposed > now else 0.0
             at_risk -= now + cut
             shares.append(lasting)
         return shares
@@ -86,23 +90,62 @@ class Counts:
         return self.survival()[LATE] ** 2 * summed
 
 
-def count(window: Window, target_s: float, buckets: Buckets | None) -> list[Counts]:
-    """Count the attempts of a window by bucket and step."""
-    cells = [0] * (_WIDTH * (1 if buckets is None else len(buckets)))
-    scale = STEPS / target_s
-    elapsed, kinds = window.columns()
-    offsets = [0] * len(kinds) if buckets is None else [_WIDTH * at for at in buckets.places(window.sizes)]
-    for elapsed_s, kind, offset in zip(elapsed, kinds, offsets, strict=True):
-        if kind == FAILED:
-            cells[offset + _FAILED] += 1
-            continue
-        step = int(elapsed_s * scale + _NUDGE[kind])
-        if step >= LATE:
-            step = LATE
-        elif kind == CUT:
-            step += _CUT_FROM
-        cells[offset + step] += 1
-    return [_of(cells[start : start + _WIDTH]) for start in range(0, len(cells), _WIDTH)]
+class WindowCounts:
+    """The counts of one window, kept up to date: counting 600 attempts at every fit would be most of its cost.
+
+    Args:
+        window: the attempts.
+        target_s: the target, in seconds.
+    """
+
+    __slots__ = ("_buckets", "_cells", "_forgotten", "_places", "_scale", "_seen", "_window")
+
+    def __init__(self, window: Window, target_s: float) -> None:
+        self._window = window
+        self._scale = STEPS / target_s
+        self._buckets: Buckets | None = None
+        # Which cell each attempt is counted in, by its place in the window.
+        self._places = array("H")
+        self._cells = [0] * _WIDTH
+        self._seen = self._forgotten = 0
+
+    def by_bucket(self, buckets: Buckets | None) -> list[Counts]:
+        """Return the counts for each bucket; ``None`` is one for all."""
+        window = self._window
+        if buckets is not self._buckets or window.forgotten != self._forgotten:
+            self._buckets, self._forgotten = buckets, window.forgotten
+            self._seen, self._places = 0, array("H")
+            self._cells = [0] * (_WIDTH * (1 if buckets is None else len(buckets)))
+        self._count(range(max(self._seen, window.added - window.kept), window.added))
+        self._seen = window.added
+        cells = self._cells
+        return [_of(cells[start : start + _WIDTH]) for start in range(0, len(cells), _WIDTH)]
+
+    def _count(self, added: range) -> None:
+        """Count these attempts in, and out the ones whose places they took."""
+        cells, places, kept = self._cells, self._places, self._window.kept
+        elapsed, kinds, sizes = self._window.columns()
+        # A place that was not counted yet: a window that is filled anew is counted from its beginning.
+        if len(places) < len(kinds):
+            places.extend([_NOWHERE] * (len(kinds) - len(places)))
+        scale, place = self._scale, None if self._buckets is None else self._buckets.place
+        for number in added:
+            at = number % kept
+            kind = kinds[at]
+            if kind == FAILED:
+                cell = _FAILED
+            else:
+                cell = int(elapsed[at] * scale + _NUDGE[kind])
+                if cell >= LATE:
+                    cell = LATE
+                elif kind == CUT:
+                    cell += _CUT_FROM
+            if place is not None:
+                cell += _WIDTH * place(sizes[at])
+            if places[at] != _NOWHERE:
+                cells[places[at]] -= 1
+            cells[cell] += 1
+            places[at] = cell
 
 
 def total(counts: Sequence[Counts]) -> Counts:

@@ -70,18 +70,24 @@ def lower_hull(points: Iterable[Point]) -> list[Point]:
         points: by ascending extra attempts. Of equal cost, the later one has to be as good as the one before.
     """
     hull: list[Point] = []
+    slopes: list[float] = []
     for point in points:
         extra, misses, _ = point
-        if hull and misses >= hull[-1][1] - _EQUAL:
-            continue
-        while len(hull) > 1:
-            (x0, y0, _), (x1, y1, _) = hull[-2], hull[-1]
-            if (y0 - y1) * (extra - x0) > (y0 - misses) * (x1 - x0):
+        while hull:
+            before_extra, before_misses, _ = hull[-1]
+            saved, cost = before_misses - misses, extra - before_extra
+            if saved <= _EQUAL:
                 break
+            if cost > _EQUAL and (not slopes or saved < slopes[-1] * cost):
+                slopes.append(saved / cost)
+                hull.append(point)
+                break
+            # The one before costs as much and saves less, or a mixture of its neighbours does better.
             hull.pop()
-        if hull and extra <= hull[-1][0] + _EQUAL:
-            hull.pop()
-        hull.append(point)
+            if slopes:
+                slopes.pop()
+        if not hull:
+            hull.append(point)
     return hull
 
 

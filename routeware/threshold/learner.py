@@ -14,7 +14,7 @@ from routeware.threshold.buckets import Buckets, find_buckets
 from routeware.threshold.choices import Choice, lay_out, options
 from routeware.threshold.correction import Correction
 from routeware.threshold.facts import Decision, LatencyReport, RaceSource
-from routeware.threshold.grid import STEPS, count
+from routeware.threshold.grid import STEPS, WindowCounts
 from routeware.threshold.hull import Share
 from routeware.threshold.notices import Notices
 from routeware.threshold.report import bucket_reports, earliest, link_report, ms
@@ -33,6 +33,7 @@ _REFIT_EVERY = 64
 _EARLY_REFITS = (30, 60, 90)
 _BUCKETS_EVERY = 512
 _PROBES = 0.1
+_CAUTION = 10
 
 
 class Learner:
@@ -71,7 +72,7 @@ class Learner:
         self._random = random
         self._correction = Correction(self._goal.misses, max_extra)
         self._calls = self._since_refit = 0
-        self._since_buckets = 0
+        self._cut_at = -_BUCKETS_EVERY
         self._misses = MissDetector(self._goal.misses)
         self._notices = Notices(self._goal.misses)
         self._outage = Outage(self._goal.target_s) if rules.swap_in_outage else None
@@ -79,6 +80,9 @@ class Learner:
         self._prior = _prior(prior_s if max_extra else None, self._goal)
         self._fit = self._prior
         self._buckets: Buckets | None = None
+        self._next_buckets: Buckets | None = None
+        # By the window's id: windows live as long as the histories do.
+        self._counts: dict[int, WindowCounts] = {}
         self._choices: tuple[Choice, ...] = ()
         self._refit(-math.inf)
 
@@ -124,7 +128,10 @@ class Learner:
             alarmed = self._misses.rings(missed)
         if alarmed:
             self._forget_the_past()
-        if not (alarmed or self._since_refit == _REFIT_EVERY or self._calls in _EARLY_REFITS):
+        early = self._calls in _EARLY_REFITS
+        if self.by_size and (early or self._since_refit == _REFIT_EVERY - 1):
+            self._cut_sizes()
+        if not (alarmed or early or self._since_refit == _REFIT_EVERY):
             return None
         return self.report() if self._refit(now) else None
 
@@ -178,7 +185,7 @@ class Learner:
         if len(first.as_primary) < self._goal.few:
             self._choose(self._prior, None)
             return False
-        self._find_buckets(first.as_primary, calls)
+        self._buckets = self._next_buckets
         forward = self._fitted(first.as_primary, second.as_backup)
         if self._outage is not None and self._outage.look(first, second):
             asked_first = second.as_primary if len(second.as_primary) >= self._goal.few else second.as_backup
@@ -190,22 +197,35 @@ class Learner:
         self._misses.expect(self._fit.misses)
         return self._notices.look(self._fit, calls=calls, known=len(first.as_primary), now=now)
 
-    def _find_buckets(self, window: Window, calls: int) -> None:
-        """Cut the sizes into buckets anew while the window fills, and now and then after that: sizes drift, too."""
-        self._since_buckets += calls
-        if self.by_size and (len(window) < KEPT or self._since_buckets >= _BUCKETS_EVERY):
-            self._buckets = find_buckets(window.sizes)
-            self._since_buckets = 0
+    def _cut_sizes(self) -> None:
+        """Cut the sizes into buckets anew while the window fills, and now and then after that: sizes drift, too.
+
+        A call before the fit that needs them: counting all attempts anew takes as long as the fit, and one call should
+        not wait for both.
+        """
+        first, second = self.histories[0].as_primary, self.histories[1].as_backup
+        if len(first) == KEPT and self._calls - self._cut_at < _BUCKETS_EVERY:
+            return
+        self._cut_at = self._calls
+        self._next_buckets = find_buckets(first.columns()[2])
+        for window in (first, second):
+            self._counts_of(window).by_bucket(self._next_buckets)
 
     def _fitted(self, primary: Window, backup: Window) -> Fit:
-        target_s = self._goal.target_s
         return fit(
-            count(primary, target_s, self._buckets),
-            count(backup, target_s, self._buckets),
+            self._counts_of(primary).by_bucket(self._buckets),
+            self._counts_of(backup).by_bucket(self._buckets),
             self._goal,
-            allowed=self._correction.allowed,
+            # Of many estimates the best is a lucky one, all the more where few attempts are known.
+            allowed=self._correction.allowed * len(primary) / (len(primary) + _CAUTION),
             max_extra=self._correction.affordable,
         )
+
+    def _counts_of(self, window: Window) -> WindowCounts:
+        counted = self._counts.get(id(window))
+        if counted is None:
+            counted = self._counts[id(window)] = WindowCounts(window, self._goal.target_s)
+        return counted
 
     def _choose(self, chosen: Fit, probed: Fit | None) -> None:
         """Lay out the decisions of each bucket; the usual one lies last."""

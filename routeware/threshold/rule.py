@@ -22,6 +22,12 @@ __all__ = ["Bucket", "Fit", "Goal", "fit"]
 _BORROWED = 20.0
 """Attempts that each bucket borrows from all, and that the primary's curve lends to the backup's."""
 _FEW_BACKUPS = 20
+_LATEST_STEP = 22
+"""The latest start, in steps: it saves few calls from being late and nearly all of the tail.
+
+"Never" would cost less and lose the tail. A start at the target itself costs as much as this one, and leaves the 99th
+percentile 2 % higher (with a second mode 5 %).
+"""
 _SURE = 0.7
 """Standard deviations: three times of four."""
 _PRICE = 0.03
@@ -146,10 +152,17 @@ def _curves(primary: Sequence[Counts], whole: Counts, backup: Sequence[Counts]) 
     """
     common = whole.survival()
     lent = None if len(primary) == 1 else weighed(common, _BORROWED)
-    backup_lent = weighed(total(backup).survival(weighed(common, _BORROWED)), _BORROWED)
+    unanswered = total(backup).survival(weighed(common, _BORROWED))
+    backup_lent = weighed(unanswered, _BORROWED)
     failing, calls = whole.failed, max(whole.attempts, 1)
-    curves = []
+    curves: list[_Curves] = []
+    everyone: _Curves | None = None
     for first, second in zip(primary, backup, strict=True):
+        if len(primary) > 1 and not first.attempts and not second.attempts:
+            # Nothing of its own: the curve of all.
+            everyone = everyone or _Curves([(1.0 - failing / calls) * share for share in common], unanswered)
+            curves.append(everyone)
+            continue
         failed = (first.failed + _BORROWED * failing / calls) / (first.attempts + _BORROWED)
         lasting = first.survival(lent)
         curves.append(_Curves([(1.0 - failed) * share for share in lasting], second.survival(backup_lent)))
@@ -175,12 +188,9 @@ def _best(late: float, whole: Counts, backup: Counts) -> tuple[float, float]:
 
 
 def _points(curves: _Curves, goal: Goal) -> list[Point]:
-    """Return what each start costs and leaves, the latest first.
-
-    Not "never": it costs 3 to 4 points less than a start at the target, and loses the tail.
-    """
+    """Return what each start costs and leaves, the latest first."""
     late, step_s = curves.waiting[LATE], goal.target_s / STEPS
-    latest = min(goal.at_most_s / step_s, float(STEPS))
+    latest = min(goal.at_most_s / step_s, float(_LATEST_STEP))
     below = math.floor(latest)
     points: list[Point] = []
     if latest > below:

@@ -49,12 +49,22 @@ class Window:
 
     Args:
         kept: how many attempts are remembered.
+
+    Attributes:
+        kept: how many attempts are remembered.
+        added: attempts since the last one was forgotten before its time, those that were left then included. The next
+            one goes to place ``added % kept`` of :meth:`columns`.
+        forgotten: how often attempts were forgotten before their time.
     """
 
-    __slots__ = ("_elapsed", "_ended_at", "_failed", "_kept", "_kinds", "_numbers", "_oldest", "_sizes")
+    __slots__ = (
+        *("_elapsed", "_ended_at", "_failed", "_kinds", "_numbers", "_oldest", "_sizes"),
+        *("added", "forgotten", "kept"),
+    )
 
     def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+        self.kept = kept
+        self.added = self.forgotten = 0
         self._elapsed, self._ended_at = array("d"), array("d")
         self._kinds = bytearray()
         # Sizes are numbers, NaN for an unknown one, until the first text turns the column into a list.
@@ -78,7 +88,8 @@ class Window:
         """
         kind, at = _KIND[ended], self._oldest
         self._failed += kind == FAILED
-        if len(self._kinds) < self._kept:
+        self.added += 1
+        if len(self._kinds) < self.kept:
             self._elapsed.append(elapsed_s)
             self._kinds.append(kind)
             self._ended_at.append(now)
@@ -86,7 +97,7 @@ class Window:
         else:
             self._failed -= self._kinds[at] == FAILED
             self._elapsed[at], self._kinds[at], self._ended_at[at] = elapsed_s, kind, now
-            self._oldest = (at + 1) % self._kept
+            self._oldest = (at + 1) % self.kept
         self._put_size(at, size)
 
     def forget_before(self, moment: float, *, but: int = 0) -> None:
@@ -111,6 +122,8 @@ class Window:
             self._sizes = [self._sizes[at] for at in places]
         self._oldest = 0
         self._failed = self._kinds.count(FAILED)
+        self.added = count
+        self.forgotten += 1
 
     @property
     def failed_share(self) -> float:
@@ -124,19 +137,25 @@ class Window:
 
     @property
     def sizes(self) -> list[Size]:
-        """The sizes of all attempts, in the order of :meth:`columns`."""
+        """The sizes of all attempts, ``None`` where unknown, in the order of :meth:`columns`."""
         return [None if isnan(size) else size for size in self._numbers] if self._sizes is None else self._sizes
 
-    def columns(self) -> tuple[Sequence[float], Sequence[int]]:
-        """Return elapsed seconds and kinds of all attempts, in one order that is not the order of time."""
-        return self._elapsed, self._kinds
+    def columns(self) -> tuple[Sequence[float], Sequence[int], Sequence[Size]]:
+        """Return elapsed seconds, kinds and sizes of all attempts, in one order that is not the order of time.
+
+        A size that is unknown may be NaN, too.
+        """
+        return self._elapsed, self._kinds, self._numbers if self._sizes is None else self._sizes
 
     def latest(self, count: int) -> Iterator[tuple[float, int, Size]]:
         """Yield elapsed seconds, kind and size of the latest ``count`` attempts, the newest first."""
-        total, sizes = len(self), self.sizes
+        total = len(self)
+        elapsed, kinds, sizes = self.columns()
         for back in range(1, min(count, total) + 1):
             at = (self._oldest - back) % total
-            yield self._elapsed[at], self._kinds[at], sizes[at]
+            size = sizes[at]
+            # NaN alone differs from itself.
+            yield elapsed[at], kinds[at], size if size == size else None  # noqa: PLR0124
 
     def curve(self, latest: int = KEPT) -> Curve:
         """Return the share of the ``latest`` attempts that lasts longer than a time, failures left out."""
@@ -153,7 +172,11 @@ class Window:
         if self._sizes is not None:
             self._sizes[at : at + 1] = [size]
         elif not isinstance(size, str):
-            self._numbers[at : at + 1] = array("d", [nan if size is None else size])
+            number = nan if size is None else size
+            if at == len(self._numbers):
+                self._numbers.append(number)
+            else:
+                self._numbers[at] = number
 
 
 @attrs.frozen(eq=False)

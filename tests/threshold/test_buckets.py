@@ -96,7 +96,7 @@ def test_whatever_the_sizes_every_bucket_that_is_made_has_its_calls(sizes: list[
     if found is None:
         return
 
-    places = found.places(sizes)
+    places = [found.place(size) for size in sizes]
     held = [places.count(at) for at in range(len(found) - 1)]
     assert len(found) <= 9
     assert all(calls >= 40 for calls in held) or len(found) == 2

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routeware.threshold import Observation, Window, kaplan_meier
 from routeware.threshold.buckets import Buckets
-from routeware.threshold.grid import LATE, STEPS, Counts, count, total, weighed
+from routeware.threshold.grid import LATE, STEPS, Counts, WindowCounts, total, weighed
 
 # Freireich et al. 1963, weeks of remission under 6-MP: the textbook's example; the others were well when last seen.
 RELAPSED = [6, 6, 6, 7, 10, 13, 16, 22, 23]
@@ -31,7 +34,7 @@ def seen(
 
 def counts(answered: list[float], cut: list[float] | None = None, failed: int = 0, *, target_s: float) -> Counts:
     """Their counts, in one bucket."""
-    (found,) = count(seen(answered, cut, failed), target_s, None)
+    (found,) = WindowCounts(seen(answered, cut, failed), target_s).by_bucket(None)
     return found
 
 
@@ -101,9 +104,36 @@ def test_attempts_are_counted_by_bucket_and_added_up() -> None:
     window.add(0.4, Observation.CENSORED, 0.0, None)
     window.add(0.4, Observation.FAILED, 0.0, 50.0)
 
-    short, long, unknown = found = count(window, 1.0, Buckets([10.0]))
+    short, long, unknown = found = WindowCounts(window, 1.0).by_bucket(Buckets([10.0]))
 
     assert [each.attempts for each in found] == [3, 2, 1]
     assert (short.survival()[LATE], long.survival()[LATE]) == (0.0, 1.0)
     assert unknown.lasting == 1
     assert total(found) == counts([0.2, 0.2, 0.2, 2.0], [0.4], 1, target_s=1.0)
+
+
+KINDS = st.sampled_from(Observation)
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.floats(0, 2), KINDS, st.one_of(st.none(), st.floats(0, 20))),
+        st.integers(0, 12),
+        st.sampled_from([Buckets([10.0]), Buckets([5.0, 15.0]), None]),
+    ),
+    max_size=60,
+)
+
+
+@given(EVENTS)
+def test_counts_that_are_kept_up_to_date_are_those_counted_anew(events: list[Any]) -> None:
+    """Whatever was added, forgotten or cut into other buckets meanwhile."""
+    window, buckets = Window(kept=7), None
+    kept = WindowCounts(window, 1.0)
+    for event in events:
+        if isinstance(event, tuple):
+            window.add(event[0], event[1], 0.0, event[2])
+            continue
+        if isinstance(event, int):
+            window.keep_latest(event)
+        else:
+            buckets = event
+        assert kept.by_bucket(buckets) == WindowCounts(window, 1.0).by_bucket(buckets)

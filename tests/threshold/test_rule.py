@@ -6,7 +6,7 @@ import pytest
 
 from routeware.threshold import Observation, RaceSource, Window
 from routeware.threshold.buckets import Buckets
-from routeware.threshold.grid import Counts, count
+from routeware.threshold.grid import Counts, WindowCounts
 from routeware.threshold.rule import Fit, Goal, fit
 
 Attempts = list[tuple[float, float]]
@@ -27,7 +27,7 @@ def counted(
         window.add(lasts_s, Observation.ANSWERED, 0.0, size)
     for _ in range(round(len(attempts) * failing / (1.0 - failing))):
         window.add(0.0, Observation.FAILED, 0.0, 0.0)
-    return count(window, target_s, buckets)
+    return WindowCounts(window, target_s).by_bucket(buckets)
 
 
 def fitted(
@@ -160,7 +160,7 @@ def test_under_a_cap_a_share_of_the_calls_races_early() -> None:
 
 
 def test_a_cap_that_leaves_out_the_late_starts_may_still_meet_the_target() -> None:
-    """Starts at the target save nobody from being late: without them it is affordable, and not said to be capped."""
+    """Starts near the target save nobody from being late: without them it is affordable, and not said to be capped."""
     primary = [*evenly(0, 1.0, 900), *[(5.0, 0.0)] * 100]
 
     free = fitted(primary, evenly(0, 0.04), 1.0)
@@ -177,7 +177,7 @@ def test_what_is_not_known_of_a_backup_is_lent_by_the_primary() -> None:
         window.add(1.0, Observation.CENSORED, 0.0)
     found = fit(
         counted(evenly(0, 10), 8.0),
-        count(window, 8.0, None),
+        WindowCounts(window, 8.0).by_bucket(None),
         Goal(8.0, misses=0.05, at_most_s=8.0),
         allowed=0.1,
         max_extra=1.0,
