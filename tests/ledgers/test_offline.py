@@ -371,6 +371,22 @@ async def test_what_a_long_outage_has_left_is_told_side_by_side() -> None:
     assert behind.told[-1] == Balance(A_CENT, 999 * A_CENT)
 
 
+async def test_what_comes_after_a_correction_is_told_after_it() -> None:
+    """In the order in which it was said."""
+    behind = Watched()
+    ledger = OfflineLedger(behind, 0.5)
+    behind.away = set(EVERYTHING)
+    for id, cost in (("a", 3), ("b", 5)):
+        await ledger.hold(id, [DAY], cost * A_CENT)
+        await ledger.settle(id, [DAY], cost * A_CENT, 0)
+        await ledger.settle(f"correction of {id}", [DAY], -A_CENT, 0)
+
+    behind.away = set()
+    await ledger.aclose()
+
+    assert [told.settled // A_CENT for told in behind.told] == [3, 2, 7, 6]
+
+
 async def test_two_on_one_loop_tell_a_ledger_in_turn() -> None:
     """The second waits until the first has told its round, and tells what is left."""
     behind = Watched()

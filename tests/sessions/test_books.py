@@ -18,6 +18,7 @@ from routeware import (
     LedgerUnavailableError,
     Link,
     MemoryLedger,
+    PolicyError,
     RoutingPolicy,
     SessionClosedError,
     routed,
@@ -290,3 +291,25 @@ async def test_money_outside_of_a_session_is_only_remembered() -> None:
 
     assert (reservation.held, reservation.settled, reservation.uncertain) == (0, 3, 1)
     assert reservation.undelivered is None
+
+
+@pytest.mark.parametrize("outside", [None, 1.0])
+async def test_a_session_without_a_limit_is_as_capped_as_those_around_it(outside: float | None) -> None:
+    """What has no price cannot be capped, whichever of them has the limit."""
+    async with routeware.session("outer", limit_usd=outside), routeware.session("inner") as inner:
+        assert inner.capped == inner.reserving == (outside is not None)
+        if outside is None:
+            await script(a=answers(0)).ask()()
+        else:
+            with pytest.raises(PolicyError, match="price"):
+                await script(a=answers(0)).ask()()
+
+
+async def test_a_session_inside_one_with_a_ledger_reserves_as_that_one_does() -> None:
+    """Others count on the ledger's figures, though none of them has a limit."""
+    async with routeware.session("day", ledger=MemoryLedger()) as day, routeware.session("request") as request:
+        assert (request.capped, request.reserving) == (False, True)
+        held = Reservation(request)
+        held.hold(25 * A_CENT)
+        assert (day.reserved_usd, request.reserved_usd) == (0.25, 0.25)
+        held.release()
