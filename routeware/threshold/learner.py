@@ -22,10 +22,13 @@ from routeware.threshold.rule import Bucket, Fit, Goal, fit
 from routeware.threshold.watch import KEPT_AFTER_CHANGE, MissDetector, Outage, has_slowed
 from routeware.threshold.window import KEPT, LinkHistory, Size, Window
 
-__all__ = ["BACKUP_AGE_S", "Learner"]
+__all__ = ["BACKUPS_KEPT", "BACKUP_AGE_S", "Learner"]
 
 BACKUP_AGE_S = 3600.0
-"""How long a backup's attempts are remembered: they are rare, so their number alone would keep them for days."""
+"""How long a backup's attempts are remembered, but for the latest ``BACKUPS_KEPT``."""
+
+BACKUPS_KEPT = 60
+"""A backup's attempts that age does not forget: a function that is called every ten minutes would have none."""
 
 _FEW_BACKUPS = 20
 _FEW_FOR_P99 = 90
@@ -180,8 +183,8 @@ class Learner:
         """Fit anew; return whether the fit is to be told."""
         calls, self._since_refit = self._since_refit, 0
         first, second = self.histories[:2]
-        first.as_backup.forget_before(now - BACKUP_AGE_S)
-        second.as_backup.forget_before(now - BACKUP_AGE_S)
+        for window in (first.as_backup, second.as_backup):
+            window.forget_before(now - BACKUP_AGE_S, but=BACKUPS_KEPT)
         if len(first.as_primary) < self._goal.few:
             self._choose(self._prior, None)
             return False
