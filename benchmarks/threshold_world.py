@@ -132,13 +132,21 @@ def best_capped(drawn: World, cap: float) -> float:
 
 
 def play(
-    drawn: World, seed: int, *, every_s: float = 1.0, by: Any = threshold, sized: bool = False, **settings: float | bool
+    drawn: World,
+    seed: int,
+    *,
+    every_s: float = 1.0,
+    by: Any = threshold,
+    sized: bool = False,
+    percentile: int = 95,
+    **settings: float | bool,
 ) -> Played:
     """Play all calls of a world, one after another, with what a learner decides; ``settings`` are the policy's.
 
-    ``by`` is the package whose learner decides: this one, or an older one's. With ``sized`` it is given the sizes.
+    ``by`` is the package whose learner decides: this one, or an older one's. With ``sized`` it is given the sizes. The
+    target is for the 95th or the 99th ``percentile``.
     """
-    rules = LatencyRules(**{"target_p95_ms": drawn.target_s * 1000, "max_extra": 1, **settings})
+    rules = LatencyRules(**{f"target_p{percentile}_ms": drawn.target_s * 1000, "max_extra": 1, **settings})
     histories = [by.LinkHistory("primary"), by.LinkHistory("backup")]
     draw = random.Random(seed).random
     learner = by.Learner(rules, histories, draw, by_size=True) if sized else by.Learner(rules, histories, draw)

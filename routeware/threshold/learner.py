@@ -129,7 +129,7 @@ class Learner:
             raced = (after_s is not None and elapsed_s > after_s) if extra is None else extra
             self._correction.call_ended(decision, missed=missed, extra=raced)
             alarmed = self._misses.rings(missed)
-        if alarmed:
+        if alarmed and self._fit.source is not RaceSource.PRIOR:
             self._forget_the_past()
         early = self._calls in _EARLY_REFITS
         if self.by_size and (early or self._since_refit == _REFIT_EVERY - 1):
@@ -186,6 +186,7 @@ class Learner:
         for window in (first.as_backup, second.as_backup):
             window.forget_before(now - BACKUP_AGE_S, but=BACKUPS_KEPT)
         if len(first.as_primary) < self._goal.few:
+            self._buckets = self._next_buckets = None
             self._choose(self._prior, None)
             return False
         self._buckets = self._next_buckets

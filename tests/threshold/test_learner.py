@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from routeware import LatencyRules
 from routeware.threshold import (
@@ -483,3 +485,51 @@ def test_what_is_spent_under_a_cap_stays_under_it() -> None:
 
     assert scene.learner.report().buckets[0].expected_extra == pytest.approx(0.06, abs=0.03)
     assert scene.learner.report().buckets[0].expected_extra < 0.09
+
+
+def test_a_99th_percentile_by_size_begins_again_after_a_change() -> None:
+    """Thirty attempts are kept, which are too few for it: the prior serves requests of all sizes meanwhile."""
+    scene = Scene(by_size=True, target_p95_ms=None, target_p99_ms=1000, max_extra=1)
+    sized(scene, 700)
+    assert len(scene.learner.report().buckets) == 2
+
+    for call in range(40):
+        scene.call(None, 5.0, size=10.0 + 90.0 * (call % 2))
+
+    assert len(scene.first.as_primary) < 90
+    assert {scene.learner.decide(size).source for size in (10.0, 100.0, None)} == {RaceSource.PRIOR}
+    assert scene.learner.report().buckets == ()
+
+
+CALL = st.tuples(
+    st.floats(0.01, 5.0), st.floats(0.01, 5.0), st.sampled_from([None, 5.0, 10.0, 80.0, 90.0]), st.booleans()
+)
+
+
+@given(
+    st.lists(st.tuples(CALL, st.integers(1, 150)), min_size=1, max_size=8),
+    st.sampled_from(["target_p95_ms", "target_p99_ms"]),
+    st.booleans(),
+    st.sampled_from([0.0, 0.1, 0.35, 1.0]),
+    st.integers(0, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_happens_there_is_a_decision_for_every_size(
+    spells: list[tuple[tuple[float, float, float | None, bool], int]],
+    target: str,
+    swap: bool,
+    max_extra: float,
+    seed: int,
+) -> None:
+    """Providers that get slow and quick again, sizes that come and go, outages, caps."""
+    rules = {"target_p95_ms": None, target: 1000, "swap_in_outage": swap, "max_extra": max_extra}
+    scene = Scene(random.Random(seed).random, by_size=True, **rules)
+    for (primary_s, backup_s, size, varied), calls in spells:
+        for call in range(calls):
+            scene.call(primary_s * (1 + call % 3), backup_s, size=size if not varied else float(call % 7))
+        for asked in (None, 5.0, 85.0, 1e9):
+            decision = scene.learner.decide(asked)
+            assert decision.race_after_s is None or 0.0 <= decision.race_after_s <= 1.0
+        report = scene.learner.report()
+        assert 0.0 <= report.race_share <= 1.0 + 1e-9
+        assert all(sum(start.share for start in row.starts) == pytest.approx(1.0) for row in report.buckets)
