@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 
 from routeware.classify.reading import View, as_int, as_text, entry, is_mapping, is_sequence
 
@@ -24,30 +23,30 @@ _KEPT_BY_RESPONSES = ("_content", "_body")
 
 
 class Body:
-    """One error body, read when it is asked for.
+    """One error body.
 
     Attributes:
-        top: the outermost mapping; ``None`` where the body is none.
+        mappings: the mappings that describe the error, the innermost first; none where the body is no JSON object.
+        top: the outermost of them.
         text: the body itself, where it is text and no JSON.
     """
 
-    def __init__(self, body: object) -> None:
-        found = decoded(body)
-        self.top: Mapping[object, object] | None = _mapping_in(found)
-        self.text = as_text(found)
+    __slots__ = ("mappings", "text", "top")
 
-    @cached_property
-    def mappings(self) -> list[Mapping[object, object]]:
-        """List the mappings that describe the error, the innermost first."""
-        found: list[Mapping[object, object]] = []
+    def __init__(self, body: object) -> None:
+        found = None if body is None else decoded(body)
+        self.top = None if found is None else _mapping_in(found)
+        self.text = None if found is None else as_text(found)
+        self.mappings: list[Mapping[object, object]] = []
         following = self.top
-        while following is not None and len(found) < _DEEPEST:
-            found.append(following)
+        while following is not None and len(self.mappings) < _DEEPEST:
+            self.mappings.insert(0, following)
             following = _inside(following)
-        return found[::-1]
 
     def words(self) -> Iterator[object]:
         """Give everything that stands where codes stand, the most telling place first."""
+        if self.top is None:
+            return
         inner = entry(self.top, "error")
         error = inner if is_mapping(inner) else self.top
         yield entry(error, "details", "error_code")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routeware.classify.codes import Code
 from routeware.classify.names import Meaning
-from routeware.classify.texts import refined_by_text
+from routeware.classify.texts import refined_by_text, soon
 from routeware.errors import ErrorCategory
 
 __all__ = ["closer_category", "quota_or_throttle"]
@@ -20,7 +20,6 @@ _REPEAT_A_STATUS = frozenset(
         ErrorCategory.CANCELLED,
     }
 )
-_SOON_MS = 3_600_000.0
 
 
 def closer_category(
@@ -38,17 +37,14 @@ def closer_category(
     name = None if by_class is None else by_class.category
     if name is not None and _says_more(name, by_status):
         return name
+    if code is not None and code.category is ErrorCategory.RATE_LIMIT and by_status in _COARSE:
+        by_status = ErrorCategory.RATE_LIMIT  # Google's RESOURCE_EXHAUSTED, which a gateway sends with any status
     return refined_by_text(status, text, throttled=soon(wait_ms)) or by_status
 
 
 def quota_or_throttle(code: Code, wait_ms: float | None) -> ErrorCategory | None:
     """Give the category of a code. A quota that may fill again is a rate limit where a short wait is named."""
     return ErrorCategory.RATE_LIMIT if code.passing and soon(wait_ms) else code.category
-
-
-def soon(wait_ms: float | None) -> bool:
-    """Tell whether waiting cures it: within an hour, as limits per minute do; a month's quota does not."""
-    return wait_ms is not None and wait_ms <= _SOON_MS
 
 
 def _says_more_than(status: int, by_status: ErrorCategory, code: Code) -> bool:

@@ -15,7 +15,7 @@ import attrs
 
 from routeware.classify.bodies import Body
 from routeware.classify.code_words import meaning_of
-from routeware.classify.reading import View, as_int, as_text, attempt, entry, is_sequence
+from routeware.classify.reading import View, as_int, as_text, attempt, entry, is_mapping, is_sequence
 from routeware.errors import ErrorCategory
 
 __all__ = ["Code", "details_of", "name_of_member", "telling_code", "telling_word"]
@@ -104,7 +104,8 @@ def telling_word(words: Iterable[object], *, known_only: bool) -> Code | None:
 def details_of(error: View, body: Body) -> list[object]:
     """List the error details of Google's APIs (``google.rpc``), wherever the error carries them."""
     own = error.get("details")
-    return [*(own[:_MOST_DETAILS] if is_sequence(own) else ()), *body.details()]
+    found = list(body.details()) if body.mappings else []
+    return [*own[:_MOST_DETAILS], *found] if is_sequence(own) else found
 
 
 def name_of_member(value: object) -> str | None:
@@ -154,9 +155,10 @@ def _words_of(error: View, body: Body, *, with_type: bool) -> Iterator[object]:
     yield error.constant("grpc_status_code")
     if (status := get("status")) is not None:
         yield _textual_status(status)
-    if (response := get("response")) is not None:
+    if (response := get("response")) is not None and is_mapping(response):
         yield entry(response, "Error", "Code")
-    yield from body.words()
+    if body.top is not None:
+        yield from body.words()
     yield from (_reason_of(detail) for detail in details_of(error, body))
     if with_type:
         yield get("type")
@@ -168,7 +170,8 @@ def _further_words(error: View, body: Body) -> Iterator[object]:
     for held in (get("error"), get("detail")):
         if held is not None:
             yield from _words_held(held)
-    yield from body.further_words()
+    if body.mappings:
+        yield from body.further_words()
 
 
 def _words_held(held: object) -> Iterator[object]:

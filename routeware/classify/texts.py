@@ -11,9 +11,10 @@ import re
 from routeware.classify.statuses import category_of_status
 from routeware.errors import ErrorCategory
 
-__all__ = ["LONGEST", "category_in_text", "names_a_wait", "provider_said", "refined_by_text", "status_in_text"]
+__all__ = ["LONGEST", "category_in_text", "names_a_wait", "provider_said", "refined_by_text", "soon", "status_in_text"]
 
 LONGEST = 2_048
+_SOON_MS = 3_600_000.0
 _STATUS = re.compile(
     r"(?i:\b(?:http(?:/\d(?:\.\d)?)?(?:[ _](?:error|status))?|status|error)(?:[ _]code)?[\s:=]{1,3})([45]\d\d)\b"
     r"|^\W?([45]\d\d)(?=\s+[A-Z]|\s*$|[:,)])",
@@ -166,6 +167,11 @@ def names_a_wait(text: str) -> float | None:
     return number * factor + float(found[1] or 0) * 60_000
 
 
+def soon(wait_ms: float | None) -> bool:
+    """Tell whether waiting cures it: within an hour, as it does for limits per minute, and not for a month's quota."""
+    return wait_ms is not None and wait_ms <= _SOON_MS
+
+
 def status_in_text(text: str) -> int | None:
     """Find the error status in ``HTTP 429 ...``, ``Error code: 500`` or ``503 Service Unavailable``."""
     found = _STATUS.search(text)
@@ -197,7 +203,7 @@ def _phrase(text: str, matters: frozenset[ErrorCategory], *, throttled: bool) ->
 
 
 def _waits(text: str) -> bool:
-    return _THROTTLE.search(text) is not None or names_a_wait(text) is not None
+    return _THROTTLE.search(text) is not None or soon(names_a_wait(text))
 
 
 def _too_long(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from routeware.classify import ErrorSnapshot, classify, error_in_reply, snapshot_from_hook
 from routeware.errors import ErrorCategory, ResultRejectedError
 from tests.fakes.any_errors import values
-from tests.fakes.failing import FailedError
+from tests.fakes.failing import FailedError, RaisingMapping
 
 
 class Made:
@@ -64,6 +65,7 @@ ERRORS: list[tuple[object, tuple[str, int | None, str | None]]] = [
     (Made(choices=[Made(error=Made(code=502))]), ("server_error", 502, None)),
     ('{"error": {"code": 502}}', ("server_error", 502, None)),
     (b'{"error": {"code": 502}}', ("server_error", 502, None)),
+    (MappingProxyType({"error": {"code": 502}}), ("server_error", 502, None)),
 ]
 
 
@@ -132,6 +134,7 @@ def test_a_page_in_place_of_a_reply_is_a_server_error(reply: object) -> None:
         Made(text="x", error=Made(code=1)),
         Made(),
         [{"error": {"code": 502}}, {"error": {"code": 502}}],
+        RaisingMapping(),
     ],
 )
 def test_an_answer_is_no_error(reply: object) -> None:

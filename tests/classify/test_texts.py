@@ -24,6 +24,7 @@ SENTENCES = {
         (429, "You exceeded your current quota, please check your plan and billing details."),
         (429, "Your team has either used all available credits or reached its monthly spending limit."),
         (429, "Account balance is insufficient, please recharge."),
+        (429, "You exceeded your current quota, please check your plan. Please retry in 40000s."),
         (400, "您的账户已欠费"),
         (403, "Your newly created team doesn't have any credits or licenses yet."),
         (403, "INVALID_PAYMENT_INSTRUMENT: A valid payment instrument must be provided."),
@@ -179,7 +180,10 @@ def test_a_throttle_says_how_long_to_wait() -> None:
     assert classify(FailedError(text, status_code=400)).retry_after_ms is None
 
 
-MONEY = [text for status, text in SENTENCES["quota"] if status == 429] + ["insufficient_quota", "quota exceeded"]
+MONEY = [text for status, text in SENTENCES["quota"] if status == 429 and "retry" not in text] + [
+    "insufficient_quota",
+    "quota exceeded",
+]
 THROTTLES = ["Rate limit reached", "limit 20 per minute", "too many requests", "Please try again in 20s", "TPM: 300"]
 
 
