@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routeware.classify.codes import Code
 from routeware.classify.names import Meaning
-from routeware.classify.texts import refined_by_text, soon
+from routeware.classify.texts import names_a_throttle, refined_by_text, soon
 from routeware.errors import ErrorCategory
 
 __all__ = ["closer_category", "quota_or_throttle"]
@@ -33,7 +33,7 @@ def closer_category(
 ) -> ErrorCategory:
     """Choose the category of an answer: by its code, else the class of the error, else its text, else its status."""
     if code is not None and code.specific and _says_more_than(status, by_status, code):
-        return quota_or_throttle(code, wait_ms) or by_status
+        return quota_or_throttle(code, wait_ms, text) or by_status
     name = None if by_class is None else by_class.category
     if name is not None and _says_more(name, by_status):
         return name
@@ -42,17 +42,17 @@ def closer_category(
     return refined_by_text(status, text, throttled=soon(wait_ms)) or by_status
 
 
-def quota_or_throttle(code: Code, wait_ms: float | None) -> ErrorCategory | None:
-    """Give the category of a code. A quota that may fill again is a rate limit where a short wait is named."""
-    return ErrorCategory.RATE_LIMIT if code.passing and soon(wait_ms) else code.category
+def quota_or_throttle(code: Code, wait_ms: float | None, text: str = "") -> ErrorCategory | None:
+    """Give the category of a code. A quota that may fill again is a rate limit if a rate or a short wait is named."""
+    throttled = code.passing and (soon(wait_ms) or names_a_throttle(text))
+    return ErrorCategory.RATE_LIMIT if throttled else code.category
 
 
 def _says_more_than(status: int, by_status: ErrorCategory, code: Code) -> bool:
-    if code.category is ErrorCategory.RATE_LIMIT:
-        return True  # and no text turns it into a quota
     if status == 429 and code.category is ErrorCategory.CONTEXT_LENGTH:
         return False  # tokens that are too many under 429 are those of a minute, not those of one prompt
-    return code.category is not by_status
+    # "permission_error" only repeats a 403, and leaves the word to the text; "rate_limit_error" is not to be refined.
+    return not code.category is by_status is ErrorCategory.AUTH
 
 
 def _says_more(name: ErrorCategory, by_status: ErrorCategory) -> bool:

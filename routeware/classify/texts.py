@@ -11,7 +11,16 @@ import re
 from routeware.classify.statuses import category_of_status
 from routeware.errors import ErrorCategory
 
-__all__ = ["LONGEST", "category_in_text", "names_a_wait", "provider_said", "refined_by_text", "soon", "status_in_text"]
+__all__ = [
+    "LONGEST",
+    "category_in_text",
+    "names_a_throttle",
+    "names_a_wait",
+    "provider_said",
+    "refined_by_text",
+    "soon",
+    "status_in_text",
+]
 
 LONGEST = 2_048
 _SOON_MS = 3_600_000.0
@@ -185,7 +194,7 @@ def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
     """
     if status is not None:
         return refined_by_text(status, text, throttled=False) or category_of_status(status)
-    if _STRICT_QUOTA.search(text) and not _waits(text):
+    if _STRICT_QUOTA.search(text) and not names_a_throttle(text):
         return ErrorCategory.QUOTA
     if _STRICT_CONTEXT.search(text):
         return ErrorCategory.CONTEXT_LENGTH
@@ -193,7 +202,7 @@ def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
 
 
 def _phrase(text: str, matters: frozenset[ErrorCategory], *, throttled: bool) -> ErrorCategory | None:
-    if _waits(text):
+    if names_a_throttle(text):
         return ErrorCategory.RATE_LIMIT if ErrorCategory.RATE_LIMIT in matters else None
     if ErrorCategory.QUOTA in matters and (_SPENT.search(text) or (not throttled and _QUOTA.search(text))):
         return ErrorCategory.QUOTA
@@ -202,7 +211,8 @@ def _phrase(text: str, matters: frozenset[ErrorCategory], *, throttled: bool) ->
     return ErrorCategory.CONTEXT_LENGTH if ErrorCategory.CONTEXT_LENGTH in matters and _too_long(text) else None
 
 
-def _waits(text: str) -> bool:
+def names_a_throttle(text: str) -> bool:
+    """Tell whether a text names a rate, or a time after which there is room again."""
     return _THROTTLE.search(text) is not None or soon(names_a_wait(text))
 
 

@@ -207,3 +207,23 @@ def test_a_known_rate_limit_is_not_read_further() -> None:
     error = FailedError("your credit balance is too low", status_code=429, code="rate_limit_exceeded")
 
     assert classify(error).category is ErrorCategory.RATE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text", "category"),
+    [
+        (403, "permission_error", "Output blocked by content filtering policy", "content_policy"),
+        (403, "PERMISSION_DENIED", "your account has run out of credits", "quota"),
+        (401, "authentication_error", "Incorrect API key provided.", "auth"),
+        (413, "tokens_limit_reached", "Request too large on tokens per minute (TPM): Limit 6000", "context_length"),
+        (413, "tokens", "Request too large on tokens per minute (TPM): Limit 6000", "rate_limit"),
+        (429, "insufficient_quota", "You have no quota left", "quota"),
+        (429, "insufficient_quota", "Allocated tokens per minute are used up", "rate_limit"),
+        (429, "credit_balance_exhausted", "Your rate limit is 0 now", "quota"),
+    ],
+)
+def test_a_code_that_repeats_a_refusal_leaves_the_word_to_the_text(
+    status: int, code: str, text: str, category: str
+) -> None:
+    """Every other code that settles the matter comes before what is said in prose."""
+    assert classify(FailedError(text, status_code=status, code=code)).category.value == category
