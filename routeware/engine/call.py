@@ -198,22 +198,22 @@ class Call(Request):
             NoSessionError: the policy caps a session, and none is open.
             PolicyError: a session's cap is in force, and a link has no price.
         """
-        session, budget = self.session, self.prepared.policy.budget
-        self.is_capped = budget.capped
+        session, prepared = self.session, self.prepared
+        self.is_capped = prepared.is_capped
         self.is_observed = True
         if session is None:
-            if budget.session_usd is not None:
+            if prepared.session_cap is not None:
                 raise NoSessionError(
-                    f"{self.prepared.policy.label} sets budget.session_usd, and no session is open: call inside"
+                    f"{prepared.policy.label} sets budget.session_usd, and no session is open: call inside"
                     " `async with routeware.session(...)`"
                 )
             return
         session.check_open()
         self.pay_by(session)
         self.is_remote = session.remote
-        if session.capped and not budget.capped:
+        if session.capped and not prepared.is_capped:
             self.is_capped = True
-            self.prepared.refuse_unpriced(str(session))
+            prepared.refuse_unpriced(str(session))
 
     def enter_container(self) -> None:
         """Tell the attempt that this call is made in, if any, that it does not pay for what is paid for here."""
@@ -405,7 +405,8 @@ class Call(Request):
 
     def tell_attempt_ended(self, execution: Execution) -> None:
         """Tell the listeners that an attempt has ended."""
-        notify(self._attempt_ended, self.prepared.tracing.broken, self, execution)
+        if self._attempt_ended:
+            notify(self._attempt_ended, self.prepared.tracing.broken, self, execution)
 
     def tell_ended(self) -> None:
         """Tell the listeners that the call has ended."""

@@ -40,7 +40,8 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
         call.winner.win()
     for one in call.attempts:
         if not one.concluded:
-            one.stop()
+            if one.status is None:
+                one.stop()
             conclude_attempt(call, one)
     if call.payer is not None:
         call.payer.count_call(call.outcome, call.attempts)
@@ -69,12 +70,13 @@ def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:
 def _tell(call: Call) -> None:
     if call.decision is not None:
         learn(call)
-    _emit_race(call)
+    if len(call.attempts) > 1:
+        _emit_race(call)
     call.tell_ended()
 
 
 def _emit_race(call: Call) -> None:
-    if len(call.attempts) == 1 or not any(one.trigger is AttemptTrigger.RACE for one in call.attempts):
+    if not any(one.trigger is AttemptTrigger.RACE for one in call.attempts):
         return
     for one in call.attempts:
         if one.status is AttemptStatus.RACE_LOST:

@@ -31,7 +31,7 @@ async def execute(
     prepared, registered = call.prepared, call.registrations
     try:
         try:
-            if call.session is not None or prepared.per_call_cap is not None or prepared.session_cap is not None:
+            if call.session is not None or prepared.is_capped:
                 call.check_in()
             if CURRENT.get() is not None:
                 call.enter_container()

@@ -136,6 +136,7 @@ class PreparedPolicy:
         spread_key: whose order these links have; ``None`` draws it at each call.
         per_call_cap: the cap on one call, in nano-dollars.
         session_cap: the cap on the innermost session, in nano-dollars.
+        is_capped: True if there is one or the other.
         span_attributes: what the call's span starts with.
 
     Raises:
@@ -150,6 +151,7 @@ class PreparedPolicy:
         "cooldown",
         "deadline_s",
         "health",
+        "is_capped",
         "learner",
         "links",
         "log",
@@ -197,6 +199,7 @@ class PreparedPolicy:
         self.learner = registrations.latency.learner(policy)
         self.per_call_cap = _nanos(policy.budget.per_call_usd)
         self.session_cap = _nanos(policy.budget.session_usd)
+        self.is_capped = policy.budget.capped
         self.span_attributes: dict[str, Any] = {
             names.CALL_NAME: bounded(tracing.name),
             names.POLICY_LABEL: bounded(policy.label),
@@ -208,7 +211,7 @@ class PreparedPolicy:
         self._prices = prices
         self.links: tuple[PreparedLink, ...] = ()
         self._unpriced: tuple[str, ...] = ()
-        if policy.budget.capped:
+        if self.is_capped:
             self.ask_prices()  # now, so that a missing one is reported when the function is decorated
             self.refuse_unpriced("the policy's budget")
 
