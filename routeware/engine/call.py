@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routeware.budget import CURRENT_SESSION, Session
 from routeware.engine.attempt import live_execution
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
+from routeware.engine.listeners import Listeners, listen
 from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Registrations, Request
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
-from routeware.observers import AttemptFacts, CallFacts, notify
 from routeware.policy import Link, drawn_order
 from routeware.records import AttemptTrigger, CallOutcome
 from routeware.telemetry import CallTrace, Meters
 from routeware.threshold import Decision, Size
 
 __all__ = ["Call"]
-
-logger = logging.getLogger("routeware")
 
 # Reading a member off its enum costs as much as an attribute of a slot.
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
@@ -44,8 +42,7 @@ class Call(Request):
         is_remote: True if a ledger outside of this process counts it.
         is_observed: True if a listener or a session is told how it ends.
         race: its attempts in flight, where it can race.
-        trace: its spans; ``None`` where nothing listens.
-        meters: what it is measured with; ``None`` where nothing reads them.
+        listeners: who listens to it; ``None`` where nobody does.
         timeout: the timer of attempts that run in the caller's own task.
         cancel_baseline: how many cancellations of the caller's task were pending when the call began.
         stale_cancels: how many pending ones are nobody's: a library has left them counted.
@@ -67,7 +64,6 @@ class Call(Request):
     """
 
     __slots__ = (
-        "_attempt_ended",
         "attempts",
         "attempts_left",
         "began",
@@ -86,8 +82,8 @@ class Call(Request):
         "is_remote",
         "latest_start",
         "links",
+        "listeners",
         "loop",
-        "meters",
         "outcome",
         "prepared",
         "race",
@@ -99,7 +95,6 @@ class Call(Request):
         "size",
         "stale_cancels",
         "timeout",
-        "trace",
         "winner",
     )
 
@@ -155,9 +150,7 @@ class Call(Request):
         self.winner: Execution | None = None
         self.outcome: CallOutcome = "failed"
         self.race: Race | None = None
-        self.trace: CallTrace | None = None
-        self.meters: Meters | None = None
-        self._attempt_ended: tuple[Callable[[CallFacts, AttemptFacts], None], ...] = ()
+        self.listeners: Listeners | None = None
 
     def _follow(self, decision: Decision) -> None:
         """Race as the learner decided; in an outage of the primary, the first two links change places."""
@@ -178,17 +171,9 @@ class Call(Request):
 
     def begin(self, attributes: Mapping[str, Any] | None) -> None:
         """Find its session and its listeners."""
-        prepared = self.prepared
-        self.session = session = CURRENT_SESSION.get()
-        self.trace = trace = prepared.tracing.start_call(prepared.span_attributes, session, attributes)
-        self.meters = meters = prepared.metrics.live(self.began)
-        if trace is not None:
-            self._attempt_ended = (trace.attempt_ended,)
-        if logger.isEnabledFor(logging.DEBUG):
-            prepared.log.call_started()
-            self._attempt_ended += (prepared.log.attempt_ended,)
-        if meters is not None or self.decision is not None or self._attempt_ended:
-            self.is_observed = True
+        self.session = CURRENT_SESSION.get()
+        self.listeners = listen(self.prepared, self.session, attributes, self.began)
+        self.is_observed = self.listeners is not None or self.decision is not None
 
     def check_in(self) -> None:
         """See which caps are in force, and refuse what cannot be capped.
@@ -222,6 +207,16 @@ class Call(Request):
             outer.bill.open_container()
 
     # What follows from the facts.
+
+    @property
+    def trace(self) -> CallTrace | None:
+        """Its spans; ``None`` where nothing traces."""
+        return None if self.listeners is None else self.listeners.trace
+
+    @property
+    def meters(self) -> Meters | None:
+        """What it is measured with; ``None`` where nothing reads them."""
+        return None if self.listeners is None else self.listeners.meters
 
     @property
     def committed(self) -> int:
@@ -308,8 +303,9 @@ class Call(Request):
         if deadline is not None and (due is None or deadline < due):
             timeout_ms = (deadline - now) * 1000
         execution.start(now, due, timeout_ms)
-        if self.trace is not None:
-            execution.carry(self.trace.start_attempt(execution, prepared.span_name, prepared.span_attributes))
+        if self.listeners is not None and self.listeners.trace is not None:
+            trace = self.listeners.trace
+            execution.carry(trace.start_attempt(execution, prepared.span_name, prepared.span_attributes))
 
     def _may_go_on(self, execution: Execution, now: float) -> bool:
         """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""
@@ -400,28 +396,13 @@ class Call(Request):
 
     def note_cooling(self, link: Link, *, cooling: bool, category: str | None = None) -> None:
         """Measure that a link has begun to cool, or has answered again."""
-        if self.meters is not None:
-            self.meters.cooling(link, cooling=cooling, category=category)
-
-    def tell_attempt_ended(self, execution: Execution) -> None:
-        """Tell the listeners that an attempt has ended."""
-        if self._attempt_ended:
-            notify(self._attempt_ended, self.prepared.tracing.broken, self, execution)
-
-    def tell_ended(self) -> None:
-        """Tell the listeners that the call has ended."""
-        if self.trace is not None:
-            notify((self.trace.call_ended,), self.prepared.tracing.broken, self)
-        if self.meters is not None:
-            # In the call's context: what is measured there leads back to its trace (an exemplar).
-            attached = None if self.trace is None else self.trace.attach()
-            notify((self.meters.call_ended,), self.prepared.tracing.broken, self)
-            if attached is not None:
-                CallTrace.detach(attached)
+        meters = self.meters
+        if meters is not None:
+            meters.cooling(link, cooling=cooling, category=category)
 
     def emit(self, event: str, level: int = logging.DEBUG, **fields: object) -> None:
         """Leave an event on the call's span and in the log."""
-        log = self.prepared.log
+        log, trace = self.prepared.log, self.trace
         log.event(event, level, fields)
-        if self.trace is not None:
-            self.trace.event(f"{log.prefix}.{event}", fields)
+        if trace is not None:
+            trace.event(f"{log.prefix}.{event}", fields)

@@ -101,8 +101,9 @@ def _kept_results(winner: Execution | None, raised: BaseException | None) -> lis
 def _cut_off_all(call: Call, status: AttemptStatus) -> None:
     """Cancel all that is in flight, and stamp the moment."""
     cut = Cut(call.loop.time(), time.time_ns())
-    if call.trace is not None:
-        call.trace.decide(cut.at_ns)
+    trace = call.trace
+    if trace is not None:
+        trace.decide(cut.at_ns)
     race = call.race
     if race is None:
         return
@@ -125,7 +126,8 @@ def _finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> N
         return
     execution.detach()
     execution.conclude()
-    call.tell_attempt_ended(execution)
+    if call.listeners is not None:
+        call.listeners.attempt_ended(call, execution)
     keep_alive(task)
     if call.payer is not None:
         call.payer.keep(task, execution.bill.give_up)

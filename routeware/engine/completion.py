@@ -26,7 +26,8 @@ def conclude_attempt(call: Call, execution: Execution) -> None:
     if call.is_observed:
         if call.is_booked:
             execution.settle()
-        call.tell_attempt_ended(execution)
+        if call.listeners is not None:
+            call.listeners.attempt_ended(call, execution)
 
 
 def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
@@ -72,7 +73,8 @@ def _tell(call: Call) -> None:
         learn(call)
     if len(call.attempts) > 1:
         _emit_race(call)
-    call.tell_ended()
+    if call.listeners is not None:
+        call.listeners.call_ended(call)
 
 
 def _emit_race(call: Call) -> None:

@@ -35,7 +35,7 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
     function = registered.by_provider.get(execution.prepared.link.provider, registered.fn)
     attempt = handle_of(execution)
     token = CURRENT.set(attempt)
-    is_observed = call.trace is not None or call.meters is not None
+    is_observed = call.listeners is not None
     attached = _enter(call, execution) if is_observed else None
     try:
         awaitable = function(request.owner, attempt, request.args, request.kwargs)
@@ -69,16 +69,18 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
 
 def _enter(call: Call, execution: Execution) -> Token[Context] | None:
     """Have everything from here on done in the attempt, as far as spans and metrics tell."""
-    if call.meters is not None:
-        call.meters.attempt_started(execution.link)
-    return call.trace.attach(execution.span) if call.trace is not None else None
+    meters, trace = call.meters, call.trace
+    if meters is not None:
+        meters.attempt_started(execution.link)
+    return None if trace is None else trace.attach(execution.span)
 
 
 def _leave(call: Call, execution: Execution, attached: Token[Context] | None) -> None:
     if attached is not None:
         CallTrace.detach(attached)
-    if call.meters is not None:
-        call.meters.attempt_left(execution.link)
+    meters = call.meters
+    if meters is not None:
+        meters.attempt_left(execution.link)
 
 
 async def _accepted(verdict: Any) -> Any:

@@ -16,7 +16,7 @@ _NOTE = "routeware:"
 def call_record(call: Call) -> CallRecord:
     """Make the record of a call that has ended."""
     sums = sums_of(call)
-    session, prepared = call.session, call.prepared
+    session, prepared, trace = call.session, call.prepared, call.trace
     values = {
         "label": prepared.policy.label,
         "name": prepared.tracing.name,
@@ -31,7 +31,7 @@ def call_record(call: Call) -> CallRecord:
         "race_source": call.race_source,
         "session_name": session.name if session is not None else None,
         "session_spent_usd": call.session_spent_usd,
-        "trace_id": call.trace.trace_id if call.trace is not None else None,
+        "trace_id": None if trace is None else trace.trace_id,
     }
     return filled(CallRecord, values)
 
