@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 
@@ -30,6 +30,7 @@ __all__ = [
     "meter",
     "nanos",
     "per_request",
+    "plain_usage",
     "reported_nanos",
     "unpriced_by",
     "usd",
@@ -129,15 +130,19 @@ class Usage:
     service_tier: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        # One loop over plain values instead of a validator for each field: most are None, and the rest are ints.
-        held, tier = self.__dict__, self.service_tier
-        if tier is not None and type(tier) is not str:
-            tier = held["service_tier"] = _text(tier)
-        for value in held.values():
-            if value is not None and value is not tier and (type(value) is not int or not 0 <= value <= MOST_COUNT):
-                counts = {name: count for name, count in held.items() if count is not None and count is not tier}
-                held.update({name: _count(name, count) for name, count in counts.items()})
-                break
+        # A look at all types and at the extremes, in C, instead of a validator for each field: usage is made with every
+        # attempt, and a validator each takes ten times as long.
+        held = self.__dict__
+        if self.service_tier is None and _PLAIN_COUNTS.issuperset(map(type, held.values())):
+            known = [*filter(None, held.values())]
+            if not known or (min(known) > 0 and max(known) <= MOST_COUNT):
+                return
+        tier = held.pop("service_tier")
+        held.update({name: _count(name, value) for name, value in held.items() if value is not None})
+        held["service_tier"] = None if tier is None else _text(tier)
+
+
+_PLAIN_COUNTS = frozenset({int, type(None)})
 
 
 def _text(tier: object) -> str:
@@ -152,6 +157,16 @@ def _count(name: str, value: object) -> int:
         shown = f"{value!r:.100}" if not isinstance(value, int) or abs(value) < 10**30 else "a number that long"
         raise ValueError(f"{name}: tokens are a whole number of at least 0 (and at most 2^53), or None, not {shown}")
     return count
+
+
+def plain_usage(input_tokens: int, output_tokens: int) -> Usage:
+    """Make a usage of two counts that are known to be counts, at half the price of having them checked."""
+    usage = object.__new__(Usage)
+    usage.__dict__.update(_BLANK, input_tokens=input_tokens, output_tokens=output_tokens)
+    return usage
+
+
+_BLANK: dict[str, Any] = {field.name: None for field in attrs.fields(Usage)}
 
 
 class Tariff(Protocol):

@@ -268,8 +268,9 @@ def trail_of(steps: Sequence[Step]) -> str:
 def _short_name(step: Step, steps: Sequence[Step]) -> str:
     if step.label != f"{step.provider}:{step.model}":
         return step.label
-    clear = len(steps) == 1 or all(one.model != step.model or one.label == step.label for one in steps)
-    return step.model if clear else step.label
+    if len(steps) > 1 and any(one.model == step.model and one.label != step.label for one in steps):
+        return step.label
+    return step.model
 
 
 def _became(step: Step) -> str:

@@ -161,9 +161,11 @@ class Bill:
 
     def learn(self) -> None:
         """Let projections learn from the answer, once it is known in full. Once per attempt, not per report."""
-        if self._usage is not None and self._usage.output_tokens is not None and not self._has_learned:
-            self._has_learned = True
-            self._link.stats.outputs.learn(self._usage.output_tokens, deduced=self._deduced_output)
+        usage = self._usage
+        if usage is None or usage.output_tokens is None or self._has_learned:
+            return
+        self._has_learned = True
+        self._link.stats.outputs.learn(usage.output_tokens, deduced=self._deduced_output)
 
     def settle(self, ending: Ending) -> Cost:
         """Work out what the attempt cost, and replace its reservation by that. Once; later calls change nothing."""
@@ -222,18 +224,19 @@ class Bill:
         amount = None if usage is None else self._link.cost(usage)
         if usage is None or amount is None:
             return None
-        return Cost(amount, 0, "priced", usage, model, unpriced=self._unpriced(usage))
-
-    def _unpriced(self, usage: Usage) -> tuple[str, ...]:
         unpriced = self._link.unpriced(usage)
-        if unpriced and self._link.stats.first_time("unpriced"):
+        if unpriced:
+            self._warn_unpriced(unpriced)
+        return Cost(amount, 0, "priced", usage, model, None, unpriced)
+
+    def _warn_unpriced(self, unpriced: tuple[str, ...]) -> None:
+        if self._link.stats.first_time("unpriced"):
             logger.warning(
                 "%s: %s was counted and has no price, so its cost is not in any figure. Give the link's price what is"
                 " missing, or call attempt.report_cost()",
                 self._link.link.label,
                 ", ".join(unpriced),
             )
-        return unpriced
 
     def _work_out(self, ending: Ending) -> Cost:
         nothing_reported = self._usage is None and self._reported_nanos is None
@@ -245,8 +248,8 @@ class Bill:
         self.learn()
         cost = self._reported()
         if cost is not None:
-            exceeded = self._exceeded(cost.settled or 0)
-            return cost if exceeded is None else cost._replace(exceeded=exceeded)
+            held = 0 if self.reservation is None else self.reservation.held
+            return cost if not held or (cost.settled or 0) <= held else self._exceeding(cost, held)
         facts = self._usage, self._response_model
         if self._is_container:
             return Cost(0, 0, None, *facts)
@@ -308,19 +311,16 @@ class Bill:
             MINIMUM_OUTPUT_TOKENS,
         )
 
-    def _exceeded(self, settled: int) -> int | None:
-        held = 0 if self.reservation is None else self.reservation.held
-        if not held or settled <= held:
-            return None
+    def _exceeding(self, cost: Cost, held: int) -> Cost:
         if self._link.stats.first_time("exceeded"):
             logger.warning(
                 "%s cost $%.9f, and was projected at $%.9f: it is settled at what it cost. Give the function an"
                 " @estimate, or the link max_output_tokens",
                 self._link.link.label,
-                usd(settled),
+                usd(cost.settled or 0),
                 usd(held),
             )
-        return self.projection
+        return cost._replace(exceeded=self.projection)
 
 
 def _by_hook(link: PreparedLink, request: Request) -> int | None:

@@ -44,6 +44,7 @@ class PreparedLink:
         link: the link.
         tariff: its price; ``None`` where that is unknown.
         cost: what a usage costs here now, in nano-dollars; ``None`` where that is unknown.
+        unpriced: which counts of a usage have no price now.
         is_flat: True if an answer costs the same whatever its size, so that its size need not be guessed.
         timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
         stats: what was learned of it.
@@ -52,7 +53,18 @@ class PreparedLink:
         span_attributes: what these spans start with.
     """
 
-    __slots__ = ("cost", "is_flat", "label", "link", "span_attributes", "span_name", "stats", "tariff", "timeout_ms")
+    __slots__ = (
+        "cost",
+        "is_flat",
+        "label",
+        "link",
+        "span_attributes",
+        "span_name",
+        "stats",
+        "tariff",
+        "timeout_ms",
+        "unpriced",
+    )
 
     def __init__(
         self,
@@ -66,6 +78,7 @@ class PreparedLink:
         self.label = link.label
         self.tariff = tariff
         self.cost = _meter(tariff)
+        self.unpriced = _gaps(tariff)
         self.is_flat = isinstance(tariff, Price) and per_request(tariff)
         self.timeout_ms = timeout_ms
         self.stats = stats
@@ -82,16 +95,6 @@ class PreparedLink:
         except Exception as error:  # noqa: BLE001 - an answer must not be lost to a price list
             _warn_broken(error)
             return None
-
-    def unpriced(self, usage: Usage) -> tuple[str, ...]:
-        """Return the fields of ``usage`` that were counted and have no price now."""
-        if self.tariff is None:
-            return ()
-        try:
-            return unpriced_by(self.tariff, usage, datetime.now(UTC))
-        except Exception as error:  # noqa: BLE001 - as above
-            _warn_broken(error)
-            return ()
 
 
 def bare_link(link: Link) -> PreparedLink:
@@ -114,6 +117,22 @@ def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
             return None
 
     return cost
+
+
+def _gaps(tariff: Tariff | None) -> Callable[[Usage], tuple[str, ...]]:
+    if tariff is None:
+        return lambda _usage: ()
+    if isinstance(tariff, Price):
+        return tariff.unpriced
+
+    def unpriced(usage: Usage) -> tuple[str, ...]:
+        try:
+            return unpriced_by(tariff, usage, datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - as above
+            _warn_broken(error)
+            return ()
+
+    return unpriced
 
 
 def _warn_broken(error: Exception) -> None:

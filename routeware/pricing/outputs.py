@@ -41,21 +41,24 @@ class LargestOutput:
             output_tokens: Its output.
             deduced: Whether that was deduced from a total instead of being counted.
         """
-        # A copy is one step for other threads; a deque that grows while it is walked raises.
+        seen, largest = self._seen, self.tokens
+        if output_tokens > largest or self._waiting:
+            output_tokens = self._believed(output_tokens, deduced=deduced)
+        oldest = seen[0] if len(seen) == _ANSWERS else 0
+        seen.append(output_tokens)
+        if output_tokens >= largest:
+            self.tokens = output_tokens
+        elif oldest >= largest:
+            # A copy is one step for other threads; a deque that grows while it is walked raises.
+            self.tokens = max(MINIMUM_OUTPUT_TOKENS, *seen.copy())
+
+    def _believed(self, output_tokens: int, *, deduced: bool) -> int:
+        """Return as much of an output as can be believed."""
         self._since_waiting += 1
         if self._since_waiting >= _ANSWERS:
             self._waiting = 0
-        if self._is_doubtful(output_tokens, deduced=deduced):
-            output_tokens = self._confirmed(output_tokens)
-        oldest = self._seen[0] if len(self._seen) == _ANSWERS else 0
-        self._seen.append(output_tokens)
-        if output_tokens >= self.tokens:
-            self.tokens = output_tokens
-        elif oldest >= self.tokens:
-            self.tokens = max(MINIMUM_OUTPUT_TOKENS, *self._seen.copy())
-
-    def _is_doubtful(self, output_tokens: int, *, deduced: bool) -> bool:
-        return output_tokens > (self.tokens if deduced else _BELIEVABLE * self.tokens)
+        doubtful = output_tokens > (self.tokens if deduced else _BELIEVABLE * self.tokens)
+        return self._confirmed(output_tokens) if doubtful else output_tokens
 
     def _confirmed(self, output_tokens: int) -> int:
         """Return as much of a doubtful output as the one that waits confirms; the larger of the two waits on."""

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from routeware.money import MOST_COUNT, Usage
+from routeware.money import MOST_COUNT, Usage, plain_usage
 from routeware.pricing.fields import fields
 
 __all__ = ["OutputArgument", "output_argument", "projected_usage", "text_tokens"]
@@ -138,7 +138,7 @@ def _values(held: Mapping[Any, object]) -> list[object]:
 
 def projected_usage(input_tokens: int, output_tokens: int) -> Usage:
     """Return projected tokens as usage: a limit on the output may be any number, and a count has a largest one."""
-    return Usage(input_tokens=min(input_tokens, MOST_COUNT), output_tokens=min(output_tokens, MOST_COUNT))
+    return plain_usage(min(input_tokens, MOST_COUNT), min(output_tokens, MOST_COUNT))
 
 
 def output_argument(signature: inspect.Signature) -> OutputArgument:

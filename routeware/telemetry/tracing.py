@@ -279,6 +279,7 @@ def _add_failure(found: dict[str, Any], failure: Failure) -> None:
 
 def _call_attributes(call: CallFacts) -> dict[str, Any]:
     sums = sums_of(call)
+    triggers = [one.trigger for one in call.attempts]
     values = {
         names.CALL_OUTCOME: call.outcome,
         names.CALL_ATTEMPTS: len(call.attempts),
@@ -286,8 +287,8 @@ def _call_attributes(call: CallFacts) -> dict[str, Any]:
         names.CALL_COST_USD: sums.cost_usd,
         names.CALL_UNCERTAIN_USD: sums.uncertain_usd,
         names.CALL_WASTED_USD: sums.wasted_usd,
-        names.CALL_RACED: any(one.trigger is _RACE for one in call.attempts),
-        names.CALL_FAILED_OVER: any(one.trigger is _FAILOVER for one in call.attempts),
+        names.CALL_RACED: _RACE in triggers,
+        names.CALL_FAILED_OVER: _FAILOVER in triggers,
         names.CALL_TRAIL: bounded(trail_of([_step(one) for one in call.attempts])),
         names.RACE_AFTER_S: call.race_after_s,
         names.RACE_SOURCE: call.race_source,

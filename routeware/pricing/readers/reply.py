@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from routeware.money import MOST_COUNT, Usage, reported_nanos
+from routeware.money import MOST_COUNT, Usage, plain_usage, reported_nanos
 from routeware.pricing.fields import fields, given_fields
 from routeware.pricing.readers.counts import Counts
 from routeware.pricing.readers.envelopes import inner_replies
@@ -18,6 +18,7 @@ from routeware.text import bounded
 __all__ = ["read_error", "read_reply", "read_report"]
 
 _NOTHING = Reading()
+_NO_REPLIES = frozenset({str, bytes, int, float, bool, list, tuple})
 _DEPTH = 3
 _COUNTS = ("usage", "usage_metadata", "usageMetadata", "meta")
 _MODELS = ("model", "model_version", "modelVersion", "model_name")
@@ -32,6 +33,8 @@ def read_reply(reply: object) -> Reading:
     their streams, and what LangChain, Pydantic AI and Instructor make of them. The model is read only where usage is:
     a result that is no such reply may have a field of that name for its own purposes. Never raises.
     """
+    if reply is None or type(reply) in _NO_REPLIES:
+        return _NOTHING
     try:
         return (_at_a_glance(reply) if type(reply) is dict else None) or _read(reply, _DEPTH)
     except Exception:  # noqa: BLE001 - whatever a strange mapping raises, it says nothing about usage
@@ -76,7 +79,7 @@ def _at_a_glance(reply: dict[str, object]) -> Reading | None:
         return None
     if len(counts) == 3 and counts.get("total_tokens") != sent + output:
         return None
-    return Reading(Usage(input_tokens=sent, output_tokens=output), _model(reply))
+    return Reading(plain_usage(sent, output), _model(reply))
 
 
 def _read(reply: object, depth: int) -> Reading:
