@@ -226,6 +226,10 @@ places = st.sampled_from(
 )
 
 
+# A time that is longer than its bound is reported as the bound's fault, which is most often the default.
+BOUNDS = {"failover.cooldown_ms": "failover.cooldown_max_ms", "failover.backoff_ms": "failover.backoff_max_ms"}
+
+
 @given(place=places, value=junk)
 def test_whatever_is_written_is_a_policy_or_a_refusal(place: tuple[str, str | None], value: object) -> None:
     """Never another error, whatever stands where."""
@@ -239,5 +243,6 @@ def test_whatever_is_written_is_a_policy_or_a_refusal(place: tuple[str, str | No
         key = section if name is None else f"{section}.{name}"
         assert RoutingPolicy.from_dict(policy.to_dict()) == policy
 
+    place_key = section if name is None else f"{section}.{name}"
     assert key is not None
-    assert key.startswith(section if name is None else f"{section}.{name}")
+    assert key.startswith(place_key) or key == BOUNDS.get(place_key)
