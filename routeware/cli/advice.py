@@ -91,8 +91,9 @@ def _unreached(policy: RoutingPolicy) -> Iterator[Finding]:
 
 def _more_attempts_than_links(policy: RoutingPolicy) -> Iterator[Finding]:
     wanted = policy.failover.max_attempts
-    if wanted is not None and wanted > len(policy.chain):
-        text = f"{wanted} attempts, but each of the {len(policy.chain)} links is tried at most once"
+    if wanted is not None and wanted > policy.max_attempts:
+        rounds = f" in each of {1 + policy.failover.retries} rounds" if policy.failover.retries else ""
+        text = f"{wanted} attempts, but each of the {len(policy.chain)} links is tried at most once{rounds}"
         yield Finding("failover.max_attempts", text)
 
 
@@ -157,7 +158,7 @@ def _race_too_late(policy: RoutingPolicy) -> Iterator[Finding]:
         yield Finding("latency.race_after_ms", text)
         return
     timeouts = attempt_timeouts(policy)
-    for place in range(policy.max_attempts - 1):
+    for place in range(min(policy.max_attempts - 1, len(policy.chain))):
         timeout = timeouts[place]
         if timeout is not None and after >= timeout:
             text = f"{policy.chain[place].label} is never raced: its time-out of {milliseconds(timeout)} comes first"
@@ -170,15 +171,16 @@ def _race_at_once(policy: RoutingPolicy) -> Iterator[Finding]:
     if policy.latency.target_ms is not None:
         yield Finding("latency.race_after_ms", "0 is the latest start, too: every race for the target starts at once")
     else:
-        width = min(policy.latency.race_width, policy.max_attempts)
+        width = min(policy.latency.race_width, _most_in_flight(policy))
         yield Finding("latency.race_after_ms", f"0 sends every call to {width} links at once, and may pay for all")
 
 
 def _race_too_wide(policy: RoutingPolicy) -> Iterator[Finding]:
     width = policy.latency.race_width
-    if _races(policy) and width > policy.max_attempts > 1:
-        yield Finding("latency.race_width", f"{width} are never in flight: {policy.max_attempts} may be started")
-    if policy.latency.target_ms is not None and min(width, policy.max_attempts) > 2:
+    most = _most_in_flight(policy)
+    if _races(policy) and width > most > 1:
+        yield Finding("latency.race_width", f"{width} are never in flight: {most} may be started")
+    if policy.latency.target_ms is not None and min(width, most) > 2:
         text = f"at {width}, further links join slow races for the target; max_extra counts the first one only"
         yield Finding("latency.race_width", text)
 
@@ -319,6 +321,11 @@ def _target_key(policy: RoutingPolicy) -> str:
 
 def _has_rules(policy: RoutingPolicy) -> bool:
     return policy.failover.on_status is not None or policy.failover.on_error_kinds is not None
+
+
+def _most_in_flight(policy: RoutingPolicy) -> int:
+    """Return how many attempts a race may have: each link stands in it once, however many rounds there are."""
+    return min(policy.max_attempts, len(policy.chain))
 
 
 def _sdk(link: Link) -> str | None:

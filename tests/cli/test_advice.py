@@ -44,6 +44,18 @@ def policy(*links: dict[str, Any], **settings: Any) -> RoutingPolicy:
             id="reached after skips",
         ),
         pytest.param(policy(failover={"max_attempts": 3}), "failover.max_attempts", "at most once", id="too many"),
+        pytest.param(
+            policy(failover={"max_attempts": 9, "retries": 2}),
+            "failover.max_attempts",
+            "each of the 2 links is tried at most once in each of 3 rounds",
+            id="too many for all rounds",
+        ),
+        pytest.param(
+            policy(failover={"retries": 1}, latency={"race_after_ms": 50, "race_width": 3}),
+            "latency.race_width",
+            "3 are never in flight: 2 may be started",
+            id="too wide for a round",
+        ),
         pytest.param(policy({}, latency={"race_after_ms": 5}), "chain", "one link", id="race alone"),
         pytest.param(policy({}, {}), "chain", "without a pause", id="twice"),
         pytest.param(policy({"label": "l"}, {"label": "l", "model": "y"}), "chain", "called 'l'", id="one label"),
@@ -191,6 +203,7 @@ def test_what_may_surprise_is_warned_of(suspect: RoutingPolicy, key: str, words:
     [
         pytest.param(policy(), id="a chain"),
         pytest.param(policy({}), id="one link"),
+        pytest.param(policy(failover={"retries": 1, "max_attempts": 4}, latency={"race_after_ms": 50}), id="rounds"),
         pytest.param(
             policy({"provider": "openai", "timeout_ms": 800}, {"provider": "deepseek"}, {}), id="one SDK and strangers"
         ),
