@@ -88,7 +88,7 @@ class RedisClient:
         Raises:
             PolicyError: redis-py cannot read the URL.
         """
-        self.redis = _connect(url, connections, cluster)
+        self.redis = _connect(url, cluster)
         text = files("routeware.contrib").joinpath("redis.lua").read_text(encoding="utf-8")
         self._script: AsyncScript = self.redis.register_script(text)
         self._secrets = _secrets(url)
@@ -242,8 +242,8 @@ def check_url(url: str) -> None:
         raise PolicyError("the URL of a Redis looks like redis://[[user]:password@]host[:port][/db]", key="url")
 
 
-def _connect(url: str, connections: int, cluster: bool) -> Redis | RedisCluster:
-    from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+def _connect(url: str, cluster: bool) -> Redis | RedisCluster:
+    from redis.asyncio import Redis, RedisCluster
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
@@ -254,13 +254,11 @@ def _connect(url: str, connections: int, cluster: bool) -> Redis | RedisCluster:
         "socket_connect_timeout": None,
         # Requests are repeated here, where it is noted that the first copy may still arrive.
         "retry": Retry(NoBackoff(), 0),
-        "max_connections": connections,
     }
     try:
-        if cluster:
-            return RedisCluster.from_url(url, **settings)
-        # A listing waits for a connection that is free, too.
-        return Redis.from_pool(BlockingConnectionPool.from_url(url, timeout=None, **settings))
+        # A pool without a bound: there are only as many requests as there may be connections, and a pool that waits for
+        # a free one hangs in redis-py 5.0.1 when the server cannot be reached.
+        return RedisCluster.from_url(url, **settings) if cluster else Redis.from_url(url, **settings)
     except (ValueError, TypeError):
         # Their texts, and the tracebacks of their causes, may quote the URL.
         raise PolicyError("redis-py cannot read this URL", key="url") from None
