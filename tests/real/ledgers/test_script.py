@@ -170,6 +170,8 @@ async def test_the_documented_rules_are_enough(redis: RedisServer, user: str) ->
 @pytest.mark.parametrize("missing", ["hincrby", "zadd", "pexpire", "set", "rpush"])
 async def test_a_user_who_may_not_do_all_of_it_changes_nothing(redis: RedisServer, user: str, missing: str) -> None:
     """Redis would stop the script in the middle. The first request asks for every right, and the error names them."""
+    if "redis_version:6" in redis.tell("INFO server"):
+        pytest.skip("a script cannot ask for its rights before Redis 7")
     redis.tell(f"ACL SETUSER {user} -{missing}")
     url = redis.url.replace("//", f"//{user}:s3cr3t-pw@")
     async with RedisLedger(url, prefix=user, expire_s=60) as ledger, RedisLedger(redis.url, prefix=user) as looking:
