@@ -170,23 +170,18 @@ class RedisClient:
             _fail(batch, translated)
 
     async def _insist(self, batch: list[Question]) -> None:
-        pause_s = _FIRST_PAUSE_S
-        for left in reversed(range(_TRIES)):
-            wanted = [question for question in batch if not question.answer.done()]
-            if not wanted:
-                return
+        pause_s, tries = _FIRST_PAUSE_S, 0
+        while wanted := [question for question in batch if not question.answer.done()]:
+            tries += 1
             try:
-                answers = await self._request(wanted)
+                _resolve(wanted, await self._request(wanted))
             except BaseException as error:
                 self._doubt(wanted)
                 # Every request may be sent again: the server knows by the ids what it has done.
-                if not left or not _passes(error):
+                if tries == _TRIES or not _passes(error):
                     raise
-            else:
-                _resolve(wanted, answers)
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def _request(self, wanted: Sequence[Question]) -> list[list[str]]:
         """Call the script once, with what is asked and what it may forget besides."""

@@ -9,7 +9,7 @@ from routeware import LedgerUnavailableError, MemoryLedger
 from routeware.budget import Balance, Tally
 from tests.fakes.providers import pause
 
-__all__ = ["EVERYTHING", "Remote", "stands_at", "usd"]
+__all__ = ["EVERYTHING", "Remote", "Replaceable", "stands_at", "usd"]
 
 EVERYTHING = {"tally", "hold", "settle"}
 
@@ -44,6 +44,14 @@ class Remote:
     def _ask(self, what: str) -> None:
         if what in self.away:
             raise LedgerUnavailableError("away")
+
+
+class Replaceable(Remote):
+    """A ledger far away whose limits can be replaced."""
+
+    async def set_limit(self, tally: Any, /) -> Any:
+        self._ask("set_limit")
+        return await self.books.set_limit(tally)
 
 
 async def stands_at(ledger: Remote, name: str = "day", limit: float | None = 1) -> Balance:

@@ -15,7 +15,7 @@ import routeware
 from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.budget import Balance, OfflineLedger, Tally
 from tests.fakes.clock import JumpingLoop, run_jumping
-from tests.fakes.ledgers import EVERYTHING, Remote, stands_at, usd
+from tests.fakes.ledgers import EVERYTHING, Remote, Replaceable, stands_at, usd
 from tests.fakes.providers import answers, pause, reports, script, stopwatch
 from tests.ledgers.suite import LedgerSuite
 
@@ -30,7 +30,7 @@ class TestOfflineLedger(LedgerSuite):
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[OfflineLedger]:
-        yield OfflineLedger(Remote(), 0.5)
+        yield OfflineLedger(Replaceable(), 0.5)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return run_jumping(work)

@@ -9,17 +9,8 @@ import pytest
 import routeware
 from routeware import BudgetExceededError, Ledger, MemoryLedger, PolicyError
 from routeware.budget import Balance, Tally
-from tests.fakes.ledgers import Remote
+from tests.fakes.ledgers import Remote, Replaceable
 from tests.fakes.providers import answers, pause, reports, script
-
-
-class Replaceable(Remote):
-    """A ledger elsewhere whose limits can be replaced."""
-
-    async def set_limit(self, tally: Any, /) -> Any:
-        self._ask("set_limit")
-        return await self.books.set_limit(tally)
-
 
 LEDGERS = [MemoryLedger, Replaceable]
 

@@ -71,6 +71,7 @@ def test_one_session_is_shown(where: list[str]) -> None:
     code, said, _ = run("show", where[0], "day", *where[1:], "--json")
 
     assert code == 0
+    assert len(run("show", where[0], "day", *where[1:])[1].splitlines()) == 2, "there is no history to show"
     assert json.loads(said) == {
         "sessions": [
             {

@@ -184,6 +184,39 @@ async def test_a_server_that_hangs_keeps_nobody_longer_than_the_time_out(own_red
         assert await ledger.tally(tally) == Balance()
 
 
+async def test_a_listing_of_a_server_that_hangs_ends(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take longer than a question, but not for ever."""
+    monkeypatch.setattr("routeware.contrib.redis._LISTING_S", 0.2)
+    async with RedisLedger(own_redis.url, timeout_s=0.2) as ledger:
+        await ledger.tally(fresh())
+        own_redis.freeze()
+        with pytest.raises(LedgerUnavailableError, match=r"within 0\.2 s"):
+            await ledger.kept()
+        own_redis.thaw()
+
+
+async def test_closing_ends_what_is_on_its_way_and_what_waits(own_redis: RedisServer) -> None:
+    """With an error for whoever waits; no task is left on the loop, and closing a server that hangs does not hang."""
+    ledger = RedisLedger(own_redis.url, timeout_s=30, connections=1)
+    id = an_id()
+    await ledger.hold(id, [fresh()], 1)
+    await ledger.settle(id, [fresh()], 1, 0)
+    own_redis.freeze()
+    first = asyncio.create_task(ledger.tally(fresh()))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(ledger.tally(fresh()))
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    await ledger.aclose()
+    own_redis.thaw()
+
+    assert time.monotonic() - began < 10
+    for asking in (first, second):
+        with pytest.raises(LedgerUnavailableError, match="closed"):
+            await asking
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_it_may_be_used_on_one_loop_after_another(redis: RedisServer) -> None:
     """A ledger may be made where modules are; each loop has connections of its own."""
     ledger, tally = RedisLedger(redis.url, prefix=prefix()), fresh()

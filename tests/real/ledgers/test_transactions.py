@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.budget import Balance, Tally
 from routeware.contrib.sqlite import SqliteLedger
 from routeware.contrib.sqlite_file import LedgerFile
+from routeware.contrib.sqlite_tables import connect
 from tests.ledgers.suite import an_id, fresh
 
 
@@ -131,6 +133,64 @@ async def test_a_file_that_breaks_fails_all_and_changes_nothing(
         assert await ledger.tally(tally) == Balance()
 
 
+async def test_a_question_that_breaks_by_itself_raises_what_it_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nobody to separate it from."""
+
+    def breaking(*_arguments: Any) -> list[Balance]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(LedgerFile, "settle", breaking)
+    async with SqliteLedger(tmp_path / "b.db") as ledger:
+        with pytest.raises(ZeroDivisionError):
+            await ledger.settle(an_id(), [fresh()], 1, 0)
+        assert await ledger.tally(fresh()) == Balance()
+
+
+async def test_a_listing_shows_what_was_asked_just_before_it(tmp_path: Path) -> None:
+    """In the same transaction."""
+    async with SqliteLedger(tmp_path / "b.db") as ledger:
+        tally = fresh()
+        await ledger.tally(tally)
+        _, kept = await asyncio.gather(ledger.settle(an_id(), [tally], 5, 0), ledger.kept())
+
+        assert [one.balance for one in kept] == [Balance(settled=5)]
+
+
+async def test_a_tally_that_has_ended_and_was_not_swept_yet_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More may end at once than one transaction tidies up."""
+    monkeypatch.setattr("routeware.contrib.sqlite_file._SWEEP", 0)
+    async with SqliteLedger(tmp_path / "b.db", expire_s=0.05) as ledger:
+        tally = fresh(100)
+        await ledger.tally(tally)
+        await ledger.settle(an_id(), [tally], 5, 0)
+        await asyncio.sleep(0.1)
+
+        assert await ledger.kept() == []
+        assert await ledger.tally(Tally(tally.name, 7)) == Balance()
+
+
+async def test_closing_does_not_wait_long_for_a_file_that_is_locked(tmp_path: Path) -> None:
+    """What the file is not told that it may forget, it forgets by itself, later."""
+    path = tmp_path / "b.db"
+    async with SqliteLedger(path, timeout_s=30) as ledger:
+        tally, id = fresh(), an_id()
+        await ledger.hold(id, [tally], 1)
+        await ledger.settle(id, [tally], 1, 0)
+        locker = sqlite3.connect(path, isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        await ledger.aclose()
+
+        assert time.monotonic() - began < 20
+        locker.execute("ROLLBACK")
+        locker.close()
+        assert list(await ledger.settle(id, [tally], 1, 0)) == [Balance(settled=1)]
+
+
 async def test_an_answer_for_a_loop_that_is_closed_is_nobodys(tmp_path: Path) -> None:
     """The thread goes on, and answers the other loops."""
     path = tmp_path / "b.db"
@@ -243,18 +303,23 @@ def test_several_processes_may_make_the_file_at_once(tmp_path: Path) -> None:
     connection.close()
 
 
-async def test_a_file_that_is_locked_while_it_is_made_is_waited_for_no_longer_than_the_time_out(
-    tmp_path: Path,
-) -> None:
-    """Even the statement that switches the write-ahead log on, which does not wait by itself."""
-    connection = sqlite3.connect(tmp_path / "b.db", isolation_level=None)
-    connection.execute("CREATE TABLE other (x)")
-    connection.execute("BEGIN EXCLUSIVE")
-    async with SqliteLedger(tmp_path / "b.db", timeout_s=0.2) as ledger:
-        with pytest.raises(LedgerUnavailableError):
-            await ledger.tally(fresh())
-        connection.execute("COMMIT")
-        connection.close()
-        await asyncio.sleep(0.1)
+def test_a_file_that_is_locked_while_it_is_made_is_waited_for(tmp_path: Path) -> None:
+    """Also by the statement that switches the write-ahead log on, which does not wait of itself."""
+    locker = sqlite3.connect(tmp_path / "b.db", isolation_level=None, check_same_thread=False)
+    locker.execute("CREATE TABLE other (x)")
+    locker.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        connect(str(tmp_path / "b.db"), 0.05, create=True)
 
-        assert await ledger.tally(fresh()) == Balance()
+    freeing = threading.Timer(0.3, lambda: locker.execute("COMMIT"))
+    freeing.start()
+    # SQLite itself gives up at once, again and again: its own patience is not what this is about.
+    with pytest.MonkeyPatch.context() as patched:
+        real = sqlite3.connect
+        patched.setattr(sqlite3, "connect", lambda *args, **more: real(*args, **{**more, "timeout": 0}))
+        connection = connect(str(tmp_path / "b.db"), 30, create=True)
+    freeing.join()
+
+    assert connection.execute("SELECT count(*) FROM tally").fetchone() == (0,)
+    connection.close()
+    locker.close()
