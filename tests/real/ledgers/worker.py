@@ -14,10 +14,12 @@ import logging
 import sys
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import routeware
 from routeware import Attempt, BudgetExceededError, Ledger, RoutingPolicy, routed
+from routeware.budget.outage import outage_of
 from routeware.contrib import redis
 from routeware.contrib.redis import RedisLedger
 from routeware.contrib.sqlite import SqliteLedger
@@ -68,8 +70,13 @@ async def spend(told: dict[str, Any], ledger: Ledger) -> Counter[str]:
             ended["ran"] += 1
 
     meanwhile = told.get("on_unavailable", "refuse")
-    async with routeware.session("team", limit_usd=told["limit_usd"], ledger=ledger, on_unavailable=meanwhile):
+    team = partial(routeware.session, "team", limit_usd=told["limit_usd"], ledger=ledger, on_unavailable=meanwhile)
+    async with team():
         await asyncio.gather(*(call() for _ in range(told["calls"])))
+    while outage_of(ledger).untold:
+        # As in a service: what one session could not tell, the next that reaches the ledger does.
+        async with team():
+            await once()
     return ended
 
 
