@@ -16,6 +16,7 @@ from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, Prepared
 from routeware.engine.registrations import Registrations, Request
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
+from routeware.health import LinkStates
 from routeware.policy import Link, drawn_order
 from routeware.records import AttemptTrigger, CallOutcome
 from routeware.telemetry import CallTrace, Meters
@@ -296,7 +297,8 @@ class Call(Request):
         self.latest_start = now
         prepared = execution.prepared
         timeout_ms = prepared.timeout_ms
-        if timeout_ms is None and (self.attempts_left or self.rounds_left) and self._may_go_on(execution, now):
+        states, may_follow = self.health, self.attempts_left or self.rounds_left
+        if timeout_ms is None and may_follow and (states is None or self._may_go_on(states, execution, now)):
             timeout_ms = DEFAULT_TIMEOUT_MS
         due = None if timeout_ms is None else now + timeout_ms / 1000
         deadline = self.deadline
@@ -307,10 +309,9 @@ class Call(Request):
             trace = self.listeners.trace
             execution.carry(trace.start_attempt(execution, prepared.span_name, prepared.span_attributes))
 
-    def _may_go_on(self, execution: Execution, now: float) -> bool:
+    def _may_go_on(self, states: LinkStates, execution: Execution, now: float) -> bool:
         """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""
-        states = self.health
-        if states is None or execution.is_last_resort or self.rounds_left:
+        if execution.is_last_resort or self.rounds_left:
             return True
         return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
 

@@ -291,6 +291,8 @@ class Bill:
     def _projection_to_book(self) -> int | None:
         if self._has_projection:
             return self.projection
+        if self._link.tariff is None and self._request.registrations.estimate is None:
+            return None
         try:
             return self.project(warn=False)
         except Exception as error:  # noqa: BLE001 - a hook's failure must not lose a cost

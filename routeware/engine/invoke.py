@@ -6,6 +6,7 @@ import asyncio
 import sys
 from contextvars import Token
 from inspect import isawaitable
+from types import CoroutineType
 from typing import Any
 
 from routeware.engine.attempt import CURRENT, handle_of
@@ -15,6 +16,9 @@ from routeware.engine.task_groups import watched
 from routeware.telemetry import CallTrace, Context
 
 __all__ = ["invoke"]
+
+_MAY_LEAVE_CANCELS = sys.version_info < (3, 13)
+"""True if a TaskGroup may leave a cancellation counted in its task."""
 
 
 async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None:
@@ -40,7 +44,7 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
     try:
         awaitable = function(request.owner, attempt, request.args, request.kwargs)
         execution.invoke()
-        if sys.version_info < (3, 13) and call.attempts_left and not in_own_task:
+        if _MAY_LEAVE_CANCELS and call.attempts_left and not in_own_task and isinstance(awaitable, CoroutineType):
             awaitable = watched(call, awaitable)
         result = await awaitable
         execution.give(result)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Awaitable, Generator
+from collections.abc import Generator
 from itertools import islice
 from typing import Any
 
@@ -23,13 +23,9 @@ __all__ = ["watched"]
 _WAITING = asyncio.TaskGroup.__aexit__.__code__
 
 
-def watched(call: Call, awaitable: Awaitable[Any]) -> Awaitable[Any]:
-    """Give what to await in place of ``awaitable``, so that the cancellations of its TaskGroups are excused."""
-    return _watched(call, awaitable) if isinstance(awaitable, types.CoroutineType) else awaitable
-
-
 @types.coroutine
-def _watched(call: Call, coroutine: types.CoroutineType[Any, Any, Any]) -> Generator[Any, None, Any]:
+def watched(call: Call, coroutine: types.CoroutineType[Any, Any, Any]) -> Generator[Any, None, Any]:
+    """Give what to await in place of ``coroutine``, so that the cancellations of its TaskGroups are excused."""
     try:
         return (yield from islice(coroutine.__await__(), None))
     except BaseException as thrown:
