@@ -41,7 +41,6 @@ class Call(Request):
         session: the innermost session.
         is_capped: True if a cap is in force.
         is_remote: True if a ledger outside of this process counts it.
-        is_observed: True if a listener or a session is told how it ends.
         race: its attempts in flight, where it can race.
         listeners: who listens to it; ``None`` where nobody does.
         timeout: the timer of attempts that run in the caller's own task.
@@ -79,7 +78,6 @@ class Call(Request):
         "fatal",
         "health",
         "is_capped",
-        "is_observed",
         "is_remote",
         "latest_start",
         "links",
@@ -137,7 +135,7 @@ class Call(Request):
         self.round = 0
         self.rounds_left = prepared.retries
         self.session: Session | None = None
-        self.is_capped = self.is_remote = self.is_observed = False
+        self.is_capped = self.is_remote = False
         self.cursor = 0
         # In each round every link is tried at most once.
         self.attempts_left = min(prepared.max_attempts, len(self.links))
@@ -174,7 +172,6 @@ class Call(Request):
         """Find its session and its listeners."""
         self.session = CURRENT_SESSION.get()
         self.listeners = listen(self.prepared, self.session, attributes, self.began)
-        self.is_observed = self.listeners is not None or self.decision is not None
 
     def check_in(self) -> None:
         """See which caps are in force, and refuse what cannot be capped.
@@ -186,7 +183,6 @@ class Call(Request):
         """
         session, prepared = self.session, self.prepared
         self.is_capped = prepared.is_capped
-        self.is_observed = True
         if session is None:
             if prepared.session_cap is not None:
                 raise NoSessionError(
@@ -228,6 +224,11 @@ class Call(Request):
     def is_booked(self) -> bool:
         """True if what an attempt cost has to be known as soon as it has ended: a budget counts it."""
         return self.is_capped or self.payer is not None
+
+    @property
+    def is_told(self) -> bool:
+        """True if a listener, a session or a latency target is told how it ends."""
+        return self.listeners is not None or self.decision is not None or self.is_booked
 
     @property
     def race_source(self) -> str | None:

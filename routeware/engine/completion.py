@@ -23,11 +23,10 @@ def conclude_attempt(call: Call, execution: Execution) -> None:
     execution.conclude()
     if call.health is not None:
         note_end(execution, call)
-    if call.is_observed:
-        if call.is_booked:
-            execution.settle()
-        if call.listeners is not None:
-            call.listeners.attempt_ended(call, execution)
+    if call.is_booked:
+        execution.settle()
+    if call.listeners is not None:
+        call.listeners.attempt_ended(call, execution)
 
 
 def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
@@ -46,7 +45,7 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
             conclude_attempt(call, one)
     if call.payer is not None:
         call.payer.count_call(call.outcome, call.attempts)
-    if call.is_observed:
+    if call.is_told:
         _tell(call)
     error, on_call = call.error, call.registrations.on_call
     if not wants_record and error is None and on_call is None:
