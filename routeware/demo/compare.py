@@ -61,7 +61,7 @@ def change(before: Sequence[float], after: Sequence[float], q: float, *, seed: i
         sample = dice.choices(pairs, k=len(pairs))
         drawn.append(_change(quantile([pair[0] for pair in sample], q), quantile([pair[1] for pair in sample], q)))
     known = sorted(each for each in drawn if each is not None)
-    # A resample without the quantile says that the interval has an end that nobody knows.
+    # In a resample without the quantile the change is unknown, and so is an end of the interval.
     whole = len(known) == len(drawn)
     return Change(
         value=_change(quantile(before, q), quantile(after, q)),

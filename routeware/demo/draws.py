@@ -21,7 +21,7 @@ from routeware.demo.facts import Curve, Facts
 __all__ = ["Draw", "Draws", "Fault", "Incident"]
 
 _NORMAL = NormalDist()
-# Nobody recorded how long a refusal takes: as long as the provider's fastest answers.
+# How long a refusal takes was not recorded: assume the time of the provider's fastest answers.
 _QUICK = 0.01
 # The slowest twentieth of a provider that stalls is replaced by the stalls of its incident.
 _BODY = 0.95

@@ -46,7 +46,7 @@ def reach(url: str) -> None:
     try:
         socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), _REACH_S).close()
     except OSError as error:
-        raise DemoError(f"nobody listens at {url}: {error.strerror or error}") from None
+        raise DemoError(f"nothing listens at {url}: {error.strerror or error}") from None
 
 
 def export(spans: Sequence[ReadableSpan], url: str) -> None:

@@ -57,7 +57,7 @@ class Facts:
         input_tokens: of every request.
         output_tokens: of an answer.
         sources: one line each: which figures come from where.
-        assumed: one line each: what nobody recorded.
+        assumed: one line each: what was not recorded.
     """
 
     models: Mapping[str, str]

@@ -54,7 +54,7 @@ class Result:
         routed: the same requests along the chain.
         changes: from the one to the other, by quantile.
         pace: whether this machine kept up.
-        money: the records' sums beside the session's.
+        money: the records' sums and the session's.
         raced_at: the numbers of the requests that raced.
         report: what the policy's target has led to; ``None`` without one.
         call: the record of the call that shows most; ``None`` where nothing was recorded.

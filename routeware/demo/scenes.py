@@ -77,5 +77,5 @@ SCENES = ("even", "stalls", "outage")
 
 
 def own_scene(policy: RoutingPolicy) -> Scene:
-    """Return the scene of somebody's own policy, against the providers as they were recorded."""
+    """Return the scene for a policy of the user's, against the providers as they were recorded."""
     return Scene(name="own", title="Your policy", policy=policy)

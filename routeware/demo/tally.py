@@ -26,10 +26,10 @@ class Answer:
         took_ms: in the providers' own time.
         answered: whether there was an answer.
         cost_nanos: what is known to be spent, in nano-dollars.
-        uncertain_nanos: what may have been spent besides; ``None`` where nobody knows.
-        wasted_nanos: of both, what did not give the answer; ``None`` where nobody knows.
+        uncertain_nanos: what may have been spent in addition; ``None`` if unknown.
+        wasted_nanos: of both, what did not give the answer; ``None`` if unknown.
         attempts: requests that were really sent.
-        raced: whether a backup was started beside a slow attempt.
+        raced: whether a race was started.
         record: of the routed call; ``None`` for a bare one.
     """
 
@@ -57,13 +57,13 @@ class Column:
         answered: how many had an answer.
         on_time: how many had one within the policy's target; ``None`` without a target.
         attempts: requests that were really sent.
-        raced: calls in which a backup was started beside a slow attempt.
+        raced: calls in which a race was started.
         p50_ms: the median in the providers' own time; ``None`` where that request had no answer.
         p95_ms: the 95th percentile; ``None`` where that request had no answer.
         p99_ms: the 99th percentile; ``None`` where that request had no answer.
         spent_usd: what is known to be spent.
-        uncertain_usd: what may have been spent besides; ``None`` where nobody knows.
-        wasted_usd: of both, what did not give the answer; ``None`` where nobody knows.
+        uncertain_usd: what may have been spent in addition; ``None`` if unknown.
+        wasted_usd: of both, what did not give the answer; ``None`` if unknown.
     """
 
     requests: int
@@ -85,7 +85,7 @@ class Column:
 
 @attrs.frozen(kw_only=True)
 class Money:
-    """The records' sums beside the session's, in nano-dollars: settled and uncertain."""
+    """The records' sums and the session's, in nano-dollars: settled and uncertain."""
 
     records_settled: int
     records_uncertain: int
@@ -122,7 +122,7 @@ def tally(answers: Sequence[Answer], target_ms: float | None = None) -> Column:
 
 
 def money(answers: Iterable[Answer], spent_usd: float, uncertain_usd: float, limit_usd: float) -> Money:
-    """Return the sums of the routed calls beside those of their session."""
+    """Return the sums of the routed calls and those of their session."""
     kept = list(answers)
     return Money(
         records_settled=sum(answer.cost_nanos for answer in kept),

@@ -25,7 +25,7 @@ MOST = 8
 FEWEST = 40
 """Calls that a bucket has to have when it is made."""
 
-# A size is told in reports, and a prompt that is given as one must not fill the memory.
+# Reports show sizes, and a prompt that is passed as one by mistake must not fill the memory.
 _LONGEST_TEXT = 64
 
 

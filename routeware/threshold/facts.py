@@ -66,7 +66,7 @@ class RoleReport:
 
 @attrs.frozen(kw_only=True)
 class LinkReport:
-    """What is known of a link: when it was tried first, and when it was tried after or beside another."""
+    """What is known of a link: when it was tried first, and when it was tried after another link or in a race."""
 
     label: str
     as_primary: RoleReport

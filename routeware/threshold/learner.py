@@ -180,7 +180,7 @@ class Learner:
         return 0 if self._buckets is None else self._buckets.place(size)
 
     def _refit(self, now: float) -> bool:
-        """Fit anew; return whether the fit is to be told."""
+        """Fit anew; return whether to report the fit."""
         calls, self._since_refit = self._since_refit, 0
         first, second = self.histories[:2]
         for window in (first.as_backup, second.as_backup):

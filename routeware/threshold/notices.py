@@ -11,7 +11,7 @@ __all__ = ["Notices", "target_event"]
 
 # Calls without the state after which it is new again.
 _NEW_AGAIN = 300
-# A fit on a hundred calls may be capped by chance; three in a row are told.
+# A fit on a hundred calls may be capped by chance; three in a row are reported.
 _CAPPED_FITS = 3
 _CAPPED_CALLS = 100
 _WORTH_TELLING = 1.1
@@ -19,7 +19,7 @@ _HOUR_S = 3600.0
 
 
 class Notices:
-    """Decides which fits are told.
+    """Decides which fits are reported.
 
     Args:
         misses: the share of calls that may miss the target.
@@ -32,7 +32,7 @@ class Notices:
         self._told_capped_at = -math.inf
 
     def look(self, found: Fit, *, calls: int, known: int, now: float) -> bool:
-        """Return whether a new fit is to be told: it has just turned infeasible, or capped.
+        """Return whether to report a new fit: it has just turned infeasible, or capped.
 
         Args:
             found: the fit.
@@ -69,7 +69,7 @@ class Notices:
 
 
 def target_event(report: LatencyReport) -> tuple[str, dict[str, float | None]]:
-    """Return the event that tells a report from :meth:`Learner.call_ended`, and its fields."""
+    """Return the event for a report from :meth:`Learner.call_ended`, and its fields."""
     if report.source is RaceSource.CAPPED:
         return "target_capped", {
             "target_ms": report.target_ms,

@@ -176,7 +176,7 @@ def _best(late: float, whole: Counts, backup: Counts) -> tuple[float, float]:
     what is missing.
     """
     if backup.attempts < _FEW_BACKUPS:
-        # Nobody knows: the primary stands in, and a target is not given up for that.
+        # Too few to judge: the primary stands in, and a target is not given up for that.
         return late * late, math.inf
     failing = backup.failed / backup.attempts
     # A backup that was never watched for so long has not been shown to be too slow.

@@ -166,22 +166,21 @@ class Window:
         )
 
     def _put_size(self, at: int, size: Size) -> None:
-        if self._sizes is None and isinstance(size, str):
-            self._sizes = self.sizes
-            self._numbers = array("d")
-        if self._sizes is not None:
-            self._sizes[at : at + 1] = [size]
-        elif not isinstance(size, str):
-            number = nan if size is None else size
-            if at == len(self._numbers):
-                self._numbers.append(number)
-            else:
-                self._numbers[at] = number
+        if self._sizes is None:
+            if not isinstance(size, str):
+                number = nan if size is None else size
+                if at == len(self._numbers):
+                    self._numbers.append(number)
+                else:
+                    self._numbers[at] = number
+                return
+            self._sizes, self._numbers = self.sizes, array("d")
+        self._sizes[at : at + 1] = [size]
 
 
 @attrs.frozen(eq=False)
 class LinkHistory:
-    """One link's windows: when it was tried first, and when it was tried after or beside another."""
+    """One link's windows: when it was tried first, and when it was tried after another link or in a race with it."""
 
     label: str
     as_primary: Window = attrs.field(factory=Window)

@@ -294,7 +294,7 @@ async def test_a_file_that_cannot_be_written_is_named(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--otlp", "http://127.0.0.1:9"], "nobody listens at http://127.0.0.1:9/v1/traces"),
+        (["--otlp", "http://127.0.0.1:9"], "nothing listens at http://127.0.0.1:9/v1/traces"),
         (["--otlp", "localhost:4318"], "is not an address like http://localhost:4318"),
         (["--save", "/no/such/folder/trace.json"], "its folder is not there"),
         (["--save", "/"], "this is a folder"),
