@@ -56,6 +56,7 @@ class Result:
         pace: whether this machine kept up.
         money: the records' sums and the session's.
         raced_at: the numbers of the requests that raced.
+        met_incident: calls that asked the first provider during its incident.
         report: what the policy's target has led to; ``None`` without one.
         call: the record of the call that shows most; ``None`` where nothing was recorded.
         spans: of all routed calls.
@@ -70,6 +71,7 @@ class Result:
     pace: Pace
     money: Money
     raced_at: tuple[int, ...]
+    met_incident: int
     report: LatencyReport | None
     call: CallRecord | None
     spans: tuple[ReadableSpan, ...]
@@ -143,6 +145,7 @@ class _Run:
             pace=Pace.of(lags_s, self._overheads(bare), self.speed_up),
             money=tally.money(routed, spending.spent_usd, spending.uncertain_usd, limit_usd),
             raced_at=tuple(number for number, answer in enumerate(routed) if answer.raced),
+            met_incident=sum(routed[number].asked(self.scene.provider) for number in self.scene.during(self.requests)),
             report=ask.latency_report(),
             call=None if call is None else tally.in_own_time(call, self.speed_up),
             spans=spans.in_own_time(recorder.spans(), self.speed_up),

@@ -60,7 +60,6 @@ def packaged_scenes() -> tuple[Scene, ...]:
             policy=packaged_policy("stalls"),
             incident=Incident.STALLS,
         ),
-        # A link that fails is tried first by every call. Cooldown spares them that; it is one line in outage.toml.
         Scene(
             name="outage",
             title="An outage",

@@ -47,6 +47,11 @@ class Answer:
         """How long its caller waited for an answer; infinite without one."""
         return self.took_ms if self.answered else inf
 
+    def asked(self, provider: str) -> bool:
+        """Whether a request was sent to this provider."""
+        attempts = self.record.attempts if self.record is not None else ()
+        return any(each.provider == provider and each.status is not AttemptStatus.SKIPPED for each in attempts)
+
 
 @attrs.frozen(kw_only=True)
 class Column:

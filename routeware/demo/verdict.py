@@ -37,10 +37,12 @@ def _incident(result: Result) -> str:
     if scene.begins == 0.0 or not during:
         return ""
     missing = f"{result.bare.requests - result.bare.answered:,} of {requests:,} bare requests had no answer"
+    passed = "; cooldown spared the others that" if result.met_incident < len(during) else ""
     routed = f"{result.routed.requests - result.routed.answered:,} of the routed ones"
     return (
         f"{scene.provider} was out for requests {during.start + 1:,} to {during.stop:,}: {missing}, and {routed}. "
-        f"Until it is back, each call asks {scene.provider} first and waits for its error."
+        f"{result.met_incident:,} of the {len(during):,} routed calls of that time asked {scene.provider} "
+        f"and waited for its error{passed}."
     )
 
 

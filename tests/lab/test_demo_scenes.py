@@ -131,6 +131,7 @@ def result(scene: Scene, before: list[float], after: list[float], **settings: An
         changes={name: change(before, after, q, seed=1) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))},
         money=money(routed, 0.0, 0.0, 1.0),
         raced_at=tuple(number for number, each in enumerate(routed) if each.raced),
+        met_incident=given.pop("met_incident", 0),
         call=None,
         spans=(),
         **given,
@@ -173,9 +174,12 @@ def test_an_outage_is_told_with_who_was_answered() -> None:
     """And what each call still pays for."""
     before = [inf if 100 <= number < 200 else 900.0 for number in range(300)]
 
-    told = verdict(result(OUTAGE, before, [900.0] * 300))
+    spared = verdict(result(OUTAGE, before, [900.0] * 300, met_incident=25))
+    all_of_them = verdict(result(OUTAGE, before, [900.0] * 300, met_incident=100))
 
-    assert "openai was out for requests 101 to 200: 100 of 300 bare requests had no answer, and 0" in told
+    assert "openai was out for requests 101 to 200: 100 of 300 bare requests had no answer, and 0" in spared
+    assert "25 of the 100 routed calls of that time asked openai and waited for its error; cooldown" in spared
+    assert all_of_them.endswith("100 of the 100 routed calls of that time asked openai and waited for its error.")
 
 
 def test_intervals_stand_in_the_table() -> None:

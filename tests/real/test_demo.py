@@ -124,6 +124,7 @@ async def test_in_an_outage_all_routed_requests_are_answered() -> None:
     assert result.bare.answered <= FEW * 2 // 3
     assert result.routed.answered == FEW
     assert result.bare.p95_ms is None
+    assert 0 < result.met_incident <= FEW // 3 + 1
 
 
 async def test_the_money_adds_up_to_the_last_digit() -> None:
