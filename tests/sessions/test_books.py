@@ -25,7 +25,7 @@ from routeware import (
 )
 from routeware.budget import CURRENT_SESSION, Balance, PendingReservation, Reservation, Tally
 from tests.fakes.ledgers import Remote, stands_at, usd
-from tests.fakes.providers import HTTPStatusError, answers, pause, reports, script
+from tests.fakes.providers import HTTPStatusError, answers, pause, reports, script, stopwatch
 
 A_CENT = 10_000_000
 
@@ -237,9 +237,11 @@ async def test_a_pending_reservation_that_is_granted_holds() -> None:
 async def test_a_pending_reservation_that_is_refused_says_why() -> None:
     """The cap of this one hold counts, too."""
     async with routeware.session("day", limit_usd=1, ledger=Remote()) as spending:
+        took = stopwatch()
         pending = PendingReservation(spending, Reservation(spending), 25 * A_CENT, 20 * A_CENT)
         await asyncio.wait([pending.task])
 
+        assert took() == 0, "a refusal is not kept back"
         failure = pending.failure()
         assert isinstance(failure, BudgetExceededError)
         assert failure.limit_usd == 0.2
