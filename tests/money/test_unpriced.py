@@ -58,6 +58,27 @@ async def test_without_a_cap_nothing_is_refused() -> None:
     assert outcome.record.cost_usd is None
 
 
+@pytest.mark.parametrize(
+    ("usd", "expected"),
+    [
+        ({"b": 0.25}, (0.0, None, None)),
+        ({"a": 0.25}, (None, None, 0.25)),
+        ({"a": 0.25, "b": 0.25}, (0.0, 0.5, 0.25)),
+        ({}, (None, None, None)),
+    ],
+    ids=["the loser's", "the winner's", "none", "both"],
+)
+async def test_what_is_unknown_makes_those_sums_unknown_that_it_belongs_to(
+    usd: dict[str, float], expected: tuple[float | None, float | None, float | None]
+) -> None:
+    """What was wasted is known where only the winner's cost is not; what is settled, where every answer's cost is."""
+    async with routeware.session():
+        outcome = await script(a=hangs(), b=answers(10)).ask(usd=usd, race_after_ms=10).outcome()
+
+    record = outcome.record
+    assert (record.cost_usd, record.uncertain_usd, record.wasted_usd) == expected
+
+
 async def test_a_projection_is_worked_out_only_where_it_is_needed() -> None:
     """Without a cap, and with a cost that was reported, nobody asks for an estimate."""
     asked: list[object] = []
