@@ -60,3 +60,12 @@ async def test_the_coroutine_has_the_name() -> None:
 
     assert await coroutine == "text"
     assert names == ("summarise", "summarise")
+
+
+async def test_the_coroutine_of_outcome_has_a_name_of_its_own() -> None:
+    """It is told from a plain call where both are pending."""
+    coroutine = summarise.outcome("text")
+    names = coroutine.__name__, coroutine.__qualname__
+
+    assert (await coroutine).value == "text"
+    assert names == ("outcome", "summarise.outcome")
