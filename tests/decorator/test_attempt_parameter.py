@@ -53,7 +53,13 @@ async def test_the_attempt_may_come_after_something_else() -> None:
     assert list(inspect.signature(ask).parameters) == ["client", "prompt"]
 
 
-@pytest.mark.parametrize("function", [by_another_name, by_its_module, by_an_alias, without_annotation])
+async def loosely(attempt: Attempt | None, prompt: str) -> str:
+    """Annotate it with more than a class."""
+    assert attempt is not None
+    return f"{attempt.provider} {prompt}"
+
+
+@pytest.mark.parametrize("function", [by_another_name, by_its_module, by_an_alias, without_annotation, loosely])
 async def test_the_attempt_is_found(function: Any) -> None:
     """Callers do not pass it, and the signature does not show it."""
     ask = routed(POLICY)(function)
