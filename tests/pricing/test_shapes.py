@@ -363,10 +363,10 @@ def cohere_reply() -> object:
 
 def cohere_stream_end() -> object:
     """Build the last event of a stream."""
-    chat = importlib.import_module("cohere.types")
-    billed = chat.UsageBilledUnits(input_tokens=1000.0, output_tokens=10.0)
-    delta = chat.ChatMessageEndEventDelta(usage=chat.Usage(billed_units=billed))
-    return chat.MessageEndV2ChatStreamResponse(type="message-end", delta=delta)
+    types, events = importlib.import_module("cohere.types"), importlib.import_module("cohere.v2.types")
+    billed = types.UsageBilledUnits(input_tokens=1000.0, output_tokens=10.0)
+    delta = types.ChatMessageEndEventDelta(usage=types.Usage(billed_units=billed))
+    return events.MessageEndV2ChatStreamResponse(delta=delta)
 
 
 def ollama_reply() -> object:
@@ -411,14 +411,23 @@ def pydantic_ai_run() -> object:
 
 
 def instructor_reply() -> object:
-    """Build a model with the completion that it was made of."""
-    patched = importlib.import_module("instructor.processing.response")
-    models = importlib.import_module("pydantic")
-    openai = importlib.import_module("openai.types.chat")
-    assert patched
-    person = models.create_model("Person", name=(str, ...))(name="Ada")
-    person._raw_response = openai.ChatCompletion.construct(usage=openai.ChatCompletion.construct(**CHAT))
-    return person
+    """Ask for a model, over a transport that answers with a tool's call."""
+    instructor, openai = importlib.import_module("instructor"), importlib.import_module("openai")
+    models, wire = importlib.import_module("pydantic"), importlib.import_module(httpx_of(openai))
+    call = {"id": "1", "type": "function", "function": {"name": "Person", "arguments": '{"name": "Ada"}'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": CHAT}
+    transport = wire.MockTransport(lambda _: wire.Response(200, json={**body, "usage": {**CHAT, "total_tokens": 1010}}))
+    bare = openai.OpenAI(api_key="none", base_url="http://test", http_client=wire.Client(transport=transport))
+    asked = {"model": "m", "messages": [{"role": "user", "content": "Who?"}]}
+    person = models.create_model("Person", name=(str, ...))
+    return instructor.from_openai(bare).chat.completions.create(response_model=person, **asked)
+
+
+def httpx_of(openai: Any) -> str:
+    """Return the name of the HTTP client that this version of the SDK is built on."""
+    return str(openai.DefaultHttpxClient.__mro__[1].__module__).partition(".")[0]
 
 
 CLASSES: dict[str, tuple[str, Callable[[], object], Usage]] = {
@@ -443,3 +452,38 @@ def test_objects_as_the_libraries_build_them(library: str, build: Callable[[], o
 
     assert read is not None
     assert {name: value for name, value in vars(usage).items() if value is not None}.items() <= vars(read).items()
+
+
+class Hidden(Exception):  # noqa: N818 - what matters is its fields
+    """An error that does not show its fields."""
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise OSError("gone")
+
+
+def test_an_error_that_hides_its_fields_carries_nothing() -> None:
+    """The error itself is what the call raises, whatever reading it does."""
+    assert read_error(Hidden()).usage is None
+
+
+def test_usage_that_says_nothing_leaves_the_search_to_what_is_inside() -> None:
+    """A reply may have an empty field of that name, and the counts elsewhere."""
+    assert read_reply({"usage": None, "meta": {"billed_units": {"input_tokens": 3}}}).usage == Usage(input_tokens=3)
+    assert read_reply({"usage": {}, "x_groq": {"id": "1"}, "raw": {"usage": CHAT}, "parsed": 1}).usage == READ
+
+
+def test_a_reply_is_not_looked_for_at_any_depth() -> None:
+    """What a framework wraps is one or two layers down; a hostile reply has as many as it likes."""
+    reply: dict[str, Any] = {"usage": CHAT}
+    for _ in range(3):
+        reply = {"raw": reply, "parsed": None}
+    assert read_reply(reply).usage == READ
+    assert read_reply({"raw": reply, "parsed": None}).usage is None
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", None, b"{" + b" " * (17 * 1024 * 1024)])
+def test_a_raw_response_without_a_json_object_says_nothing(body: object) -> None:
+    """Nothing else is parsed, nor anything without end."""
+    assert read_reply(SimpleNamespace(http_response=SimpleNamespace(_content=body))).usage is None
+    assert read_reply(SimpleNamespace(http_response=None)).usage is None
