@@ -2,7 +2,7 @@
 
 from routeware.budget import Ledger, MemoryLedger, Session, current_session, session
 from routeware.classify import ErrorSnapshot
-from routeware.decorator import Routed, routed
+from routeware.decorator import Routed, RoutedGenerator, RoutedStream, routed
 from routeware.engine import Attempt, current_attempt
 from routeware.errors import (
     AttemptTimeoutError,
@@ -17,6 +17,8 @@ from routeware.errors import (
     ResultRejectedError,
     RoutewareError,
     SessionClosedError,
+    StreamClosedError,
+    StreamTruncatedError,
 )
 from routeware.health import Health, LinkHealth
 from routeware.money import Price, Tariff, Usage
@@ -30,6 +32,7 @@ from routeware.policy import (
     RoutingPolicy,
 )
 from routeware.pricing import PriceBook
+from routeware.pricing.chunks import has_output, is_final
 from routeware.records import (
     AttemptRecord,
     AttemptStatus,
@@ -71,15 +74,21 @@ __all__ = [
     "ProviderCancelledError",
     "ResultRejectedError",
     "Routed",
+    "RoutedGenerator",
+    "RoutedStream",
     "RoutewareError",
     "RoutingDecision",
     "RoutingPolicy",
     "Session",
     "SessionClosedError",
+    "StreamClosedError",
+    "StreamTruncatedError",
     "Tariff",
     "Usage",
     "current_attempt",
     "current_session",
+    "has_output",
+    "is_final",
     "record_of",
     "routed",
     "session",

@@ -10,7 +10,9 @@ RoutewareError
 ├── ProviderCancelledError              a provider raised CancelledError by itself
 ├── ExhaustedError                      every link failed (only with ``wrap_errors=True``)
 ├── NoSessionError                      a policy has ``session_usd`` and no session is open
-└── SessionClosedError                  the session was left before this call
+├── SessionClosedError                  the session was left before this call
+├── StreamTruncatedError(ConnectionError)  a stream ended by itself without its last item
+└── StreamClosedError                   an item was asked for of a stream that was cut off
 
 All of them pickle: they carry plain values, and are rebuilt without running their constructors.
 """
@@ -35,6 +37,8 @@ __all__ = [
     "ResultRejectedError",
     "RoutewareError",
     "SessionClosedError",
+    "StreamClosedError",
+    "StreamTruncatedError",
 ]
 
 
@@ -164,19 +168,22 @@ class AttemptTimeoutError(RoutewareError, TimeoutError):
     Attributes:
         label: the link that was tried.
         timeout_ms: the time that the attempt had.
+        items: after how many items a stream stalled; ``None`` where the attempt had not answered.
     """
 
-    def __init__(self, label: str, timeout_ms: float) -> None:
-        super().__init__(f"{label} did not answer within {timeout_ms:g} ms")
+    def __init__(self, label: str, timeout_ms: float, items: int | None = None) -> None:
+        stalled = f"stalled for {timeout_ms:g} ms after {items} items"
+        super().__init__(f"{label} {f'did not answer within {timeout_ms:g} ms' if items is None else stalled}")
         self.label = label
         self.timeout_ms = timeout_ms
+        self.items = items
 
 
 class DeadlineExceededError(RoutewareError, TimeoutError):
-    """The whole call ran out of time (``latency.deadline_ms``).
+    """The whole call ran out of time (``latency.deadline_ms``), or a stream had no first item in time.
 
     Attributes:
-        deadline_ms: the time that the call had.
+        deadline_ms: the time that the call had: ``deadline_ms``, or ``first_item_deadline_ms``.
     """
 
     def __init__(self, deadline_ms: float) -> None:
@@ -233,3 +240,21 @@ class NoSessionError(RoutewareError):
 
 class SessionClosedError(RoutewareError):
     """The session that this call would be booked in was left before the call started."""
+
+
+class StreamTruncatedError(RoutewareError, ConnectionError):
+    """A stream ended by itself, and no item had said that the answer is complete (see ``@ask.last_item``).
+
+    Attributes:
+        label: the link whose stream it is.
+        items: how many items its reader had got.
+    """
+
+    def __init__(self, label: str, items: int) -> None:
+        super().__init__(f"the stream of {label} ended after {items} items without its last one")
+        self.label = label
+        self.items = items
+
+
+class StreamClosedError(RoutewareError):
+    """An item was asked for of a stream that was cut off: what was read is not all of it."""

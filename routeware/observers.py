@@ -16,7 +16,7 @@ from typing import NamedTuple, ParamSpec, Protocol
 from routeware.classify import ErrorSnapshot
 from routeware.money import Usage, usd
 from routeware.policy import Link
-from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, CostSource, SkipReason
+from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, CostSource, SkipReason, StreamEnd
 
 __all__ = [
     "AttemptFacts",
@@ -60,7 +60,9 @@ class Cost(NamedTuple):
     @property
     def amount_usd(self) -> float | None:
         """The one figure to show, in dollars: an estimate where there is nothing better."""
-        amount = self.uncertain if self.source == "estimated" else self.settled
+        amount = self.settled
+        if self.source == "estimated" and amount is not None:
+            amount += self.uncertain or 0
         return None if amount is None else usd(amount)
 
 
@@ -179,6 +181,16 @@ class AttemptFacts(Protocol):
         ...
 
     @property
+    def items(self) -> int | None:
+        """How many items a stream's reader has got; ``None`` for a plain function."""
+        ...
+
+    @property
+    def first_item_s(self) -> float | None:
+        """How long a stream's first item took; ``None`` where there was none."""
+        ...
+
+    @property
     def cleanup_s(self) -> float | None:
         """How long it took to end after it was cut off, where it was."""
         ...
@@ -235,6 +247,11 @@ class CallFacts(Protocol):
     @property
     def swapped(self) -> bool:
         """True if a latency target sent it to the backup first."""
+        ...
+
+    @property
+    def stream_end(self) -> StreamEnd | None:
+        """How a stream ended; ``None`` for a plain call."""
         ...
 
     @property

@@ -27,6 +27,7 @@ __all__ = [
     "RoutingDecision",
     "SkipReason",
     "Step",
+    "StreamEnd",
     "attach_record",
     "filled",
     "own_attributes",
@@ -40,6 +41,7 @@ T_co = TypeVar("T_co", covariant=True)
 CallOutcome = Literal["succeeded", "failed", "cancelled", "budget_exceeded", "deadline_exceeded"]
 CostSource = Literal["reported", "priced", "estimated"]
 SkipReason = Literal["budget", "cooldown"]
+StreamEnd = Literal["completed", "closed", "failed", "cancelled"]
 
 _RECORD_KEY = "__routeware_record__"
 
@@ -85,6 +87,8 @@ class AttemptRecord:
         unpriced: the counts that have no price, and so are not in ``cost_usd``: ``("web_searches",)``.
         error: how it failed, where it did.
         skip_reason: why its link was skipped, where it was: ``budget`` or ``cooldown``.
+        first_item_ms: how long a stream's first item took, from the attempt's start; ``None`` where it had none.
+        items: how many of its items the reader got, 0 for losers; ``None`` for plain calls.
     """
 
     number: int
@@ -103,6 +107,8 @@ class AttemptRecord:
     unpriced: tuple[str, ...] = ()
     error: ErrorSnapshot | None = None
     skip_reason: SkipReason | None = None
+    first_item_ms: float | None = None
+    items: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -155,6 +161,11 @@ class CallRecord:
         session_name: the innermost session's name.
         session_spent_usd: what that session had spent when the call ended; ``None`` without a session.
         trace_id: hexadecimal; ``None`` if the call was not traced.
+        first_item_ms: how long a stream's first item took, from the call's start; ``None`` without one, and for plain
+            calls.
+        items: how many items a stream's reader got; ``None`` for plain calls, and where no attempt answered.
+        ended: how a stream ended: ``completed`` (by itself), ``closed`` (its reader left), ``failed`` (an error, a
+            stall, a truncation, the deadline, or nothing answered) or ``cancelled``; ``None`` for plain calls.
     """
 
     label: str
@@ -171,6 +182,9 @@ class CallRecord:
     session_name: str | None = None
     session_spent_usd: float | None = None
     trace_id: str | None = None
+    first_item_ms: float | None = None
+    items: int | None = None
+    ended: StreamEnd | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON: dicts, lists, strings, numbers, booleans and ``None``."""

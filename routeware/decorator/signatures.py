@@ -9,7 +9,7 @@ from typing import Any
 
 from routeware.engine import Attempt
 
-__all__ = ["attempt_place", "caller_signature", "plain_function", "require_async"]
+__all__ = ["attempt_place", "caller_signature", "plain_function", "require_async", "require_generator"]
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -21,23 +21,45 @@ def plain_function(fn: Any) -> Any:
     return fn
 
 
-def require_async(fn: object) -> None:
+def require_async(fn: object, beside: str | None = None) -> None:
     """Refuse what cannot be awaited when called.
+
+    Args:
+        fn: the function.
+        beside: the routed function that it is registered on, where it is.
 
     Raises:
         TypeError: ``fn`` is not an async function.
     """
     if inspect.iscoroutinefunction(fn):
         return
-    name = getattr(fn, "__qualname__", type(fn).__qualname__)
-    hint = "define it with `async def`"
-    if inspect.isasyncgenfunction(fn):
-        hint = "async generator functions are not supported yet"
-    elif isinstance(fn, staticmethod | classmethod):
-        hint = f"put @{type(fn).__name__} above @routed"
-    elif not callable(fn):
-        hint = "it cannot be called at all"
-    raise TypeError(f"a provider function has to be async, and {name} is not: {hint}")
+    if beside is not None and inspect.isasyncgenfunction(plain_function(fn)):
+        raise TypeError(f"{_name(fn)} is an async generator function, and {beside} is not: both have to be, or neither")
+    raise TypeError(f"a provider function has to be async, and {_name(fn)} is not: {_advice(fn)}")
+
+
+def require_generator(fn: object, beside: str) -> None:
+    """Refuse what does not yield, on a routed async generator function.
+
+    Raises:
+        TypeError: ``fn`` is not an async generator function.
+    """
+    if inspect.isasyncgenfunction(plain_function(fn)):
+        return
+    if inspect.iscoroutinefunction(fn):
+        raise TypeError(f"{_name(fn)} gives one result, and {beside} yields items: both have to yield, or neither")
+    raise TypeError(f"{_name(fn)} has to be an async generator function, as {beside} is: {_advice(fn)}")
+
+
+def _name(fn: object) -> str:
+    name: str = getattr(fn, "__qualname__", type(fn).__qualname__)
+    return name
+
+
+def _advice(fn: object) -> str:
+    if isinstance(fn, staticmethod | classmethod):
+        return f"put @{type(fn).__name__} above @routed"
+    return "define it with `async def`" if callable(fn) else "it cannot be called at all"
 
 
 def attempt_place(fn: Callable[..., Any], signature: inspect.Signature) -> int:

@@ -3,7 +3,8 @@
 A call's path through the files: ``execute`` runs a ``call`` under a ``prepared`` policy; ``chain`` or
 ``race`` start attempts that ``admission`` admits, and ``invoke`` calls the provider function with its ``attempt``;
 ``verdict`` says what a failure means. When that is decided, ``cleanup`` cuts off and waits for what is still in flight,
-and ``completion`` settles (``cost``), tells the listeners, and makes the ``record``.
+and ``completion`` settles (``cost``), tells the listeners, and makes the ``record``. A ``stream`` decides with its
+first item and concludes at its end: ``drive`` runs a generator, whose ``flow`` of items a ``handover`` passes on.
 """
 
 from routeware.engine.attempt import Attempt, current_attempt
@@ -11,6 +12,7 @@ from routeware.engine.call import Call
 from routeware.engine.execute import execute
 from routeware.engine.prepared import PreparedPolicy
 from routeware.engine.registrations import UNBOUND, Registrations, provider_function
+from routeware.engine.stream import Stream
 
 __all__ = [
     "UNBOUND",
@@ -18,6 +20,7 @@ __all__ = [
     "Call",
     "PreparedPolicy",
     "Registrations",
+    "Stream",
     "current_attempt",
     "execute",
     "provider_function",

@@ -142,7 +142,7 @@ class Attempt:
             web_searches=web_searches,
             service_tier=None if service_tier is None else bounded(service_tier),
         )
-        self._execution.bill.report(Reading(usage))
+        self._execution.bill.report(Reading(usage), by_hand=True)
 
     def report_cost(self, usd: float) -> None:
         """Say what this attempt cost, in US dollars. It outranks the price of the usage.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from routeware.budget import CURRENT_SESSION, Session
 from routeware.engine.attempt import live_execution
@@ -18,14 +18,22 @@ from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
 from routeware.health import LinkStates
 from routeware.policy import Link, drawn_order
-from routeware.records import AttemptTrigger, CallOutcome
+from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
 from routeware.telemetry import CallTrace, Meters
 from routeware.threshold import Decision, Size
 
-__all__ = ["Call"]
+__all__ = ["Call", "Driver"]
 
 # Reading a member off its enum costs as much as an attribute of a slot.
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
+
+
+class Driver(Protocol):
+    """Runs the attempts of a stream."""
+
+    def launch(self, call: Call, execution: Execution) -> None:
+        """Run an attempt that was started, in a task of its own."""
+        ...
 
 
 class Call(Request):
@@ -41,6 +49,7 @@ class Call(Request):
         session: the innermost session.
         is_capped: True if a cap is in force.
         is_remote: True if a ledger outside of this process counts it.
+        is_observed: True if a listener or a session is told how it ends.
         race: its attempts in flight, where it can race.
         listeners: who listens to it; ``None`` where nobody does.
         timeout: the timer of attempts that run in the caller's own task.
@@ -52,6 +61,8 @@ class Call(Request):
         attempts: all attempts, skipped links included, in the order of their starts.
         latest_start: when the newest attempt was started, on the loop's clock; ``None`` before the first start.
         race_after_s: the threshold in force; ``None`` without racing.
+        driver: runs its attempts, where it is a stream; ``None`` for a plain call.
+        stream_end: how a stream ended; ``None`` before, and for a plain call.
         decision: what the learner of the policy's target said; ``None`` without a target.
         size: the size of the request, where the learner wants to know it; ``None`` is unknown.
         failure: the error of the attempt that failed last, as callers see it.
@@ -72,12 +83,14 @@ class Call(Request):
         "cursor",
         "deadline",
         "decision",
+        "driver",
         "ended",
         "error",
         "failure",
         "fatal",
         "health",
         "is_capped",
+        "is_observed",
         "is_remote",
         "latest_start",
         "links",
@@ -93,6 +106,7 @@ class Call(Request):
         "session",
         "size",
         "stale_cancels",
+        "stream_end",
         "timeout",
         "winner",
     )
@@ -135,7 +149,7 @@ class Call(Request):
         self.round = 0
         self.rounds_left = prepared.retries
         self.session: Session | None = None
-        self.is_capped = self.is_remote = False
+        self.is_capped = self.is_remote = self.is_observed = False
         self.cursor = 0
         # In each round every link is tried at most once.
         self.attempts_left = min(prepared.max_attempts, len(self.links))
@@ -150,6 +164,8 @@ class Call(Request):
         self.outcome: CallOutcome = "failed"
         self.race: Race | None = None
         self.listeners: Listeners | None = None
+        self.driver: Driver | None = None
+        self.stream_end: StreamEnd | None = None
 
     def _follow(self, decision: Decision) -> None:
         """Race as the learner decided; in an outage of the primary, the first two links change places."""
@@ -172,6 +188,7 @@ class Call(Request):
         """Find its session and its listeners."""
         self.session = CURRENT_SESSION.get()
         self.listeners = listen(self.prepared, self.session, attributes, self.began)
+        self.is_observed = self.listeners is not None or self.decision is not None
 
     def check_in(self) -> None:
         """See which caps are in force, and refuse what cannot be capped.
@@ -183,6 +200,7 @@ class Call(Request):
         """
         session, prepared = self.session, self.prepared
         self.is_capped = prepared.is_capped
+        self.is_observed = True
         if session is None:
             if prepared.session_cap is not None:
                 raise NoSessionError(
@@ -224,11 +242,6 @@ class Call(Request):
     def is_booked(self) -> bool:
         """True if what an attempt cost has to be known as soon as it has ended: a budget counts it."""
         return self.is_capped or self.payer is not None
-
-    @property
-    def is_told(self) -> bool:
-        """True if a listener, a session or a latency target is told how it ends."""
-        return self.listeners is not None or self.decision is not None or self.is_booked
 
     @property
     def race_source(self) -> str | None:
@@ -308,7 +321,11 @@ class Call(Request):
         execution.start(now, due, timeout_ms)
         if self.listeners is not None and self.listeners.trace is not None:
             trace = self.listeners.trace
-            execution.carry(trace.start_attempt(execution, prepared.span_name, prepared.span_attributes))
+            execution.carry(
+                trace.start_attempt(
+                    execution, prepared.span_name, prepared.span_attributes, streams=self.driver is not None
+                )
+            )
 
     def _may_go_on(self, states: LinkStates, execution: Execution, now: float) -> bool:
         """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""
@@ -369,6 +386,24 @@ class Call(Request):
         """Take note of the attempt whose result the caller gets."""
         self.winner = winner
         self.outcome = "succeeded"
+
+    def stream_by(self, driver: Driver) -> None:
+        """Run its attempts by ``driver``; until the first item, the bound on that holds, too."""
+        self.driver = driver
+        bound_ms = self.prepared.policy.latency.first_item_deadline_ms
+        if bound_ms is not None and (self.deadline is None or self.began + bound_ms / 1000 < self.deadline):
+            self.deadline = self.began + bound_ms / 1000
+
+    @property
+    def deadline_ms(self) -> float:
+        """The bound that its deadline is made of."""
+        return 0.0 if self.deadline is None else round((self.deadline - self.began) * 1000, 6)
+
+    def break_off(self, end: StreamEnd, error: BaseException | None, outcome: CallOutcome) -> None:
+        """Take note of how a stream ended after its first item: the attempt that was read stays the selected one."""
+        self.stream_end = end
+        self.error = error
+        self.outcome = outcome
 
     def fail(self, error: BaseException, outcome: CallOutcome | None = None) -> None:
         """Take note of what it raises, and how that is called where it is no failure of a provider."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any
 
 from routeware.engine.call import Call
@@ -21,17 +22,21 @@ from routeware.errors import ResultRejectedError
 from routeware.observers import Cut
 from routeware.records import AttemptStatus
 
-__all__ = ["abandon", "clear_away", "finish_cancelled", "is_untidy"]
+__all__ = ["abandon", "clear_away", "cut_off_losers", "finish_cancelled", "finish_or_detach", "is_untidy"]
 
 logger = logging.getLogger("routeware")
 
 
-async def clear_away(call: Call) -> None:
+async def clear_away(call: Call, until: float | None = None) -> None:
     """Cut off what is in flight and wait for it, at most 250 ms; close what nobody gets.
 
     A cancellation of the caller that comes meanwhile is what the call raises then.
+
+    Args:
+        call: the call.
+        until: how long to wait, on the loop's clock; 250 ms from now by default.
     """
-    until = call.loop.time() + CLEANUP_GRACE_S
+    until = call.loop.time() + CLEANUP_GRACE_S if until is None else until
     winner, raised = call.winner, call.error
     _cut_off_all(call, AttemptStatus.CANCELLED if winner is None else AttemptStatus.RACE_LOST)
     race = call.race
@@ -40,7 +45,7 @@ async def clear_away(call: Call) -> None:
     kept = [] if cancellation is not None else _kept_results(winner, raised)
     is_kept = bool(kept)
     for one in [] if race is None else race.finish():
-        _finish_or_detach(call, one, kept)
+        finish_or_detach(call, one, kept)
     unwanted = [one.result for one in call.attempts if one.has_value and (one.task is None or one.task.done())]
     cancellation = await wait_for_all(_close_all(unwanted, kept), until) or cancellation
     cancellation = await _wait_for_ledgers(call, until) or cancellation
@@ -55,6 +60,19 @@ async def clear_away(call: Call) -> None:
         call.fail(cancellation, "cancelled")
 
 
+def cut_off_losers(call: Call) -> None:
+    """Cut off what a stream's first item has beaten. It is waited for at the stream's end, not before."""
+    _cut_off_all(call, AttemptStatus.RACE_LOST)
+    for one in [] if call.race is None else call.race.cancelling:
+        if one.task is not None:
+            # What it holds is free for others as soon as it has ended.
+            one.task.add_done_callback(partial(_finish_later, call, one))
+
+
+def _finish_later(call: Call, execution: Execution, _task: object) -> None:
+    finish_cancelled(call, execution)
+
+
 def abandon(call: Call) -> None:
     """Leave at once, without waiting for anything: the program or the coroutine is being torn down."""
     try:
@@ -65,7 +83,7 @@ def abandon(call: Call) -> None:
             call.race.cut_off()
     for one in [] if call.race is None else call.race.finish():
         one.stop()
-        _finish_or_detach(call, one, [])
+        finish_or_detach(call, one, [])
 
 
 def is_untidy(call: Call) -> bool:
@@ -102,7 +120,7 @@ def _cut_off_all(call: Call, status: AttemptStatus) -> None:
     """Cancel all that is in flight, and stamp the moment."""
     cut = Cut(call.loop.time(), time.time_ns())
     trace = call.trace
-    if trace is not None:
+    if trace is not None and call.stream_end is None:
         trace.decide(cut.at_ns)
     race = call.race
     if race is None:
@@ -118,7 +136,7 @@ def _cut_off_all(call: Call, status: AttemptStatus) -> None:
     race.cut_off()
 
 
-def _finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> None:
+def finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> None:
     """Conclude an attempt that was cut off; detach one that still runs."""
     task = execution.task
     if task is None or task.done():

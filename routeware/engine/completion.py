@@ -13,7 +13,7 @@ from routeware.engine.latency_feedback import learn
 from routeware.engine.record import annotate, call_record
 from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
 
-__all__ = ["complete", "conclude_attempt"]
+__all__ = ["complete", "conclude_attempt", "tell_win"]
 
 logger = logging.getLogger("routeware")
 
@@ -23,10 +23,11 @@ def conclude_attempt(call: Call, execution: Execution) -> None:
     execution.conclude()
     if call.health is not None:
         note_end(execution, call)
-    if call.is_booked:
-        execution.settle()
-    if call.listeners is not None:
-        call.listeners.attempt_ended(call, execution)
+    if call.is_observed:
+        if call.is_booked:
+            execution.settle()
+        if call.listeners is not None:
+            call.listeners.attempt_ended(call, execution)
 
 
 def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
@@ -45,7 +46,7 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
             conclude_attempt(call, one)
     if call.payer is not None:
         call.payer.count_call(call.outcome, call.attempts)
-    if call.is_told:
+    if call.is_observed:
         _tell(call)
     error, on_call = call.error, call.registrations.on_call
     if not wants_record and error is None and on_call is None:
@@ -67,11 +68,24 @@ def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:
         annotate(error, call, record)
 
 
-def _tell(call: Call) -> None:
+def tell_win(call: Call) -> None:
+    """Tell at once that a stream has its first item: who won the race, and what a latency target learns from it."""
     if call.decision is not None:
-        learn(call)
+        learn(call, call.loop.time())
+    winner = call.winner
+    if winner is not None:
+        call.emit("first_item", link=winner.label, after_ms=(call.loop.time() - call.began) * 1000)
     if len(call.attempts) > 1:
         _emit_race(call)
+
+
+def _tell(call: Call) -> None:
+    if call.driver is None or call.winner is None:
+        # A stream with a first item has told this then.
+        if call.decision is not None:
+            learn(call, call.ended)
+        if len(call.attempts) > 1:
+            _emit_race(call)
     if call.listeners is not None:
         call.listeners.call_ended(call)
 

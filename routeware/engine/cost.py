@@ -23,7 +23,9 @@ from routeware.pricing import (
     projected_usage,
     read_error,
     read_reply,
+    read_report,
 )
+from routeware.pricing.chunks import is_unfinished
 
 __all__ = ["FREE", "Bill", "Ending"]
 
@@ -43,6 +45,7 @@ class Ending(NamedTuple):
         invoked: True if it was called at all.
         not_billed: True if it failed in a way that the provider does not bill.
         uncertain_share: the share of the projection to book where nothing better is known.
+        is_partial: True if it is a stream that did not come to its end: what it reported is the least that it cost.
     """
 
     given: object
@@ -50,6 +53,7 @@ class Ending(NamedTuple):
     invoked: bool
     not_billed: bool
     uncertain_share: float
+    is_partial: bool = False
 
 
 class Bill:
@@ -64,9 +68,11 @@ class Bill:
         projection: the most that it is expected to cost, in nano-dollars; ``None`` where its link has no price.
         reservation: what it has set aside; ``None`` where nothing has to be.
         cost: what it cost, as its call sees it; ``None`` until it is settled, and replaced by a later report.
+        is_unfinished: True if the usage is that of a message whose API had not said yet why it stopped.
     """
 
     __slots__ = (
+        "_by_hand",
         "_deduced_output",
         "_has_learned",
         "_has_projection",
@@ -78,6 +84,7 @@ class Bill:
         "_response_model",
         "_usage",
         "cost",
+        "is_unfinished",
         "projection",
         "reservation",
     )
@@ -90,6 +97,7 @@ class Bill:
         self._response_model: str | None = None
         self._has_projection = self._is_container = False
         self._deduced_output = self._has_learned = False
+        self._by_hand = self.is_unfinished = False
         self._is_settled = cost is not None
         self.projection: int | None = None
         self.reservation: Reservation | None = None
@@ -138,14 +146,24 @@ class Bill:
             if self.reservation is not None and self.reservation.held:
                 self.reservation.release()
 
-    def report(self, reading: Reading) -> None:
-        """Take what a reply says. It replaces what it says of an earlier report, and keeps what it leaves out."""
+    def report(self, reading: Reading, *, by_hand: bool = False, is_unfinished: bool = False) -> None:
+        """Take what a reply says. It replaces what it says of an earlier report, and keeps what it leaves out.
+
+        Args:
+            reading: what it says.
+            by_hand: True if the function says it, and no reply: it counts as it is, however a stream ends.
+            is_unfinished: True if it is a message whose API has not said yet why it stopped.
+        """
+        self._by_hand = self._by_hand or by_hand
         self._take(reading)
+        if reading.usage is not None:
+            self.is_unfinished = is_unfinished
         if reading.usage is not None or reading.cost_nanos is not None:
             self._correct()
 
     def report_cost(self, amount: int) -> None:
         """Take a cost, in nano-dollars. It outranks the price of the usage."""
+        self._by_hand = True
         self._reported_nanos = amount
         self._correct()
 
@@ -158,6 +176,15 @@ class Bill:
                 self._link.link.label,
                 ", ".join(names),
             )
+
+    def read_items(self, items: Sequence[object]) -> None:
+        """Read the usage off items of a stream, part by part, if its function has reported none."""
+        if self._usage is None and not self._is_container:
+            for item in items:
+                reading = read_report(item)
+                self._take(reading, by_report=False)
+                if reading.usage is not None:
+                    self.is_unfinished = is_unfinished(item)
 
     def learn(self) -> None:
         """Let projections learn from the answer, once it is known in full. Once per attempt, not per report."""
@@ -247,6 +274,8 @@ class Bill:
             self._read(ending)
         self.learn()
         cost = self._reported()
+        if cost is not None and ending.is_partial and not self._by_hand:
+            return self._at_least(cost)
         if cost is not None:
             held = 0 if self.reservation is None else self.reservation.held
             return cost if not held or (cost.settled or 0) <= held else self._exceeding(cost, held)
@@ -259,6 +288,11 @@ class Bill:
         if ending.has_value:
             self._warn_unreadable(ending.given)
         return Cost(0, round(projection * ending.uncertain_share), "estimated", *facts)
+
+    def _at_least(self, cost: Cost) -> Cost:
+        """Settle what a stream that was cut short is known to have used; the rest of its projection is uncertain."""
+        settled = cost.settled or 0
+        return cost._replace(uncertain=max(0, (self._projection_to_book() or 0) - settled), source="estimated")
 
     def _read(self, ending: Ending) -> None:
         if ending.has_value:

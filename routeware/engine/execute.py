@@ -46,7 +46,7 @@ async def execute(
             call.timeout.cancel()
         if (call.race is not None or call.is_remote or registered.accept is not None) and is_untidy(call):
             await clear_away(call)
-        quiet = call.error is None and not (wants_record or call.is_told or registered.on_call is not None)
+        quiet = call.error is None and not (wants_record or call.is_observed or registered.on_call is not None)
         record = None if quiet else complete(call, wants_record=wants_record)
     except BaseException as error:
         _tear_down(call, error, wants_record=wants_record)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from routeware.engine.cost import FREE, Bill, Ending
+from routeware.engine.flow import Flow
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.errors import ErrorCategory, ResultRejectedError
@@ -19,6 +20,7 @@ from routeware.health import LinkStates, Ticket
 from routeware.observers import Cost, Cut, Failure
 from routeware.policy import Link
 from routeware.pricing import read_report
+from routeware.pricing.chunks import is_unfinished
 from routeware.records import AttemptStatus, AttemptTrigger, SkipReason
 from routeware.telemetry import NO_SPAN, Span
 
@@ -87,6 +89,7 @@ class Execution:
         concluded: True once it is settled and its listeners have been told.
         skip_reason: why its link was skipped, where it was.
         ledger_wait_s: how long it waited for a ledger before it started; ``None`` where none had to be asked.
+        flow: its items, where it streams.
     """
 
     __slots__ = (
@@ -100,6 +103,7 @@ class Execution:
         "ended",
         "error",
         "failure",
+        "flow",
         "had_rival",
         "has_value",
         "invoked",
@@ -141,6 +145,7 @@ class Execution:
         self.timeout_ms: float | None = None
         self.cleanup_s: float | None = None
         self.skip_reason: SkipReason | None = None
+        self.flow: Flow | None = None
         self._bill: Bill | None = None
         self._claimed: tuple[LinkStates, Ticket] | None = None
 
@@ -194,6 +199,37 @@ class Execution:
         """Take note of the task of its own that it runs in."""
         self.task = task
 
+    def stream_to(self, flow: Flow) -> None:
+        """Take note that it streams, and where its items are."""
+        self.flow = flow
+
+    @property
+    def landing(self) -> asyncio.Future[None] | None:
+        """What is done when it has answered or ended: for a plain function, its task."""
+        return self.task if self.flow is None else self.flow.landed
+
+    @property
+    def answered_at(self) -> float | None:
+        """When it answered, on the loop's clock: a stream's first item, a plain function's end."""
+        return self.ended if self.flow is None else self.flow.answered_at
+
+    @property
+    def items(self) -> int | None:
+        """How many items its reader has got; ``None`` for a plain function."""
+        return None if self.flow is None else self.flow.items
+
+    @property
+    def first_item_s(self) -> float | None:
+        """How long its first item took; ``None`` where there was none."""
+        if self.flow is None or self.flow.answered_at is None:
+            return None
+        return self.flow.answered_at - self.started
+
+    def turn_down(self, result: object) -> None:
+        """Take note that what a stream began with was turned down."""
+        self.result = result
+        self.reject()
+
     def invoke(self) -> None:
         """Take note that its function was called."""
         self.invoked = True
@@ -201,7 +237,9 @@ class Execution:
     def report(self, reply: object) -> None:
         """Take a reply that its function reports: what it cost, and what it says if the function then fails."""
         self.reply = reply
-        self.bill.report(read_report(reply))
+        if self.flow is not None:
+            self.flow.sign()
+        self.bill.report(read_report(reply), is_unfinished=self.flow is not None and is_unfinished(reply))
 
     def give(self, result: object) -> None:
         """Take the result of its function; it still has to be accepted."""
@@ -263,8 +301,9 @@ class Execution:
         self.status = AttemptStatus.CANCELLED
 
     def win(self) -> None:
-        """Take note that the caller gets its result."""
-        self.status = AttemptStatus.SUCCEEDED
+        """Take note that the caller gets its result. A stream may have failed after its first item all the same."""
+        if self.status is None:
+            self.status = AttemptStatus.SUCCEEDED
 
     def skip(self, now: float, reason: SkipReason) -> None:
         """Take note that its link is passed over."""
@@ -321,11 +360,13 @@ class Execution:
         if self._bill is not None:
             self._bill.learn()  # here, because a call that nobody observes is not concluded
         if self.life is not _DETACHED:
-            self.error = self.result = self.reply = None
+            self.forget_all()
 
     def forget_all(self) -> None:
         """Hold nothing at all of what it gave, now that it has ended after its call."""
         self.error = self.result = self.reply = None
+        if self.flow is not None:
+            self.flow.forget()
 
     def _step(self, to: Life) -> None:
         assert to in LIFE[self.life], f"an attempt that is {self.life.value} cannot be {to.value}"
@@ -359,8 +400,23 @@ class Execution:
         return bill.settle(self._ending(invoked=self.invoked, not_billed=not_billed))
 
     def _ending(self, *, invoked: bool, not_billed: bool = False) -> Ending:
+        if self.flow is not None and self.flow.has_items:
+            return self._stream_ending(self.flow)
         share = 1.0 if self.prepared.link.uncertain_share == 1 else self._uncertain_share()
         return Ending(self.result if self.has_value else self.error, self.has_value, invoked, not_billed, share)
+
+    def _stream_ending(self, flow: Flow) -> Ending:
+        """Describe the end of a stream of which an item came: the provider bills it, whatever its error says."""
+        self.bill.read_items(flow.samples)
+        is_whole = (flow.ended_itself or flow.is_complete) and not self.bill.is_unfinished
+        return Ending(
+            flow.samples[-1],
+            has_value=True,
+            invoked=True,
+            not_billed=False,
+            uncertain_share=1.0,
+            is_partial=not is_whole,
+        )
 
     def _uncertain_share(self) -> float:
         """Return the share of the projection to book: the link's, if nothing can have been answered."""
@@ -373,7 +429,7 @@ class Execution:
     @property
     def _is_free(self) -> bool:
         """True if it cost nothing unless it says otherwise: the provider did not answer, or answered with an error."""
-        if self.has_value:
+        if self.has_value or (self.flow is not None and self.flow.has_items):
             return False
         return not self.invoked or (self.failure is not None and self.failure.not_billed)
 

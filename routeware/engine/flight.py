@@ -27,7 +27,7 @@ class Race:
 
     def __init__(self) -> None:
         self._waiter: asyncio.Future[None] | None = None
-        self._alone: asyncio.Task[None] | None = None
+        self._alone: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.in_flight: list[Execution] = []
         self.cancelling: list[Execution] = []
@@ -42,7 +42,7 @@ class Race:
         return not self.in_flight and self.pending is None
 
     def wait_for(
-        self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], moment: float | None
+        self, loop: asyncio.AbstractEventLoop, task: asyncio.Future[None], moment: float | None
     ) -> asyncio.Future[None]:
         """Give what to await until ``task``, which is alone, has ended, or ``moment`` has come; then :meth:`disarm`.
 

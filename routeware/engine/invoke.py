@@ -15,7 +15,7 @@ from routeware.engine.execution import Execution
 from routeware.engine.task_groups import watched
 from routeware.telemetry import CallTrace, Context
 
-__all__ = ["invoke"]
+__all__ = ["accepted", "enter", "invoke", "leave"]
 
 _MAY_LEAVE_CANCELS = sys.version_info < (3, 13)
 """True if a TaskGroup may leave a cancellation counted in its task."""
@@ -40,7 +40,7 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
     attempt = handle_of(execution)
     token = CURRENT.set(attempt)
     is_observed = call.listeners is not None
-    attached = _enter(call, execution) if is_observed else None
+    attached = enter(call, execution) if is_observed else None
     try:
         awaitable = function(request.owner, attempt, request.args, request.kwargs)
         execution.invoke()
@@ -48,7 +48,7 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
             awaitable = watched(call, awaitable)
         result = await awaitable
         execution.give(result)
-        if registered.accept is None or await _accepted(registered.accept(result)):
+        if registered.accept is None or await accepted(registered.accept(result)):
             execution.accept()
         else:
             execution.reject()
@@ -66,12 +66,12 @@ async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None
             # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
             attached = None
         if is_observed:
-            _leave(call, execution, attached)
+            leave(call, execution, attached)
         if in_own_task and call.race is not None:
             call.race.wake()
 
 
-def _enter(call: Call, execution: Execution) -> Token[Context] | None:
+def enter(call: Call, execution: Execution) -> Token[Context] | None:
     """Have everything from here on done in the attempt, as far as spans and metrics tell."""
     meters, trace = call.meters, call.trace
     if meters is not None:
@@ -79,7 +79,8 @@ def _enter(call: Call, execution: Execution) -> Token[Context] | None:
     return None if trace is None else trace.attach(execution.span)
 
 
-def _leave(call: Call, execution: Execution, attached: Token[Context] | None) -> None:
+def leave(call: Call, execution: Execution, attached: Token[Context] | None) -> None:
+    """Undo :func:`enter`."""
     if attached is not None:
         CallTrace.detach(attached)
     meters = call.meters
@@ -87,5 +88,6 @@ def _leave(call: Call, execution: Execution, attached: Token[Context] | None) ->
         meters.attempt_left(execution.link)
 
 
-async def _accepted(verdict: Any) -> Any:
+async def accepted(verdict: Any) -> Any:
+    """Give the verdict of an ``accept`` hook, sync or async."""
     return await verdict if isawaitable(verdict) else verdict

@@ -16,29 +16,30 @@ from routeware.threshold import Learner, Observation, target_event
 __all__ = ["learn"]
 
 
-def learn(call: Call) -> None:
+def learn(call: Call, now: float) -> None:
     """Tell the learner of the call's policy, if it has one, what became of a call with nothing in flight."""
     learner, decision = call.prepared.learner, call.decision
     if learner is None or decision is None or call.latest_start is None:
         return
     for one in call.attempts:
         if one.invoked:
-            _observe(call, learner, one)
+            _observe(call, learner, one, now)
     # What losers' clean-up took is not in the way of the answer.
     winner = call.winner
-    ended = call.ended if winner is None or winner.ended is None else winner.ended
+    ended = now if winner is None or winner.answered_at is None else winner.answered_at
     raced = any(one.trigger is AttemptTrigger.RACE for one in call.attempts if one.invoked)
-    report = learner.call_ended(decision, ended - call.began, answered=winner is not None, now=call.ended, extra=raced)
+    report = learner.call_ended(decision, ended - call.began, answered=winner is not None, now=now, extra=raced)
     if report is not None:
         event, fields = target_event(report)
         call.emit(event, logging.WARNING, **fields)
 
 
-def _observe(call: Call, learner: Learner, execution: Execution) -> None:
+def _observe(call: Call, learner: Learner, execution: Execution, now: float) -> None:
     history = learner.histories[call.prepared.links.index(execution.prepared)]
     window = history.as_primary if execution.trigger is AttemptTrigger.INITIAL else history.as_backup
-    ended = call.ended if execution.ended is None else execution.ended
-    window.add(ended - execution.started, _how(execution), call.ended, call.size)
+    ended = execution.answered_at if execution.accepted else execution.ended
+    ended = now if ended is None else ended
+    window.add(ended - execution.started, _how(execution), now, call.size)
 
 
 def _how(execution: Execution) -> Observation:

@@ -47,6 +47,7 @@ class PreparedLink:
         unpriced: which counts of a usage have no price now.
         is_flat: True if an answer costs the same whatever its size, so that its size need not be guessed.
         timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
+        idle_timeout_s: how long a stream's reader waits for an item after the first; ``None`` without a bound.
         stats: what was learned of it.
         label: the link's label.
         span_name: the name of its attempts' spans.
@@ -55,6 +56,7 @@ class PreparedLink:
 
     __slots__ = (
         "cost",
+        "idle_timeout_s",
         "is_flat",
         "label",
         "link",
@@ -73,6 +75,7 @@ class PreparedLink:
         timeout_ms: float | None,
         stats: LinkStats,
         span: tuple[str, dict[str, Any]],
+        idle_timeout_ms: float | None = None,
     ) -> None:
         self.link = link
         self.label = link.label
@@ -81,6 +84,7 @@ class PreparedLink:
         self.unpriced = _gaps(tariff)
         self.is_flat = isinstance(tariff, Price) and per_request(tariff)
         self.timeout_ms = timeout_ms
+        self.idle_timeout_s = _seconds(link.idle_timeout_ms if link.idle_timeout_ms is not None else idle_timeout_ms)
         self.stats = stats
         self.span_name, self.span_attributes = span
 
@@ -244,6 +248,7 @@ class PreparedPolicy:
                 policy.failover.on_timeout_ms if link.timeout_ms is None else link.timeout_ms,
                 self._registrations.stats(link),
                 self.tracing.attempt_span(link.provider, link.model, link.label),
+                policy.failover.idle_timeout_ms,
             )
             for link in policy.chain
         )

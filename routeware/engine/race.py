@@ -57,10 +57,10 @@ async def run_race(call: Call) -> Execution:
             if call.rounds_left:
                 await begin_round(call)
             execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
-            if not call.attempts_left and not call.rounds_left:
+            if not call.attempts_left and not call.rounds_left and call.driver is None:
                 return await run_chain(call, execution)  # no race can follow: no task is needed
             _launch(call, race, execution)
-            event, execution = await next_event(call, race, is_fresh=not execution.is_over)
+            event, execution = await next_event(call, race, is_fresh=not (execution.is_over or execution.accepted))
         else:
             event, execution = await next_event(call, race)
         if event == "answered":
@@ -135,11 +135,10 @@ def _look(call: Call, race: Race) -> tuple[Event, Execution] | None:
     """Find what is there now, the first by rank; ``None`` where there is nothing."""
     failed: Execution | None = None
     for one in race.in_flight:
-        if one.task is not None and one.task.done():
-            if one.accepted:
-                return "answered", one
-            if failed is None or (one.ended or 0.0) < (failed.ended or 0.0):
-                failed = one
+        if one.accepted:  # a stream's task goes on
+            return "answered", one
+        if one.is_over and (failed is None or (one.ended or 0.0) < (failed.ended or 0.0)):
+            failed = one
     if failed is not None:
         return "failed", failed
     return _look_at_clock(call, race, call.loop.time())
@@ -163,11 +162,17 @@ def _look_at_clock(call: Call, race: Race, now: float) -> tuple[Event, Execution
 
 def _race_at(call: Call, race: Race) -> float | None:
     """Find the moment at which a backup may be started; ``None`` where none may."""
-    if not race.is_open or not call.attempts_left or call.fatal is not None or race.pending is not None:
+    if (
+        call.race_after_s is None
+        or not race.is_open
+        or not call.attempts_left
+        or call.fatal is not None
+        or race.pending is not None
+    ):
         return None
     if len(race.in_flight) >= call.prepared.policy.latency.race_width:
         return None
-    return (call.latest_start or 0.0) + (call.race_after_s or 0.0)
+    return (call.latest_start or 0.0) + call.race_after_s
 
 
 def _until_change(call: Call, race: Race) -> Awaitable[object]:
@@ -178,7 +183,7 @@ def _until_change(call: Call, race: Race) -> Awaitable[object]:
     for one in race.in_flight:
         if one.due is not None and (moment is None or one.due < moment):
             moment = one.due
-    tasks = [one.task for one in race.in_flight if one.task is not None]
+    tasks = [one.landing for one in race.in_flight if one.landing is not None]
     if race.reservation is not None:
         tasks.append(race.reservation.task)
     if len(tasks) == 1:
@@ -189,7 +194,10 @@ def _until_change(call: Call, race: Race) -> Awaitable[object]:
 
 def _launch(call: Call, race: Race, execution: Execution) -> None:
     """Run an attempt that was started in a task of its own."""
-    execution.run_in(call.loop.create_task(invoke(call, execution, in_own_task=True)))
+    if call.driver is not None:
+        call.driver.launch(call, execution)
+    else:
+        execution.run_in(call.loop.create_task(invoke(call, execution, in_own_task=True)))
     race.launch(execution)
 
 

@@ -32,8 +32,16 @@ def call_record(call: Call) -> CallRecord:
         "session_name": session.name if session is not None else None,
         "session_spent_usd": call.session_spent_usd,
         "trace_id": None if trace is None else trace.trace_id,
+        "first_item_ms": _first_item_ms(call),
+        "items": None if call.winner is None else call.winner.items,
+        "ended": call.stream_end,
     }
     return filled(CallRecord, values)
+
+
+def _first_item_ms(call: Call) -> float | None:
+    flow = None if call.winner is None else call.winner.flow
+    return None if flow is None or flow.answered_at is None else _ms(flow.answered_at - call.began)
 
 
 def annotate(error: BaseException, call: Call, record: CallRecord) -> None:
@@ -87,6 +95,8 @@ def _attempt_record(call: Call, execution: Execution) -> AttemptRecord:
         "unpriced": cost.unpriced,
         "error": None if failure is None else failure.snapshot,
         "skip_reason": execution.skip_reason,
+        "first_item_ms": None if execution.first_item_s is None else _ms(execution.first_item_s),
+        "items": execution.items,
     }
     return filled(AttemptRecord, values)
 

@@ -26,18 +26,18 @@ UNBOUND: object = object()
 """In place of an instance, where the decorated function is not a method."""
 
 
-ProviderFunction = Callable[[object, object, tuple[Any, ...], Mapping[str, Any]], Awaitable[Any]]
+ProviderFunction = Callable[[object, object, tuple[Any, ...], Mapping[str, Any]], Any]
 """Calls a provider function: for which instance, with which attempt, with what the caller passed."""
 
 
-def provider_function(fn: Callable[..., Awaitable[Any]]) -> ProviderFunction:
+def provider_function(fn: Callable[..., Any]) -> ProviderFunction:
     """Prepare a function that calls providers to be called with or without an instance before the attempt.
 
     What it raises when it is called, before anything is awaited, is about its arguments.
     """
     is_plain = isinstance(fn, types.FunctionType)
 
-    def call(owner: object, attempt: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
+    def call(owner: object, attempt: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if owner is UNBOUND:
             return fn(attempt, *args, **kwargs)
         if is_plain:
@@ -45,8 +45,7 @@ def provider_function(fn: Callable[..., Awaitable[Any]]) -> ProviderFunction:
         # Instances bind other callables as they bind them anywhere else: by __get__, or not at all.
         binds = getattr(type(fn), "__get__", None)
         bound = fn if binds is None else binds(fn, owner, type(owner))
-        called: Awaitable[Any] = bound(attempt, *args, **kwargs)
-        return called
+        return bound(attempt, *args, **kwargs)
 
     return call
 
@@ -61,8 +60,10 @@ class Registrations:
         "by_provider",
         "classify",
         "estimate",
+        "first_item",
         "fn",
         "health",
+        "last_item",
         "latency",
         "on_call",
         "output_argument",
@@ -88,6 +89,8 @@ class Registrations:
         self.by_provider: dict[str, ProviderFunction] = {}
         self.accept: Callable[[Any], bool | Awaitable[bool]] | None = None
         self.estimate: Callable[..., Usage | float] | None = None
+        self.first_item: Callable[[Any], bool] | None = None
+        self.last_item: Callable[[Any], bool] | None = None
         self.size: Callable[..., float | str] | None = None
         self.latency = LearnerCache()
         self._size_failed = False
@@ -100,6 +103,14 @@ class Registrations:
     def accept_by(self, check: Callable[[Any], bool | Awaitable[bool]]) -> None:
         """Ask ``check`` whether a result is accepted."""
         self.accept = check
+
+    def begin_by(self, counts: Callable[[Any], bool]) -> None:
+        """Ask ``counts`` whether an item is an answer."""
+        self.first_item = counts
+
+    def end_by(self, ends: Callable[[Any], bool]) -> None:
+        """Ask ``ends`` whether the API says with an item that the answer is complete."""
+        self.last_item = ends
 
     def estimate_by(self, projection: Callable[..., Usage | float]) -> None:
         """Ask ``projection`` what an attempt may cost."""

@@ -7,6 +7,8 @@ import logging
 import sys
 from collections.abc import Iterator
 
+import attrs
+
 from routeware.engine.call import Call
 from routeware.engine.cooldown import note_failure
 from routeware.engine.execution import Execution
@@ -14,7 +16,7 @@ from routeware.errors import AttemptTimeoutError, DeadlineExceededError, Exhaust
 from routeware.observers import Failure, failed_attempt
 from routeware.records import AttemptStatus
 
-__all__ = ["deadline_error", "final_error", "is_stopped_by_caller", "record_failure", "record_time_out"]
+__all__ = ["deadline_error", "final_error", "is_stopped_by_caller", "judged", "record_failure", "record_time_out"]
 
 
 def record_failure(call: Call, execution: Execution) -> None:
@@ -41,6 +43,16 @@ def record_failure(call: Call, execution: Execution) -> None:
     call.record_failure(failure.error, fails_over=failure.fails_over and not execution.is_misuse)
 
 
+def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
+    """Say what the error of a stream means that came after its first item: nothing is tried after it, and it cost."""
+    shown = error
+    if not isinstance(error, Exception):
+        shown = ProviderCancelledError(execution.label)
+        shown.__cause__ = error
+    snapshot = attrs.evolve(call.prepared.classified(error), may_have_cost=True)
+    return Failure(shown, call.prepared.classified, fails_over=False, not_billed=False, snapshot=snapshot)
+
+
 def record_time_out(call: Call, execution: Execution) -> None:
     """Take the attempt for failed, because its time is up. An error that it raised after that is the cause."""
     error = AttemptTimeoutError(execution.label, execution.timeout_ms or 0.0)
@@ -55,7 +67,7 @@ def record_time_out(call: Call, execution: Execution) -> None:
 def deadline_error(call: Call) -> DeadlineExceededError:
     """Make the error of a call that ran out of time, from the last provider error, if any."""
     call.refuse("deadline_exceeded")
-    error = DeadlineExceededError(call.prepared.policy.latency.deadline_ms or 0.0)
+    error = DeadlineExceededError(call.deadline_ms)
     error.__cause__ = call.failure
     return error
 

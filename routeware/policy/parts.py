@@ -74,6 +74,8 @@ class Link:
         tier: free text for the decision record.
         uncertain_share: the share of the projection, 0 to 1, that is booked for an attempt that was cut off or reset
             before anything was answered. 1 unless bills say that this provider does not charge for such attempts.
+        idle_timeout_ms: how long a stream's reader waits for an item after the first, above 0; over
+            ``failover.idle_timeout_ms``. Plain calls do not know it.
         spread: a name that it shares with its neighbours in the chain: their order is drawn at each call.
         weight: its share in that draw, relative to theirs; above 0.
 
@@ -91,6 +93,7 @@ class Link:
         default=None, converter=as_optional_text, validator=attrs.validators.optional(checks.free_text)
     )
     uncertain_share: float = attrs.field(default=1.0, converter=as_float, validator=checks.number(high=1))
+    idle_timeout_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
     spread: str | None = attrs.field(
         default=None, converter=as_optional_text, validator=attrs.validators.optional(checks.text)
     )
@@ -130,6 +133,7 @@ class FailoverRules:
             empty list is a rule that nothing matches.
         on_timeout_ms: the time-out, above 0, of every attempt whose link has none. It is no rule: setting it does not
             switch the default rules off.
+        idle_timeout_ms: the same as a link's, for every link that has none.
         max_attempts: attempts that may be started, races included, at least 1; ``None`` is the length of the chain,
             times the number of rounds.
         cooldown_ms: how long a link that keeps failing is passed over at first, above 0; ``None`` is no cooldown.
@@ -146,6 +150,7 @@ class FailoverRules:
     on_status: tuple[int, ...] | None = attrs.field(default=None, converter=_on_status)
     on_error_kinds: tuple[str, ...] | None = attrs.field(default=None, converter=_on_error_kinds)
     on_timeout_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+    idle_timeout_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
     max_attempts: int | None = attrs.field(default=None, validator=_COUNT)
     cooldown_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
     cooldown_after: int = attrs.field(default=5, validator=checks.whole_number(low=1))
@@ -178,6 +183,8 @@ class LatencyRules:
         swap_in_outage: whether a target may try the backup first while the primary is out.
         race_width: attempts in flight at once in one call, at least 2.
         deadline_ms: bound on the whole call, above 0.
+        first_item_deadline_ms: bound on the time to a stream's first item, over all attempts, above 0. Plain calls do
+            not know it.
 
     Raises:
         PolicyError: a value that cannot be meant.
@@ -192,6 +199,7 @@ class LatencyRules:
     swap_in_outage: bool = attrs.field(default=False, validator=checks.flag)
     race_width: int = attrs.field(default=2, validator=checks.whole_number(low=2))
     deadline_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
+    first_item_deadline_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_ABOVE_0)
 
     def __attrs_post_init__(self) -> None:
         if self.target_p95_ms is not None and self.target_p99_ms is not None:

@@ -65,6 +65,9 @@ RACE_AFTER_S: Final = _add(
 RACE_SOURCE: Final = _add("routeware.race.source", "string", "call", "Where that threshold came from: `fixed`, ...")
 RACE_SWAPPED: Final = _add("routeware.race.swapped", "boolean", "call", "True if a target sent it to the backup first")
 SESSION_SPENT_USD: Final = _add("routeware.session.spent_usd", "double", "call", "What the session has spent by then")
+STREAM_ENDED: Final = _add(
+    "routeware.stream.ended", "string", "call", "How a stream ended: `completed`, `closed`, `failed` or `cancelled`"
+)
 # Known when an attempt starts.
 OPERATION: Final = _add("gen_ai.operation.name", "string", "attempt", "What `routed(operation=)` says: `chat`")
 PROVIDER: Final = _add("gen_ai.provider.name", "string", "attempt", "The link's provider, in OpenTelemetry's spelling")
@@ -75,7 +78,15 @@ ATTEMPT_TRIGGER: Final = _add(
     "routeware.attempt.trigger", "string", "attempt", "Why it was started: `initial`, `failover`, `race` or `retry`"
 )
 ATTEMPT_TIMEOUT_S: Final = _add("routeware.attempt.timeout_s", "double", "attempt", "The time that it had")
+REQUEST_STREAM: Final = _add("gen_ai.request.stream", "boolean", "attempt", "True if its function yields items")
 # Known when it has ended.
+TIME_TO_FIRST_CHUNK: Final = _add(
+    "gen_ai.response.time_to_first_chunk", "double", "attempt", "How long a stream's first item took, in seconds"
+)
+FIRST_ITEM_S: Final = _add(
+    "routeware.stream.first_item_s", "double", "attempt", "The same, where the function is no call to an LLM"
+)
+STREAM_ITEMS: Final = _add("routeware.stream.items", "int", "attempt", "How many items its reader got")
 ATTEMPT_STATUS: Final = _add(
     "routeware.attempt.status", "string", "attempt", "`succeeded`, `failed`, `rejected`, `race_lost` or `cancelled`"
 )

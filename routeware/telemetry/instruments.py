@@ -97,6 +97,12 @@ class Instruments:
             "From an attempt's start to its end, or until it was cut off.",
             series.ended,
         )
+        self.time_to_first_item = Durations(
+            meter,
+            "routeware.attempt.time_to_first_item",
+            "From an attempt's start to a stream's first item that counts.",
+            series.ended,
+        )
         self.attempts, self.inflight = Sums(series.tried), Sums(series.at_link)
         self.race_threshold = Sums(series.raced)
         self.cooldowns, self.cooling = Sums(series.cooled), Sums(series.at_link)

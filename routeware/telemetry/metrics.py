@@ -100,6 +100,8 @@ class Meters:
         if status is not AttemptStatus.SKIPPED:  # a skipped link took no time
             ended = call.ended if attempt.ended is None else attempt.ended
             self._instruments.attempt_duration.record((link, status), ended - attempt.started)
+        if attempt.first_item_s is not None:
+            self._instruments.time_to_first_item.record((link, status), attempt.first_item_s)
         spent = (link, status, attempt is not call.winner)
         # What is unknown cannot be added up.
         if cost.settled:

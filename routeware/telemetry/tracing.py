@@ -153,13 +153,15 @@ class CallTrace:
         """The trace's id in hexadecimal; ``None`` where it is not recorded."""
         return trace.format_trace_id(self._span.get_span_context().trace_id) if self.recording else None
 
-    def start_attempt(self, attempt: AttemptFacts, name: str, fixed: Mapping[str, Any]) -> Span:
+    def start_attempt(self, attempt: AttemptFacts, name: str, fixed: Mapping[str, Any], *, streams: bool) -> Span:
         """Start the span of ``attempt``, a child of the call's; linked to the one that it replaces or races."""
         attributes = {
             **fixed,
             names.ATTEMPT_NUMBER: attempt.number,
             names.ATTEMPT_TRIGGER: attempt.trigger.value,
         }
+        if streams and self._tracing.operation is not None:
+            attributes[names.REQUEST_STREAM] = True
         if attempt.timeout_ms is not None:
             attributes[names.ATTEMPT_TIMEOUT_S] = attempt.timeout_ms / 1000
         before = self._before
@@ -213,7 +215,9 @@ class CallTrace:
             end_ns = attempt.cut.at_ns
         else:
             # A viewer's critical path follows what ends last, so it must not end in a loser.
-            end_ns = time.time_ns() if self._decided_ns is None or attempt is not call.winner else self._decided_ns
+            # A stream's winner ends with its stream.
+            won = attempt is call.winner and attempt.items is None
+            end_ns = self._decided_ns if won and self._decided_ns is not None else time.time_ns()
             end_ns = max(end_ns, self._last_ns + _APART_NS)
         self._last_ns = max(self._last_ns, end_ns)
         span.end(end_ns)
@@ -237,6 +241,11 @@ class CallTrace:
             found[names.RESPONSE_MODEL] = cost.response_model
         if attempt.ledger_wait_s is not None:
             found[names.LEDGER_WAIT_S] = attempt.ledger_wait_s
+        if attempt.items is not None:
+            found[names.STREAM_ITEMS] = attempt.items
+        if attempt.first_item_s is not None:
+            known = self._tracing.operation is not None
+            found[names.TIME_TO_FIRST_CHUNK if known else names.FIRST_ITEM_S] = attempt.first_item_s
         if attempt.cleanup_s is not None:
             found[names.ATTEMPT_CLEANUP_S] = attempt.cleanup_s
         if attempt.failure is not None:
@@ -294,6 +303,7 @@ def _call_attributes(call: CallFacts) -> dict[str, Any]:
         names.RACE_SOURCE: call.race_source,
         names.RACE_SWAPPED: True if call.swapped else None,
         names.SESSION_SPENT_USD: call.session_spent_usd,
+        names.STREAM_ENDED: call.stream_end,
     }
     return {name: value for name, value in values.items() if value is not None}
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 import pickle
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,16 +73,6 @@ async def test_through_its_class_it_says_what_is_missing() -> None:
 
 
 # What is refused, and with which words.
-
-
-def test_an_async_generator_function_is_refused_by_its_name() -> None:
-    """It is not simply a function without `async`."""
-
-    async def stream(attempt: Attempt) -> AsyncIterator[str]:
-        yield "a"
-
-    with pytest.raises(TypeError, match="stream is not: async generator functions are not supported yet"):
-        routed(AB)(stream)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,6 @@ async def test_a_hold_that_the_ledger_granted_is_settled_there_or_not_at_all() -
     await ledger.settle("a", [DAY], 10 * A_CENT, 0)
 
     assert await stands_at(behind) == Balance(settled=10 * A_CENT)
-    assert not ledger._granted, "what is settled is forgotten"
 
 
 async def test_closing_tries_once_more_and_leaves_the_rest_to_others(caplog: pytest.LogCaptureFixture) -> None:

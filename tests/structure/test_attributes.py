@@ -28,6 +28,7 @@ from tests.fakes.providers import (
     uses,
 )
 from tests.fakes.tracing import Traces
+from tests.streams.films import Film
 
 ROOT = Path(__file__).parent.parent.parent
 PREFIXES = ("routeware.", "gen_ai.", "http.response.", "error.type")
@@ -103,6 +104,8 @@ async def calls(options: dict[str, Any]) -> None:
         await asyncio.sleep(1)
     async with routeware.session("elsewhere", ledger=Remote()):
         await call(script(a=answers(10)))
+    for operation in ("chat", None):
+        await Film({"a": ["item"]}, options={**options, "operation": operation}).ask.outcome()
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,14 @@ RECORD = {
     *{"RoutingDecision", "ErrorCategory", "ErrorSnapshot"},
 }
 AVAILABILITY = {"Health", "LinkHealth"}
+STREAMS = {
+    "RoutedGenerator",
+    "RoutedStream",
+    "StreamClosedError",
+    "StreamTruncatedError",
+    "has_output",
+    "is_final",
+}
 ERRORS = {
     "RoutewareError",
     "PolicyError",
@@ -38,7 +46,7 @@ ERRORS = {
 
 def test_the_public_names_are_these() -> None:
     """A name appears or goes by decision, not by accident."""
-    assert set(routeware.__all__) == CALLING | POLICY | MONEY | RECORD | ERRORS | AVAILABILITY
+    assert set(routeware.__all__) == CALLING | POLICY | MONEY | RECORD | ERRORS | AVAILABILITY | STREAMS
     assert len(routeware.__all__) == len(set(routeware.__all__))
 
 

@@ -1,0 +1,178 @@
+"""Routed async generator functions, and the streams that calling one gives."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import copy_context
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from routeware.decorator.signatures import require_generator
+from routeware.decorator.view import View, make_call, register_provider, registrations_of
+from routeware.engine import Attempt, Call, Stream
+from routeware.policy import Link
+from routeware.records import CallRecord, Outcome
+
+__all__ = ["GeneratorProvider", "RoutedGenerator", "RoutedStream"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class GeneratorProvider(Protocol[P, T]):
+    """What :meth:`RoutedGenerator.provider` returns: a decorator that leaves the function as it is."""
+
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Attempt, P], AsyncIterator[T]], /
+    ) -> Callable[..., AsyncIterator[T]]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[S, Attempt, P], AsyncIterator[T]], /
+    ) -> Callable[..., AsyncIterator[T]]: ...
+
+
+class RoutedGenerator(View[P, T_co]):
+    """An async generator function that goes along a chain of providers to its first item. Made by :func:`routed`.
+
+    Call it as the function it was made from, without the attempt, and read the :class:`RoutedStream` that it gives.
+    """
+
+    __wrapped__: Callable[..., AsyncIterator[Any]]
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> RoutedStream[T_co]:
+        """Give a stream. Nothing is called, reserved or timed before it is started or read."""
+
+        def make(stream: Stream) -> tuple[Call, Mapping[str, Any] | None]:
+            call, attributes = make_call(self, args, kwargs)
+            call.stream_by(stream)
+            return call, attributes
+
+        return RoutedStream(Stream(make, copy_context()))
+
+    async def outcome(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome[list[T_co]]:
+        """Route a call and read it to its end: the list of its items, and its record. Raises what reading raises."""
+        stream = self(*args, **kwargs)
+        async with stream:
+            items = [item async for item in stream]
+        assert stream.record is not None
+        return Outcome(items, stream.record)
+
+    def provider(self, *names: str) -> GeneratorProvider[P, T_co]:
+        """Register another async generator function for the providers of these names.
+
+        Raises:
+            TypeError: no name, or one that is no string; or what is decorated is no async generator function, or takes
+                no attempt.
+        """
+        if not names or not all(isinstance(name, str) for name in names):
+            raise TypeError('name the providers that the function is for: @ask.provider("anthropic")')
+
+        def register(fn: Callable[..., AsyncIterator[T_co]], /) -> Callable[..., AsyncIterator[T_co]]:
+            require_generator(fn, self.__qualname__)
+            register_provider(self, fn, names)
+            return fn
+
+        return register
+
+    def first_item(self, counts: Callable[[T_co], bool], /) -> Callable[[T_co], bool]:
+        """Register which item counts as an answer: it wins a race, and what came before it is held back until then.
+
+        Args:
+            counts: ``(item) -> bool``, not async; asked for each item until one counts. By default the first of all
+                does. :func:`routeware.has_output` knows the items of the common APIs.
+        """
+        registrations_of(self).begin_by(_sync(counts, "first_item"))
+        return counts
+
+    def last_item(self, ends: Callable[[T_co], bool], /) -> Callable[[T_co], bool]:
+        """Register by which item the API says that the answer is complete: a stream that ends without it is cut short.
+
+        Args:
+            ends: ``(item) -> bool``, not async; asked for each item until one does. :func:`routeware.is_final` knows
+                the items of the common APIs.
+        """
+        registrations_of(self).end_by(_sync(ends, "last_item"))
+        return ends
+
+    def accept(self, check: Callable[[T_co], bool | Awaitable[bool]], /) -> Callable[[T_co], bool | Awaitable[bool]]:
+        """Register a check on the first item that counts; turned down, the attempt fails with category ``rejected``.
+
+        Args:
+            check: ``(item) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
+        """
+        if not callable(check):
+            raise TypeError(f"accept takes a function of the item, not {check!r}")
+        registrations_of(self).accept_by(check)
+        return check
+
+
+class RoutedStream(Generic[T_co]):
+    """The items of one call of a routed generator function. Read it with ``async for``, best inside ``async with``.
+
+    One reader at a time; it may be another task each time. The next item is made when it is asked for.
+    """
+
+    __slots__ = ("__weakref__", "_stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def start(self) -> Self:
+        """Route the call until an attempt has its first item, and give the stream. Again: at once.
+
+        Raises:
+            RuntimeError: another task is starting it.
+            BaseException: what calling a routed function raises, where no attempt answers.
+        """
+        await self._stream.open()
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T_co:
+        item: T_co = await self._stream.next()
+        return item
+
+    async def aclose(self) -> None:
+        """Cut the generator off, and wait for it, at most 250 ms. Again: at once.
+
+        Raises:
+            RuntimeError: another task is starting it.
+            Exception: what the generator raises while it is closed.
+        """
+        await self._stream.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._stream.leave(error)
+
+    def __del__(self) -> None:
+        self._stream.abandon()
+
+    def __repr__(self) -> str:
+        return "<routed stream>" if self.link is None else f"<routed stream from {self.link.label}>"
+
+    @property
+    def link(self) -> Link | None:
+        """The link that answers; ``None`` before an attempt has its first item."""
+        return self._stream.link
+
+    @property
+    def record(self) -> CallRecord | None:
+        """The call's record; ``None`` until the call has ended. Also there when ``start`` has raised."""
+        return self._stream.record
+
+
+def _sync(hook: Callable[[T], bool], name: str) -> Callable[[T], bool]:
+    if not callable(hook) or inspect.iscoroutinefunction(hook):
+        raise TypeError(f"{name} takes a function of the item that is not async, not {hook!r}")
+    return hook

@@ -1,0 +1,265 @@
+"""What a routed function and a routed generator function share: signature, binding, views, registrations.
+
+A view has the caller's signature, binds to instances, and bears the marks by which frameworks know what it stands in
+for. What is behind it (registrations, tracing, prices, what was learned) is shared by all views of one function: bound
+to an instance, under another policy, with other settings.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, Self, TypeVar
+
+from routeware.decorator.policies import PolicyCache, PolicySource
+from routeware.decorator.signatures import attempt_place, caller_signature, plain_function
+from routeware.engine import UNBOUND, Call, Registrations, provider_function
+from routeware.health import Health
+from routeware.money import Usage
+from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged
+from routeware.threshold import LatencyReport
+
+__all__ = ["View", "checked_health", "make_call", "register_provider", "registrations_of"]
+
+P = ParamSpec("P")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Signature:
+    """The caller's signature of each view; none of the class's own, which has the one of its constructor."""
+
+    def __get__(self, view: View[..., Any] | None, _owner: type[object]) -> inspect.Signature | None:
+        if view is None:
+            return None
+        signature = view._signature
+        if view._owner is UNBOUND or not view._place:
+            return signature
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+class View(Generic[P, T_co]):
+    """A routed function or generator function, bound or not, under one policy. Made by :func:`routed`."""
+
+    __signature__ = _Signature()
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        signature: inspect.Signature,
+        registrations: Registrations,
+        policies: PolicyCache,
+    ) -> None:
+        self._place = attempt_place(fn, signature)
+        self._signature = caller_signature(signature, self._place)
+        self._owner: object = UNBOUND
+        self._registrations = registrations
+        self._policies = policies
+        self._attributes: Mapping[str, Any] | None = None
+        _stand_in(self, fn, signature, self._place)
+
+    def __get__(self, obj: object, owner: type[object] | None = None, /) -> Self:
+        if obj is None:
+            return self
+        if obj is owner:
+            raise TypeError(
+                f"@classmethod over @routed would pass the class for the attempt: make {self.__name__} a method"
+            )
+        bound = self._view()
+        bound._owner = obj
+        return bound
+
+    def __eq__(self, other: object) -> bool:
+        """As bound methods: the same function, for the same instance, in the same view."""
+        return isinstance(other, View) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[int, ...]:
+        return id(self._registrations), id(self._policies), id(self._owner), id(self._attributes)
+
+    def __repr__(self) -> str:
+        bound = "" if self._owner is UNBOUND else f" of {type(self._owner).__qualname__}"
+        return f"<routed function {self.__qualname__}{bound}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # As functions pickle: by the name under which it is found again.
+        return self.__qualname__ if self._owner is UNBOUND else (getattr, (self._owner, self.__name__))
+
+    @property
+    def policy(self) -> RoutingPolicy:
+        """The policy in force, with the settings of this view."""
+        return self._policies.now().policy
+
+    def latency_report(self) -> LatencyReport | None:
+        """What a latency target has led to so far, and what is believed of each link; ``None`` without a target."""
+        learner = self._policies.now().learner
+        return None if learner is None else learner.report()
+
+    def estimate(self, projection: Callable[..., Usage | float], /) -> Callable[..., Usage | float]:
+        """Register the projection of an attempt, over the built-in one.
+
+        Args:
+            projection: ``(link, *args, **kwargs)``, the caller's arguments without an instance; gives tokens
+                (:class:`Usage`) or US dollars.
+        """
+        if not callable(projection) or inspect.iscoroutinefunction(projection):
+            raise TypeError(f"estimate takes a function that is not async, not {projection!r}")
+        self._registrations.estimate_by(projection)
+        return projection
+
+    def size(self, measure: Callable[..., float | str], /) -> Callable[..., float | str]:
+        """Register what a request is measured by, so that a latency target can race requests of like size alike.
+
+        Args:
+            measure: ``(*args, **kwargs)``, the caller's arguments without an instance; gives a number or a short text.
+                Where it fails, or gives anything else, the size of that request is unknown.
+        """
+        if not callable(measure) or inspect.iscoroutinefunction(measure):
+            raise TypeError(f"size takes a function that is not async, not {measure!r}")
+        self._registrations.size_by(measure)
+        return measure
+
+    def with_policy(self, policy: PolicySource) -> Self:
+        """The same function under another policy; registrations, prices and what was learned are shared.
+
+        Raises:
+            PolicyError: the policy caps spending, and a link has no price.
+        """
+        view = self._view()
+        view._policies = self._policies.under(policy)
+        return view
+
+    def with_options(
+        self,
+        *,
+        deadline_ms: float | Unchanged | None = UNCHANGED,
+        race_after_ms: float | Unchanged | None = UNCHANGED,
+        max_attempts: int | Unchanged | None = UNCHANGED,
+        per_call_usd: float | Unchanged | None = UNCHANGED,
+        attributes: Mapping[str, Any] | Unchanged | None = UNCHANGED,
+        spread_key: str | Unchanged | None = UNCHANGED,
+    ) -> Self:
+        """The same function with single settings of its policy changed; ``None`` switches one off.
+
+        Args:
+            deadline_ms: bound on the whole call.
+            race_after_ms: when the next link is tried beside a slow one.
+            max_attempts: how many attempts may be started.
+            per_call_usd: cap on one call.
+            attributes: put on the span of every call.
+            spread_key: whose order links of one ``spread`` have, the same in every process: a conversation's, say.
+
+        Raises:
+            PolicyError: a setting that cannot be meant.
+        """
+        view = self._view()
+        view._policies = self._policies.changed(
+            spread_key,
+            deadline_ms=deadline_ms,
+            race_after_ms=race_after_ms,
+            max_attempts=max_attempts,
+            per_call_usd=per_call_usd,
+        )
+        if attributes is not UNCHANGED:
+            if attributes is not None and not isinstance(attributes, Mapping):
+                raise TypeError(f"attributes are a mapping, or None, not {attributes!r}")
+            view._attributes = None if attributes is None else dict(attributes)
+        return view
+
+    @property
+    def health(self) -> Health | None:
+        """Which links keep failing, for the policy's cooldown; ``None`` for a view without."""
+        return self._policies.health
+
+    def with_health(self, health: Health | None) -> Self:
+        """The same function with another memory of what failed, or with none: cooldown is off then.
+
+        For a tenant with keys of its own, say, whose refused calls are no reason to pass a link over for others.
+
+        Raises:
+            TypeError: ``health`` is neither a :class:`Health` nor ``None``.
+        """
+        view = self._view()
+        view._policies = self._policies.with_health(checked_health(health))
+        return view
+
+    def _view(self) -> Self:
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        return view
+
+    def _instance(self, args: tuple[Any, ...]) -> tuple[object, tuple[Any, ...]]:
+        """Find the instance among the arguments: the method is called through its class."""
+        if not args:
+            raise TypeError(f"{self.__qualname__}() is a method: call it on an instance, or pass one first")
+        return args[0], args[1:]
+
+
+def make_call(
+    view: View[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Call, Mapping[str, Any] | None]:
+    """Make the call of a view with these arguments; give it with the attributes of its span."""
+    owner, policies = view._owner, view._policies
+    if owner is UNBOUND and view._place:
+        owner, args = view._instance(args)
+    return Call(policies.fixed or policies.now(), view._registrations, owner, args, kwargs), view._attributes
+
+
+def registrations_of(view: View[..., Any]) -> Registrations:
+    """Give what is registered on the function of a view."""
+    return view._registrations
+
+
+def register_provider(view: View[..., Any], fn: Callable[..., Any], names: tuple[str, ...]) -> None:
+    """Register ``fn`` for the providers of these names.
+
+    Raises:
+        TypeError: it takes no attempt, or at another place than the function of the view.
+    """
+    place = attempt_place(fn, inspect.signature(fn))
+    if place != view._place and inspect.isfunction(fn):
+        wanted = "after its instance, as" if view._place else "first, as"
+        raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {view.__qualname__} does")
+    view._registrations.register(provider_function(fn), names)
+
+
+def checked_health(health: Health | None) -> Health | None:
+    """Give ``health``, if it is one.
+
+    Raises:
+        TypeError: it is neither a :class:`Health` nor ``None``.
+    """
+    if health is not None and not isinstance(health, Health):
+        raise TypeError(f"health has to be a Health or None, not {health!r}")
+    return health
+
+
+def _stand_in(view: View[..., Any], fn: Any, signature: inspect.Signature, place: int) -> None:
+    """Give ``view`` what others look for on a function: names, annotations, and the marks of a coroutine function."""
+    plain = plain_function(fn)
+    told = vars(view)
+    own = getattr(fn, "__dict__", {})
+    told.update({key: value for key, value in own.items() if not key.startswith("_") and not hasattr(type(view), key)})
+    named = getattr(plain, "__name__", type(plain).__name__)
+    told["__name__"] = named
+    told["__qualname__"] = getattr(plain, "__qualname__", named)
+    told["__module__"] = getattr(plain, "__module__", None)
+    told["__doc__"] = getattr(plain, "__doc__", None)
+    told["__wrapped__"] = fn
+    taken = list(signature.parameters)
+    attempt = taken[place] if place < len(taken) else None
+    annotations = getattr(plain, "__annotations__", {})
+    told["__annotations__"] = {key: value for key, value in annotations.items() if key != attempt}
+    if sys.version_info >= (3, 12) and not inspect.isasyncgenfunction(plain):
+        inspect.markcoroutinefunction(view)
+    else:
+        # Before 3.12, and for generator functions later too, ``inspect`` looks for the attributes of a function, and
+        # for the flag in its code.
+        told["__code__"] = getattr(plain, "__code__", View.__get__.__code__)
+        told["__defaults__"] = None
+        told["__kwdefaults__"] = None

@@ -1,0 +1,1 @@
+"""Streams: routed to the first item, money and spans to the last."""
