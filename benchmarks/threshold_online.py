@@ -376,7 +376,7 @@ def main(arguments: Sequence[str]) -> int:
             "extra by the engine, %",
             "by the learner, %",
         )
-        table("By the real engine", columns, by_engine(seeds[:10]))
+        table("By the real engine", columns, by_engine(seeds[:5]))
     if only in (None, "cost"):
         columns = ("where", "refits, µs per call", "longest, ms", "decide, ns", "kB", "kept")
         table("What it costs", columns, cost())

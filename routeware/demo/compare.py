@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-__all__ = ["Change", "change", "quantile"]
+__all__ = ["Change", "changes", "quantile"]
 
 _RESAMPLES = 300
 _LOW, _HIGH = 0.05, 0.95
@@ -46,28 +46,28 @@ class Change:
         return {**attrs.asdict(self), "noise": self.noise}
 
 
-def change(before: Sequence[float], after: Sequence[float], q: float, *, seed: int) -> Change:
-    """Return the change of a quantile, with its 90 % interval.
+def changes(
+    before: Sequence[float], after: Sequence[float], quantiles: Mapping[str, float], *, seed: int
+) -> dict[str, Change]:
+    """Return the change of each quantile, with its 90 % interval.
 
     Args:
         before: how long each request took; infinite where it was not answered.
         after: the same requests in the other column.
-        q: the quantile, 0 to 1.
+        quantiles: 0 to 1, by name.
         seed: of the resamples.
     """
     dice, pairs = random.Random(seed), list(zip(before, after, strict=True))
-    drawn = []
+    drawn: dict[str, list[float | None]] = {name: [] for name in quantiles}
     for _ in range(_RESAMPLES):
         sample = dice.choices(pairs, k=len(pairs))
-        drawn.append(_change(quantile([pair[0] for pair in sample], q), quantile([pair[1] for pair in sample], q)))
-    known = sorted(each for each in drawn if each is not None)
-    # In a resample without the quantile the change is unknown, and so is an end of the interval.
-    whole = len(known) == len(drawn)
-    return Change(
-        value=_change(quantile(before, q), quantile(after, q)),
-        low=quantile(known, _LOW) if whole else None,
-        high=quantile(known, _HIGH) if whole else None,
-    )
+        first, second = (sorted(pair[column] for pair in sample) for column in (0, 1))
+        for name, q in quantiles.items():
+            drawn[name].append(_change(_at(first, q), _at(second, q)))
+    return {
+        name: _with_interval(_change(quantile(before, q), quantile(after, q)), drawn[name])
+        for name, q in quantiles.items()
+    }
 
 
 def quantile(values: Sequence[float], q: float) -> float | None:
@@ -75,14 +75,24 @@ def quantile(values: Sequence[float], q: float) -> float | None:
 
     ``None`` without values, and where it is one that was not answered.
     """
-    if not values:
+    return _at(sorted(values), q)
+
+
+def _at(ordered: Sequence[float], q: float) -> float | None:
+    if not ordered:
         return None
-    ordered = sorted(values)
     place = q * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
     if math.isinf(high):
         return None
     return low + (place - math.floor(place)) * (high - low)
+
+
+def _with_interval(value: float | None, drawn: Sequence[float | None]) -> Change:
+    known = sorted(each for each in drawn if each is not None)
+    # In a resample without the quantile the change is unknown, and so is an end of the interval.
+    whole = len(known) == len(drawn)
+    return Change(value=value, low=_at(known, _LOW) if whole else None, high=_at(known, _HIGH) if whole else None)
 
 
 def _change(before: float | None, after: float | None) -> float | None:

@@ -13,7 +13,7 @@ from routeware import CallRecord, Link, Price, Routed, session
 from routeware.demo import spans, tally
 from routeware.demo.asking import ask_bare, ask_routed, in_flight
 from routeware.demo.client import Client
-from routeware.demo.compare import Change, change
+from routeware.demo.compare import Change, changes
 from routeware.demo.draws import Draws
 from routeware.demo.facts import packaged_facts
 from routeware.demo.launch import providers
@@ -141,7 +141,7 @@ class _Run:
             speed_up=self.speed_up,
             bare=tally.tally(bare, target_ms),
             routed=tally.tally(routed, target_ms),
-            changes={name: change(before, after, q, seed=self.seed) for name, q in QUANTILES.items()},
+            changes=changes(before, after, QUANTILES, seed=self.seed),
             pace=Pace.of(lags_s, self._overheads(bare), self.speed_up),
             money=tally.money(routed, spending.spent_usd, spending.uncertain_usd, limit_usd),
             raced_at=tuple(number for number, answer in enumerate(routed) if answer.raced),

@@ -12,7 +12,7 @@ import pytest
 
 from routeware import RoutingPolicy
 from routeware.cli import demo_screen
-from routeware.demo.compare import Change, change, quantile
+from routeware.demo.compare import Change, changes, quantile
 from routeware.demo.draws import Incident
 from routeware.demo.pace import MOST_LAG_MS, Pace, measured_lag
 from routeware.demo.run import Result, most_telling
@@ -24,6 +24,11 @@ from routeware.threshold import LatencyReport, RaceSource
 EVEN, STALLS, OUTAGE = packaged_scenes()
 ON_TIME = Pace(loop_lag_ms=20.0, overhead_ms=60.0)
 LATE = Pace(loop_lag_ms=20.0, overhead_ms=MOST_LAG_MS + 1.0)
+
+
+def change(before: list[float], after: list[float], q: float, *, seed: int) -> Change:
+    """The change of one quantile."""
+    return changes(before, after, {"q": q}, seed=seed)["q"]
 
 
 def lasting(seed: int, requests: int = 400) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routeware.threshold import checked_size
+from routeware.threshold import RaceSource, checked_size
 from routeware.threshold.buckets import BucketRange, find_buckets
 
 
@@ -112,6 +112,7 @@ def test_whatever_the_sizes_every_bucket_that_is_made_has_its_calls(sizes: list[
         (np.float32(0.5), 0.5),
         (fractions.Fraction(1, 2), 0.5),
         ("chat", "chat"),
+        (RaceSource.NONE, "none"),
         ("x" * 1000, "x" * 64),
         (float("nan"), None),
         (float("inf"), None),
