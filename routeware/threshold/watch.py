@@ -74,9 +74,13 @@ def has_slowed(
     if len(window) < _ENOUGH:
         return False
     latest = [(elapsed_s / patience_s[place(size)], kind, size) for elapsed_s, kind, size in window.latest(_LATEST)]
-    expected = sum(usual[place(size)] for _, _, size in latest) / _LATEST
     answered = [lasted for lasted, kind, _ in latest if kind == ANSWERED]
-    slow = kaplan_meier(answered, [lasted for lasted, kind, _ in latest if kind == CUT]).beyond(1.0)
+    cut = [lasted for lasted, kind, _ in latest if kind == CUT]
+    if not answered and not cut:
+        # Errors are no latencies: a link that only fails has not become slow.
+        return False
+    expected = sum(usual[place(size)] for _, _, size in latest) / _LATEST
+    slow = kaplan_meier(answered, cut).beyond(1.0)
     deviation = math.sqrt(max(expected, least) * (1.0 - expected) / _LATEST)
     return slow > expected + _CHANGED * deviation
 

@@ -17,8 +17,10 @@ from routeware.threshold import (
     LinkHistory,
     Observation,
     RaceSource,
+    Window,
     target_event,
 )
+from routeware.threshold.watch import has_slowed
 
 USUAL = 0.999
 """A draw that no rare choice falls on."""
@@ -241,6 +243,15 @@ def test_a_change_erases_what_was_before() -> None:
     scene.calls(25, lambda _call: None)
 
     assert len(scene.first.as_primary) < 100
+
+
+def test_a_link_that_only_fails_has_not_become_slow() -> None:
+    """Errors are no latencies, so what is known of its answers stays."""
+    window = Window()
+    for call in range(100):
+        window.add(0.1, Observation.ANSWERED if call < 80 else Observation.FAILED, now=float(call))
+
+    assert not has_slowed(window, lambda _size: 0, [1.0], [0.0], least=0.05)
 
 
 def test_under_a_cap_the_allowed_share_does_not_fall_further() -> None:
