@@ -330,7 +330,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument(
-        "--only", choices=("targets", "easy", "capped", "outages", "late", "beside", "failures", "cost")
+        "--only", choices=("targets", "easy", "capped", "outages", "late", "beside", "failures", "engine", "cost")
     )
     given = parser.parse_args(arguments)
     seeds, only = range(1, given.seeds + 1), given.only

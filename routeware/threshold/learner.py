@@ -216,12 +216,13 @@ class Learner:
             self._counts_of(window).by_bucket(self._next_buckets)
 
     def _fitted(self, primary: Window, backup: Window) -> Fit:
+        # Of many estimates the best is a lucky one, all the more where few attempts are known.
+        caution = _CAUTION * (1.0 / len(primary) - 1.0 / primary.kept)
         return fit(
             self._counts_of(primary).by_bucket(self._buckets),
             self._counts_of(backup).by_bucket(self._buckets),
             self._goal,
-            # Of many estimates the best is a lucky one, all the more where few attempts are known.
-            allowed=self._correction.allowed * len(primary) / (len(primary) + _CAUTION),
+            allowed=self._correction.allowed * (1.0 - caution),
             max_extra=self._correction.affordable,
         )
 
