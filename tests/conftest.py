@@ -23,6 +23,15 @@ settings.load_profile("routeware")
 settings.register_profile("mutants", deadline=None, max_examples=10, derandomize=True, database=None)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say that there is no current loop.
+
+    The plug-in asks for one before the first async test. If none was ever set, asyncio makes one that is never closed,
+    and its warning fails whichever test the collector happens to run in.
+    """
+    asyncio.set_event_loop(None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Examples come before random schedules: they say more quickly, and more plainly, what is wrong."""
     items.sort(key=lambda item: item.path.is_relative_to(SCHEDULES))
