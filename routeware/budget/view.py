@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import attrs
@@ -16,19 +16,20 @@ __all__ = ["LedgerView", "view_of"]
 
 
 class AnswerOrder:
-    """Whether the answer that came last is also the newest.
+    """Whether the answer that came last is also the newest, for all views of one ledger around a session.
 
     Two questions may be on their way at once, on two connections, and be answered in another order than they were
-    asked in. Then nothing says which of them the ledger dealt with last.
+    asked in. Then nothing says which of them the ledger dealt with last, and the tallies of the later answer are in
+    doubt. A view of other tallies may be the one that finds out, so they are kept here and not in the view.
     """
 
-    __slots__ = ("_asked", "_crossed", "_in_flight", "_latest")
+    __slots__ = ("_asked", "_doubts", "_in_flight", "_latest")
 
     def __init__(self) -> None:
         self._asked = 0
         self._in_flight = 0
         self._latest = 0
-        self._crossed = False
+        self._doubts: dict[str, tuple[Tally, Account]] = {}
 
     def ask(self) -> int:
         """Note that a question is asked, and return its number."""
@@ -36,20 +37,22 @@ class AnswerOrder:
         self._in_flight += 1
         return self._asked
 
-    def answered(self, question: int) -> None:
-        """Note that the answer to a question has come, or never will."""
+    def answered(self, question: int, tallies: Iterable[Tally], seen: Iterable[Account]) -> None:
+        """Note that the answer to a question about these tallies has come, or never will."""
         self._in_flight -= 1
-        self._crossed = self._crossed or question < self._latest
+        if question < self._latest:
+            self._doubts.update((one.name, (one, account)) for one, account in zip(tallies, seen, strict=True))
         self._latest = max(self._latest, question)
 
     @property
     def doubtful(self) -> bool:
         """True if answers have crossed, and none is on its way that would settle the matter."""
-        return self._crossed and not self._in_flight
+        return bool(self._doubts) and not self._in_flight
 
-    def trust(self) -> None:
-        """Note that the ledger is asked once more, with nothing else on its way."""
-        self._crossed = False
+    def take_doubts(self) -> list[tuple[Tally, Account]]:
+        """Take the tallies that are in doubt, to ask the ledger once more."""
+        doubts, self._doubts = [*self._doubts.values()], {}
+        return doubts
 
 
 @attrs.frozen(eq=False)
@@ -97,7 +100,7 @@ class LedgerView:
         try:
             self._see(await answer_of(self.asked.hold(id, tallies, nanos)))
         finally:
-            self.answers.answered(question)
+            self.answers.answered(question, self.tallies, self.seen)
 
     async def settle(self, id: str, settled: int, uncertain: int) -> None:
         """Tell the ledger what an attempt cost.
@@ -109,15 +112,20 @@ class LedgerView:
         try:
             self._see(await answer_of(self.asked.settle(id, self.tallies, settled, uncertain)))
         finally:
-            self.answers.answered(question)
+            self.answers.answered(question, self.tallies, self.seen)
         if self.answers.doubtful:
             await self._look_again()
 
     async def _look_again(self) -> None:
-        self.answers.trust()
         with suppress(LedgerUnavailableError, PolicyError):
-            for tally, seen in zip(self.tallies, self.seen, strict=True):
-                seen.see(await answer_of(self.asked.tally(tally)))
+            while self.answers.doubtful:
+                for tally, seen in self.answers.take_doubts():
+                    # Counted like any other question: what is asked meanwhile may cross its answer, too.
+                    question = self.answers.ask()
+                    try:
+                        seen.see(await answer_of(self.asked.tally(tally)))
+                    finally:
+                        self.answers.answered(question, (tally,), (seen,))
 
     def _see(self, balances: Sequence[Balance]) -> None:
         for seen, balance in zip(self.seen, balances, strict=True):

@@ -85,6 +85,26 @@ def test_cancelled_at_every_kind_of_moment_twice(moment: float, again: float, ra
     check(world, perform(world))
 
 
+_PLANS = (Plan(),) * 4
+
+FOUND = {
+    "answers of one ledger about two sessions cross": World(
+        links=(Link(0.5), Link(0.0), Link(0.0), Link(0.0)),
+        calls=(Call(_PLANS), Call(_PLANS, depth=2), Call(_PLANS, depth=2), Call(_PLANS, depth=1)),
+        wallets=(Wallet(tally="day"), Wallet(tally="team")),
+        race_after_ms=0.0,
+        ledger_ms=(0.0, 300.0),
+    ),
+}
+"""Worlds in which something did not hold once."""
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_once_stays_mended(name: str) -> None:
+    """Every world that a search has found."""
+    check(FOUND[name], perform(FOUND[name]))
+
+
 def test_a_world_can_be_pasted() -> None:
     """What a failure prints is the code that makes it again."""
     world = example_world()
