@@ -1,4 +1,4 @@
-"""Your own tests: a routed function is tested as any that uses aiohttp, here with aioresponses (and aiohttp < 3.14)."""
+"""Your own tests, the request among them, with aioresponses 0.7.9, which cannot build the responses of aiohttp 3.14."""
 
 import asyncio
 

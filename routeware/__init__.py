@@ -1,6 +1,6 @@
 """Middleware for asyncio applications: failover, racing, budgets and traces for any async provider function."""
 
-from routeware.budget import Ledger, MemoryLedger, Session, current_session, session
+from routeware.budget import Balance, Ledger, MemoryLedger, Session, Tally, current_session, session
 from routeware.classify import ErrorSnapshot
 from routeware.decorator import Routed, RoutedGenerator, RoutedStream, routed
 from routeware.engine import Attempt, current_attempt
@@ -49,6 +49,7 @@ __all__ = [
     "AttemptStatus",
     "AttemptTimeoutError",
     "AttemptTrigger",
+    "Balance",
     "BudgetExceededError",
     "BudgetRules",
     "CallRecord",
@@ -83,6 +84,7 @@ __all__ = [
     "SessionClosedError",
     "StreamClosedError",
     "StreamTruncatedError",
+    "Tally",
     "Tariff",
     "Usage",
     "current_attempt",

@@ -7,21 +7,25 @@ and ``completion`` settles (``cost``), tells the listeners, and makes the ``reco
 first item and concludes at its end: ``drive`` runs a generator, whose ``flow`` of items a ``handover`` passes on.
 """
 
-from routeware.engine.attempt import Attempt, current_attempt
+from routeware.engine.attempt import Attempt, current_attempt, reported_usage
 from routeware.engine.call import Call
 from routeware.engine.execute import execute
 from routeware.engine.prepared import PreparedPolicy
-from routeware.engine.registrations import UNBOUND, Registrations, provider_function
+from routeware.engine.registrations import UNBOUND, ProviderFunction, Registrations, provider_function
+from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.stream import Stream
 
 __all__ = [
+    "REHEARSAL",
     "UNBOUND",
     "Attempt",
     "Call",
     "PreparedPolicy",
+    "ProviderFunction",
     "Registrations",
     "Stream",
     "current_attempt",
     "execute",
     "provider_function",
+    "reported_usage",
 ]

@@ -16,7 +16,7 @@ from routeware.records import AttemptTrigger
 from routeware.telemetry import Span
 from routeware.text import bounded
 
-__all__ = ["CURRENT", "Attempt", "current_attempt", "handle_of", "live_execution"]
+__all__ = ["CURRENT", "Attempt", "current_attempt", "handle_of", "live_execution", "reported_usage"]
 
 T = TypeVar("T")
 
@@ -157,6 +157,11 @@ class Attempt:
             self._execution.bill.drop(("cost",))
         else:
             self._execution.bill.report_cost(nanos(amount_usd(usd, "report_cost")))
+
+
+def reported_usage(attempt: Attempt) -> Usage | None:
+    """Return what was reported on ``attempt``, for tests of provider functions; ``None`` where nothing was."""
+    return attempt._execution.bill.usage if attempt._execution.has_bill else None
 
 
 def handle_of(execution: Execution) -> Attempt:

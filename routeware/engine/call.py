@@ -14,6 +14,7 @@ from routeware.engine.flight import Race
 from routeware.engine.listeners import Listeners, listen
 from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Registrations, Request
+from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
 from routeware.health import LinkStates
@@ -119,6 +120,7 @@ class Call(Request):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> None:
+        is_alone = REHEARSAL.is_on and REHEARSAL.begin(registrations, prepared.tracing.name)
         Request.__init__(self, registrations, owner, args, kwargs)  # super() takes as long as the assignments
         self.prepared = prepared
         self.links: tuple[PreparedLink, ...] = prepared.links or prepared.ask_prices()
@@ -139,7 +141,9 @@ class Call(Request):
         self.decision: Decision | None = None
         self.health = None if prepared.health is None else prepared.health.states(loop)
         self.size: Size = None
-        if prepared.learner is not None and not self._is_unusual():
+        if is_alone:
+            self.links, self.deadline, self.health = self.links[:1], None, None
+        elif prepared.learner is not None and not self._is_unusual():
             if prepared.learner.by_size:
                 self.size = self.measure_size()
             self._follow(prepared.learner.decide(self.size))
@@ -147,7 +151,7 @@ class Call(Request):
             self.race_after_s = prepared.race_after_s
         self.chain = self.links
         self.round = 0
-        self.rounds_left = prepared.retries
+        self.rounds_left = 0 if is_alone else prepared.retries
         self.session: Session | None = None
         self.is_capped = self.is_remote = self.is_observed = False
         self.cursor = 0
@@ -391,7 +395,9 @@ class Call(Request):
         """Run its attempts by ``driver``; until the first item, the bound on that holds, too."""
         self.driver = driver
         bound_ms = self.prepared.policy.latency.first_item_deadline_ms
-        if bound_ms is not None and (self.deadline is None or self.began + bound_ms / 1000 < self.deadline):
+        if bound_ms is None or REHEARSAL.first_link_only:
+            return
+        if self.deadline is None or self.began + bound_ms / 1000 < self.deadline:
             self.deadline = self.began + bound_ms / 1000
 
     @property

@@ -104,6 +104,11 @@ class Bill:
         self.cost = cost
 
     @property
+    def usage(self) -> Usage | None:
+        """What was reported, or read from the answer; ``None`` where nothing was."""
+        return self._usage
+
+    @property
     def committed(self) -> int:
         """What it counts for under a cap, in nano-dollars: what it holds, or what it cost."""
         if self.cost is not None:

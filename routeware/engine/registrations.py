@@ -6,6 +6,7 @@ import asyncio
 import logging
 import types
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from routeware.budget import Session
@@ -18,7 +19,7 @@ from routeware.pricing import OutputArgument, text_tokens
 from routeware.records import CallRecord
 from routeware.threshold import LearnerCache, Size, checked_size
 
-__all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request", "provider_function"]
+__all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request", "StandIn", "provider_function"]
 
 logger = logging.getLogger("routeware")
 
@@ -28,6 +29,9 @@ UNBOUND: object = object()
 
 ProviderFunction = Callable[[object, object, tuple[Any, ...], Mapping[str, Any]], Any]
 """Calls a provider function: for which instance, with which attempt, with what the caller passed."""
+
+StandIn = Callable[[ProviderFunction, object, Any, tuple[Any, ...], Mapping[str, Any]], Any]
+"""Is called in place of a provider function: with that function, and with what it would have been called with."""
 
 
 def provider_function(fn: Callable[..., Any]) -> ProviderFunction:
@@ -54,6 +58,8 @@ class Registrations:
     """The functions and hooks of one decorated function, and what it has learned. Shared by all its views."""
 
     __slots__ = (
+        "_functions",
+        "_hooks",
         "_size_failed",
         "_stats",
         "accept",
@@ -80,6 +86,8 @@ class Registrations:
         wrap_errors: bool,
         health: Health | None = None,
     ) -> None:
+        self._functions: tuple[ProviderFunction, dict[str, ProviderFunction]] = (fn, {})
+        self._hooks: tuple[StandIn | None, Callable[[CallRecord], object] | None] = (None, on_call)
         self.fn = fn
         self.health = Health() if health is None else health
         self.output_argument = output_argument
@@ -98,7 +106,33 @@ class Registrations:
 
     def register(self, fn: ProviderFunction, providers: tuple[str, ...]) -> None:
         """Use ``fn`` for these providers."""
-        self.by_provider.update(dict.fromkeys(providers, fn))
+        self._functions[1].update(dict.fromkeys(providers, fn))
+        self._put_in_place()
+
+    def stand_in(self, play: StandIn, on_call: Callable[[CallRecord], object]) -> None:
+        """Call ``play`` in place of every provider function, and ``on_call`` with every record before the own hook."""
+        own = self._hooks[1]
+
+        def hear(record: CallRecord) -> None:
+            on_call(record)
+            if own is not None:
+                own(record)
+
+        self._hooks = (play, own)
+        self.on_call = hear
+        self._put_in_place()
+
+    def step_back(self) -> None:
+        """Call the provider functions themselves again."""
+        self._hooks = (None, self._hooks[1])
+        self.on_call = self._hooks[1]
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        # Attempts look a function up in these two and nowhere else: while nothing stands in, that costs nothing.
+        play, (fn, by_provider) = self._hooks[0], self._functions
+        self.fn = fn if play is None else partial(play, fn)
+        self.by_provider = {name: one if play is None else partial(play, one) for name, one in by_provider.items()}
 
     def accept_by(self, check: Callable[[Any], bool | Awaitable[bool]]) -> None:
         """Ask ``check`` whether a result is accepted."""

@@ -1,5 +1,6 @@
 """Policies: what a call may do, as frozen data that is valid once it exists."""
 
+from routeware.policy.checks import nearest
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules, OnExceed
 from routeware.policy.routing import UNCHANGED, RoutingPolicy, Unchanged, with_settings
 from routeware.policy.spread import drawn_order, spread_places
@@ -17,6 +18,7 @@ __all__ = [
     "RoutingPolicy",
     "Unchanged",
     "drawn_order",
+    "nearest",
     "spread_places",
     "with_settings",
 ]

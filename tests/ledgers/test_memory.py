@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from routeware import MemoryLedger
 from routeware.budget import Balance, Tally, memory
+from routeware.testing.ledgers import LedgerSuite
 from tests.fakes.clock import run_jumping
-from tests.ledgers.suite import LedgerSuite
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ import pytest
 import routeware
 from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.budget import Balance, OfflineLedger, Tally
+from routeware.testing.ledgers import LedgerSuite
 from tests.fakes.clock import JumpingLoop, run_jumping
 from tests.fakes.ledgers import EVERYTHING, Remote, Replaceable, stands_at, usd
 from tests.fakes.providers import answers, pause, reports, script, stopwatch
-from tests.ledgers.suite import LedgerSuite
 
 T = TypeVar("T")
 

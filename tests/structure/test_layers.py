@@ -143,17 +143,24 @@ def test_opentelemetry_is_met_in_one_file() -> None:
 
 
 def test_the_core_imports_attrs_and_the_standard_library() -> None:
-    """A foreign library is met in one file, under contrib, lab, demo or cli."""
+    """A foreign library is met in one file, under contrib, lab, demo or cli; pytest where it is what runs a file."""
     known = {*sys.stdlib_module_names, "routeware", "attrs", "opentelemetry"}
+    run_by_pytest = {PACKAGE / "testing" / "plugin.py", PACKAGE / "testing" / "ledgers" / "suite.py"}
     found = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in SOURCES
         if layer_of(path) in {*CORE, "__init__"}
         for line, name in imported(path)
-        if name.partition(".")[0] not in known
+        if name.partition(".")[0] not in known | ({"pytest"} if path in run_by_pytest else set())
     ]
 
     assert not found, "\n".join(found)
+
+
+def test_the_test_kit_is_imported_without_pytest() -> None:
+    """Users of unittest need not have it."""
+    code = "import sys; sys.modules['pytest'] = None; import routeware.testing"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_nothing_above_imports_contrib() -> None:

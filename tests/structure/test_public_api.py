@@ -15,6 +15,7 @@ POLICY = {"RoutingPolicy", "Link", "FailoverRules", "LatencyRules", "BudgetRules
 MONEY = {
     *{"session", "Session", "current_session"},
     *{"Usage", "Price", "Tariff", "PriceBook", "Ledger", "MemoryLedger"},
+    *{"Tally", "Balance"},
 }
 RECORD = {
     *{"CallRecord", "AttemptRecord", "AttemptStatus", "AttemptTrigger"},

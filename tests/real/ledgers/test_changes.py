@@ -16,7 +16,7 @@ from routeware import BudgetExceededError, PolicyError
 from routeware.budget import Balance, Tally
 from routeware.contrib.redis import RedisLedger
 from routeware.contrib.sqlite import SqliteLedger
-from tests.ledgers.suite import an_id, fresh
+from routeware.testing.ledgers import an_id, fresh
 from tests.real.ledgers.servers import RedisServer
 from tests.real.ledgers.waiting import comes_to
 

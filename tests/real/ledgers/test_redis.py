@@ -17,7 +17,7 @@ from redis.crc import key_slot
 from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.budget import Balance, Tally
 from routeware.contrib.redis import RedisLedger
-from tests.ledgers.suite import LedgerSuite, an_id, fresh
+from routeware.testing.ledgers import LedgerSuite, an_id, fresh
 from tests.real.ledgers.servers import RedisServer, free_port, need_redis
 from tests.real.ledgers.waiting import comes_to
 

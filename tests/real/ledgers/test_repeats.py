@@ -18,7 +18,7 @@ from routeware.budget import Balance, Tally
 from routeware.contrib.redis import RedisLedger
 from routeware.contrib.sqlite import SqliteLedger
 from routeware.contrib.sqlite_file import LedgerFile
-from tests.ledgers.suite import an_id, fresh
+from routeware.testing.ledgers import an_id, fresh
 from tests.real.ledgers.outage import live_through
 from tests.real.ledgers.proxy import Proxy
 from tests.real.ledgers.servers import RedisServer

@@ -12,7 +12,7 @@ import pytest
 from routeware import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.budget import Balance, Tally
 from routeware.contrib.redis import RedisLedger
-from tests.ledgers.suite import an_id, fresh
+from routeware.testing.ledgers import an_id, fresh
 from tests.real.ledgers.proxy import Proxy
 from tests.real.ledgers.servers import RedisServer
 from tests.real.ledgers.waiting import comes_to

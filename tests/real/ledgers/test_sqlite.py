@@ -16,8 +16,8 @@ import routeware
 from routeware import LedgerUnavailableError
 from routeware.budget import Balance, Tally
 from routeware.contrib.sqlite import SqliteLedger
+from routeware.testing.ledgers import LedgerSuite, an_id, fresh
 from tests.fakes.providers import answers, reports, script
-from tests.ledgers.suite import LedgerSuite, an_id, fresh
 from tests.real.ledgers.waiting import comes_to
 
 

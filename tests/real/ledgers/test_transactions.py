@@ -19,7 +19,7 @@ from routeware.budget import Balance, Tally
 from routeware.contrib.sqlite import SqliteLedger
 from routeware.contrib.sqlite_file import LedgerFile
 from routeware.contrib.sqlite_tables import connect
-from tests.ledgers.suite import an_id, fresh
+from routeware.testing.ledgers import an_id, fresh
 
 
 class Transactions:

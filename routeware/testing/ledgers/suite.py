@@ -7,116 +7,24 @@ It needs nothing but pytest with a plug-in for async tests.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Any, TypeVar
-from uuid import uuid4
 
 import pytest
 
-from routeware import BudgetExceededError, Ledger, PolicyError
-from routeware.budget import Balance, Tally
+from routeware.budget import Balance, Ledger, Tally
+from routeware.errors import BudgetExceededError, PolicyError
+from routeware.testing.ledgers.model import Model, Step, an_id, fresh, steps
+from routeware.testing.ledgers.opening import LedgerOpening
 
-T = TypeVar("T")
+__all__ = ["LedgerSuite"]
 
-Opening = Callable[[], AbstractAsyncContextManager[Ledger]]
-
-ABOVE_DOUBLES = 2**53 + 1
+_ABOVE_DOUBLES = 2**53 + 1
 """The first whole number that a double cannot hold."""
 
 
-def fresh(limit: int | None = None, name: str = "day") -> Tally:
-    """A tally that nobody else counts in."""
-    return Tally(f"{name}/{uuid4().hex}", limit)
-
-
-def an_id() -> str:
-    """As routeware makes them."""
-    return uuid4().hex
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that is asked of a ledger: by which id, in which tallies, with which amounts."""
-
-    id: str
-    places: tuple[int, ...]
-    held: int | None
-    settled: int = 0
-    uncertain: int = 0
-
-
-def steps(chance: Random) -> list[Step]:
-    """Draw holds and settlements in any order: of few ids, so that many come twice, late, or without the other."""
-    return [_step(chance) for _ in range(chance.randint(0, 12))]
-
-
-def _step(chance: Random) -> Step:
-    id, places = chance.choice("abcd"), chance.choice([(0,), (1,), (0, 1)])
-    if chance.random() < 0.5:
-        return Step(id, places, chance.randint(0, 60))
-    return Step(id, places, None, chance.randint(-20, 60), chance.randint(0, 60))
-
-
-class Model:
-    """The same in a few lines without a ledger: what is held, what was settled."""
-
-    def __init__(self, limits: Sequence[int | None]) -> None:
-        self.limits = limits
-        self.sums = [[0, 0, 0] for _ in limits]
-        self.held: dict[str, tuple[int, tuple[int, ...]]] = {}
-        self.gone: set[str] = set()
-
-    def hold(self, step: Step) -> bool:
-        amount = step.held or 0
-        if step.id in self.gone or step.id in self.held:
-            return True
-        for place in step.places:
-            limit = self.limits[place]
-            if limit is not None and sum(self.sums[place]) + amount > limit:
-                return False
-        self.held[step.id] = (amount, step.places)
-        self._add(step.places, 0, 0, amount)
-        return True
-
-    def settle(self, step: Step) -> None:
-        if step.id in self.gone:
-            return
-        self.gone.add(step.id)
-        amount, places = self.held.pop(step.id, (0, step.places))
-        self._add(places, step.settled, step.uncertain, -amount)
-
-    def _add(self, places: Sequence[int], *amounts: int) -> None:
-        for place in places:
-            self.sums[place] = [before + more for before, more in zip(self.sums[place], amounts, strict=True)]
-
-
-class LedgerSuite:
+class LedgerSuite(LedgerOpening):
     """Every ledger has to pass these."""
-
-    biggest_limit: int | None = None
-    """The largest cap that fits, in nano-dollars; ``None`` where any does."""
-
-    orders = 40
-    """How many orders of questions are tried for each pair of limits."""
-
-    def opening(self) -> AbstractAsyncContextManager[Ledger]:
-        """A ledger that is ready, and is closed afterwards."""
-        raise NotImplementedError
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run one drawn example to its end, on a loop of its own."""
-        return asyncio.run(work)
-
-    @asynccontextmanager
-    async def opened(self, *tallies: Tally) -> AsyncIterator[Ledger]:
-        """A ledger that knows these tallies."""
-        async with self.opening() as ledger:
-            for tally in tallies:
-                await ledger.tally(tally)
-            yield ledger
 
     async def test_a_new_tally_stands_at_nothing(self) -> None:
         """Opening it spends nothing."""
@@ -261,8 +169,8 @@ class LedgerSuite:
             assert await ledger.tally(tally) == Balance(reserved=3 * (2**53 - 1))
             for id in ids:
                 await ledger.settle(id, [tally], 2**53 - 2, 1)
-            await ledger.settle(an_id(), [tally], ABOVE_DOUBLES - 3 * (2**53 - 2), 0)
-            assert await ledger.tally(tally) == Balance(ABOVE_DOUBLES, 3, 0)
+            await ledger.settle(an_id(), [tally], _ABOVE_DOUBLES - 3 * (2**53 - 2), 0)
+            assert await ledger.tally(tally) == Balance(_ABOVE_DOUBLES, 3, 0)
 
     async def test_a_tally_beyond_doubles_fits_no_cap(self) -> None:
         """What cannot be compared exactly is certainly more than any cap that can."""
@@ -414,7 +322,7 @@ class LedgerSuite:
     def test_any_order_of_questions_has_the_answer_of_the_model(self, limits: tuple[int | None, ...]) -> None:
         """Lost, repeated and overtaken messages: committed money never passes a cap by a hold."""
         for seed in range(self.orders):
-            drawn = steps(Random(seed))
+            drawn = steps(Random(seed))  # noqa: S311 - to be repeated
             try:
                 self.run(self._agrees(drawn, limits))
             except BaseException as error:

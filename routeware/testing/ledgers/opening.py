@@ -1,0 +1,40 @@
+"""How the ledger suite comes by a ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from routeware.budget import Ledger, Tally
+
+__all__ = ["LedgerOpening"]
+
+T = TypeVar("T")
+
+
+class LedgerOpening:
+    """What a subclass of the suite says of its ledger."""
+
+    biggest_limit: int | None = None
+    """The largest cap that fits, in nano-dollars; ``None`` where any does."""
+
+    orders = 40
+    """How many orders of questions are tried for each pair of limits."""
+
+    def opening(self) -> AbstractAsyncContextManager[Ledger]:
+        """A ledger that is ready, and is closed afterwards."""
+        raise NotImplementedError
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run one drawn example to its end, on a loop of its own."""
+        return asyncio.run(work)
+
+    @asynccontextmanager
+    async def opened(self, *tallies: Tally) -> AsyncIterator[Ledger]:
+        """A ledger that knows these tallies."""
+        async with self.opening() as ledger:
+            for tally in tallies:
+                await ledger.tally(tally)
+            yield ledger
