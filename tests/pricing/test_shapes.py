@@ -174,6 +174,49 @@ SHAPES: dict[str, tuple[object, Usage]] = {
         READ,
     ),
     "ollama": ({"model": "llama3", "done": True, "prompt_eval_count": 1000, "eval_count": 10}, READ),
+    "ollama, embeddings": (
+        {"model": "e", "embeddings": [[0.1]], "prompt_eval_count": 8},
+        Usage(input_tokens=8, output_tokens=0),
+    ),
+    "mistral, cached": ({"usage": {**CHAT, "num_cached_tokens": 64}}, used(cached_input_tokens=64)),
+    "dashscope": (
+        {
+            "output": {"text": "hi"},
+            "usage": {
+                "input_tokens": 1000,
+                "output_tokens": 10,
+                "total_tokens": 1010,
+                "prompt_tokens_details": {"cached_tokens": 512},
+            },
+        },
+        used(cached_input_tokens=512),
+    ),
+    "bedrock, the metrics of a stream": (
+        {
+            "type": "message_stop",
+            "amazon-bedrock-invocationMetrics": {
+                "inputTokenCount": 100,
+                "outputTokenCount": 10,
+                "cacheReadInputTokenCount": 900,
+                "cacheWriteInputTokenCount": 0,
+            },
+        },
+        used(cached_input_tokens=900, cache_write_tokens=0),
+    ),
+    "openai's agents": (
+        SimpleNamespace(
+            context_wrapper=SimpleNamespace(
+                usage=SimpleNamespace(
+                    requests=1,
+                    input_tokens=1000,
+                    output_tokens=10,
+                    total_tokens=1010,
+                    input_tokens_details=SimpleNamespace(cached_tokens=768),
+                )
+            )
+        ),
+        used(cached_input_tokens=768),
+    ),
     "ollama, the prompt from its cache": ({"model": "llama3", "done": True, "eval_count": 9}, Usage(output_tokens=9)),
     "langchain": (SimpleNamespace(usage_metadata=LANGCHAIN_USAGE, response_metadata={}), LANGCHAIN_READ),
     "langchain, structured": (

@@ -201,6 +201,9 @@ def test_without_details_input_is_taken_as_it_is() -> None:
     plain = {"input_tokens": 100, "output_tokens": 1, "input_tokens_details": None, "cache_read_input_tokens": None}
 
     assert usage_of(plain) == Usage(input_tokens=100, output_tokens=1)
+    assert usage_of({**plain, "input_tokens_details": {}, "cache_read_input_tokens": 9}) == Usage(
+        input_tokens=109, output_tokens=1, cached_input_tokens=9
+    )
 
 
 def test_anthropics_thinking_is_part_of_its_output() -> None:

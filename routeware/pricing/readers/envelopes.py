@@ -44,6 +44,7 @@ _PLACES: tuple[tuple[str, Callable[[Fields], bool]], ...] = (
     ("x_groq", _always),
     ("raw", lambda held: "parsed" in held),  # LangChain's structured output
     ("_raw_response", _always),  # Instructor
+    ("context_wrapper", _always),  # a run of OpenAI's agents
     ("_state", _always),  # a run of Pydantic AI
     ("_run_result", _always),  # a streamed run of Pydantic AI
 )

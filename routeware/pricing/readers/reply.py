@@ -20,7 +20,7 @@ __all__ = ["read_error", "read_reply", "read_report"]
 _NOTHING = Reading()
 _NO_REPLIES = frozenset({str, bytes, int, float, bool, list, tuple})
 _DEPTH = 3
-_COUNTS = ("usage", "usage_metadata", "usageMetadata", "meta")
+_COUNTS = ("usage", "usage_metadata", "usageMetadata", "meta", "amazon-bedrock-invocationMetrics")
 _MODELS = ("model", "model_version", "modelVersion", "model_name")
 _OLLAMA = frozenset({"prompt_eval_count", "eval_count"})
 
@@ -121,11 +121,15 @@ def _with_usage(held: Mapping[str, object], value: object) -> Reading:
 
 def _usage(counts: Counts) -> tuple[Usage | None, bool]:
     for shape in SHAPES:
-        if any(counts.held.get(mark) is not None for mark in shape.marks):
+        if any(_is_there(counts.held.get(mark)) for mark in shape.marks):
             usage = shape.read(counts)
             known = usage.input_tokens is not None or usage.output_tokens is not None
             return (usage if known else None), shape.plain_input
     return None, False
+
+
+def _is_there(value: object) -> bool:
+    return value is not None and not (type(value) is dict and not value)
 
 
 def _completed(usage: Usage, held: Mapping[str, object]) -> Usage:

@@ -29,7 +29,7 @@ class Shape(NamedTuple):
     plain_input: bool = False
 
 
-_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
 
 
 def _chat(counts: Counts) -> Usage:
@@ -65,8 +65,6 @@ def _searches(counts: Counts) -> int | None:
 
 def _anthropic(counts: Counts) -> Usage:
     """Read Anthropic's messages: the input leaves out what was read from a cache and what was written to one."""
-    if counts.part("input_tokens_details").held:
-        return _responses(counts)  # both kinds of names: the details say that nothing is left out
     cached, written = counts.count("cache_read_input_tokens"), counts.count("cache_creation_input_tokens")
     by_time = counts.part("cache_creation")
     for_an_hour = by_time.count("ephemeral_1h_input_tokens")
@@ -86,8 +84,9 @@ def _anthropic(counts: Counts) -> Usage:
 
 
 def _responses(counts: Counts) -> Usage:
-    """Read OpenAI's responses, and whatever else counts under the same two names and in no other way."""
-    of_input, of_output = counts.part("input_tokens_details"), counts.part("output_tokens_details")
+    """Read OpenAI's responses, DashScope's own API, and whatever else counts under the same two names only."""
+    of_input = counts.part("input_tokens_details", "prompt_tokens_details")
+    of_output = counts.part("output_tokens_details")
     return Usage(
         input_tokens=counts.count("input_tokens"),
         output_tokens=counts.count("output_tokens"),
@@ -216,8 +215,22 @@ def _cohere(counts: Counts) -> Usage:
 
 
 def _ollama(counts: Counts) -> Usage:
-    """Read Ollama's: a prompt that was still in its cache has no count, which is unknown."""
-    return Usage(input_tokens=counts.count("prompt_eval_count"), output_tokens=counts.count("eval_count"))
+    """Read Ollama's: a prompt that was still in its cache has no count, which is unknown. Embeddings have no output."""
+    output = counts.count("eval_count")
+    if output is None and "embeddings" in counts:
+        output = 0
+    return Usage(input_tokens=counts.count("prompt_eval_count"), output_tokens=output)
+
+
+def _invocation(counts: Counts) -> Usage:
+    """Read the metrics at the end of a stream of Bedrock's InvokeModel: its input leaves out what a cache held."""
+    cached, written = counts.count("cacheReadInputTokenCount"), counts.count("cacheWriteInputTokenCount")
+    return Usage(
+        input_tokens=plus(counts.count("inputTokenCount"), cached, written),
+        output_tokens=counts.count("outputTokenCount"),
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+    )
 
 
 def _shape(read: Callable[[Counts], Usage], *marks: str, plain_input: bool = False) -> Shape:
@@ -227,6 +240,7 @@ def _shape(read: Callable[[Counts], Usage], *marks: str, plain_input: bool = Fal
 SHAPES: tuple[Shape, ...] = (
     _shape(_chat, "prompt_tokens", "completion_tokens"),
     _shape(_langchain, "input_token_details", "output_token_details"),
+    _shape(_responses, "input_tokens_details"),
     _shape(_pydantic_ai, "cache_read_tokens", "cache_write_tokens", "output_reasoning_tokens", "requests", "details"),
     _shape(
         _anthropic,
@@ -235,9 +249,10 @@ SHAPES: tuple[Shape, ...] = (
     ),
     _shape(_cohere, "billed_units"),
     _shape(_interaction, "total_input_tokens", "total_output_tokens"),
-    _shape(_responses, "input_tokens_details", "total_tokens"),
+    _shape(_responses, "total_tokens"),
     _shape(_anthropic, "input_tokens", "output_tokens", plain_input=True),
     _shape(_converse, "inputTokens", "outputTokens", plain_input=True),
+    _shape(_invocation, "inputTokenCount", "outputTokenCount", plain_input=True),
     _shape(_generate, "prompt_token_count", "candidates_token_count", "response_token_count"),
     _shape(_generate, "promptTokenCount", "candidatesTokenCount", "responseTokenCount"),
     _shape(_ollama, "prompt_eval_count", "eval_count"),
