@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from contextvars import Context
+from typing import Any
 
 from routeware.budget import PendingReservation
 from routeware.engine.execution import Execution
@@ -57,6 +59,21 @@ class Race:
         if moment is not None:
             self._timer = loop.call_at(moment, self.wake, context=context)
         return waiter
+
+    def wait_for_first(
+        self, loop: asyncio.AbstractEventLoop, tasks: Sequence[asyncio.Future[None]], moment: float | None
+    ) -> Coroutine[Any, Any, object]:
+        """Give what to await until the first of ``tasks`` has ended, or ``moment`` has come; then :meth:`disarm`.
+
+        Not by the time-out of ``asyncio.wait``: its timer is armed in the caller's context, and would keep the caller's
+        session alive until its time.
+        """
+        awaited = [*tasks]
+        if moment is not None:
+            alarm: asyncio.Future[None] = loop.create_future()
+            awaited.append(alarm)
+            self._timer = loop.call_at(moment, alarm.set_result, None, context=Context())
+        return asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
 
     def wake(self, _task: object = None) -> None:
         """Wake whoever waits."""

@@ -188,8 +188,7 @@ def _until_change(call: Call, race: Race) -> Awaitable[object]:
         tasks.append(race.reservation.task)
     if len(tasks) == 1:
         return race.wait_for(call.loop, tasks[0], moment)
-    left_s = None if moment is None else max(moment - call.loop.time(), 0)
-    return asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+    return race.wait_for_first(call.loop, tasks, moment)
 
 
 def _launch(call: Call, race: Race, execution: Execution) -> None:
