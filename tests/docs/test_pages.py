@@ -9,11 +9,13 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from routeware import RoutingPolicy
+from tests.docs.loopback import sdks_environment
 from tests.docs.readme import PAGES, README, Block, blocks, command
 
 ROOT = README.parent
@@ -68,19 +70,23 @@ atexit.register(show)
 
 
 def ran(block: Block, folder: Path) -> str:
-    """What a script prints: in a file, a fresh interpreter, offline; a traceback names the line on the page."""
+    """What a script prints: in a file, a fresh interpreter, offline; a traceback names the line on the page.
+
+    One that runs with SDKs finds them pointed at providers on loopback.
+    """
     script = folder / block.page.with_suffix(".py").name
     script.write_text("\n" * (block.line - 1) + block.text, encoding="utf-8")
     lay_out_files(block.page, folder)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", OFFLINE, str(script)],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    with sdks_environment() if block.notes.get("runs") == "with SDKs" else nullcontext({}) as further:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", OFFLINE, str(script)],
+            cwd=folder,
+            env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONUTF8": "1", **further},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -127,10 +133,10 @@ def test_what_is_said_to_be_printed_is_printed(block: Block, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_trace_is_what_the_first_script_leaves(tmp_path: Path) -> None:
+def test_the_trace_is_what_the_script_above_leaves(tmp_path: Path) -> None:
     """Span by span and attribute by attribute; only how it is drawn is the page's own."""
-    (shown,) = [block for block in blocks() if "spans" in block.notes]
-    first = blocks("python")[0]
+    (shown,) = [block for block in blocks(pages=PAGES) if "spans" in block.notes]
+    first = [block for block in blocks("python", [shown.page]) if block.line < shown.line][-1]
 
     printed = ran(first._replace(text=TRACED + first.text, line=1), tmp_path)
 
