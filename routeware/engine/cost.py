@@ -12,12 +12,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from routeware.budget import Reservation
+from routeware.engine.cost_warnings import (
+    warn_dropped,
+    warn_exceeded,
+    warn_guessing,
+    warn_unpriced,
+    warn_unreadable,
+)
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
-from routeware.money import Usage, amount_usd, nanos, usd
+from routeware.money import Usage, amount_usd, nanos
 from routeware.observers import Cost
 from routeware.pricing import (
-    MINIMUM_OUTPUT_TOKENS,
     Reading,
     merged_usage,
     projected_usage,
@@ -126,7 +132,7 @@ class Bill:
         """
         self._has_projection = True
         if warn:
-            self._warn_of_guess()
+            warn_guessing(self._link, self._request)
         self.projection = _by_hook(self._link, self._request)
         return self.projection
 
@@ -174,13 +180,8 @@ class Bill:
 
     def drop(self, names: Sequence[str]) -> None:
         """Leave out what was reported and can't be meant; say so once per link."""
-        if names and self._link.stats.first_time("dropped"):
-            logger.warning(
-                "%s: %s of a reply can't be what was used, and is left out: counts are whole numbers from 0 to 2^53,"
-                " costs at most 10^12 dollars",
-                self._link.link.label,
-                ", ".join(names),
-            )
+        if names:
+            warn_dropped(self._link, names)
 
     def read_items(self, items: Sequence[object]) -> None:
         """Read the usage off items of a stream, part by part, if its function has reported none."""
@@ -258,17 +259,8 @@ class Bill:
             return None
         unpriced = self._link.unpriced(usage)
         if unpriced:
-            self._warn_unpriced(unpriced)
+            warn_unpriced(self._link, unpriced)
         return Cost(amount, 0, "priced", usage, model, None, unpriced)
-
-    def _warn_unpriced(self, unpriced: tuple[str, ...]) -> None:
-        if self._link.stats.first_time("unpriced"):
-            logger.warning(
-                "%s: %s was counted and has no price, so its cost is not in any figure. Give the link's price what is"
-                " missing, or call attempt.report_cost()",
-                self._link.link.label,
-                ", ".join(unpriced),
-            )
 
     def _work_out(self, ending: Ending) -> Cost:
         nothing_reported = self._usage is None and self._reported_nanos is None
@@ -291,7 +283,7 @@ class Bill:
         if projection is None:
             return Cost(None, None, None, *facts)
         if ending.has_value:
-            self._warn_unreadable(ending.given)
+            warn_unreadable(self._link, ending.given, partly=self._usage is not None)
         return Cost(0, round(projection * ending.uncertain_share), "estimated", *facts)
 
     def _at_least(self, cost: Cost) -> Cost:
@@ -317,16 +309,6 @@ class Bill:
             self._usage = merged_usage(self._usage, reading.usage, plain_input=reading.plain_input)
             self._deduced_output = reading.deduced_output
 
-    def _warn_unreadable(self, result: object) -> None:
-        if self._link.stats.first_time("unreadable"):
-            logger.warning(
-                "%s answered with %s, in which %s can be read: it is booked at its projection, as uncertain. Hand the"
-                " provider's own reply to attempt.report(), or call attempt.report_usage() or attempt.report_cost()",
-                self._link.link.label,
-                type(result).__qualname__,
-                "no usage" if self._usage is None else "not all usage",
-            )
-
     def _projection_to_book(self) -> int | None:
         if self._has_projection:
             return self.projection
@@ -339,28 +321,8 @@ class Bill:
             self.projection = _built_in(self._link, self._request)
             return self.projection
 
-    def _warn_of_guess(self) -> None:
-        link, request = self._link, self._request
-        if request.registrations.estimate is not None or link.tariff is None or link.is_flat:
-            return
-        if request.tokens[1] or link.link.max_output_tokens or not link.stats.first_time("guess"):
-            return
-        logger.warning(
-            "%s is capped, and nothing says how much it may answer: projecting with the largest answer so far, at least"
-            " %d tokens. Give the link max_output_tokens, or pass max_tokens",
-            link.link.label,
-            MINIMUM_OUTPUT_TOKENS,
-        )
-
     def _exceeding(self, cost: Cost, held: int) -> Cost:
-        if self._link.stats.first_time("exceeded"):
-            logger.warning(
-                "%s cost $%.9f, and was projected at $%.9f: it is settled at what it cost. Give the function an"
-                " @estimate, or the link max_output_tokens",
-                self._link.link.label,
-                usd(cost.settled or 0),
-                usd(held),
-            )
+        warn_exceeded(self._link, cost.settled or 0, held)
         return cost._replace(exceeded=self.projection)
 
 
