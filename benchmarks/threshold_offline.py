@@ -1,30 +1,40 @@
 """What `routeware tune` is worth on data that it has not seen: do its intervals cover, does its choice meet the target?
 
-Fresh synthetic data, 400 repeats each; the truth comes from two million draws of the same world. Then all pairs of the
-eight recorded hosts in ../shared/data/llama2_hosts.csv: threshold from the first half, result on the second. Without
-that folder the pairs are left out.
+Made data first: fresh draws, the truth from two million draws of the same world. Then, with --recorded FOLDER (or
+ROUTEWARE_RECORDED), latencies of hosted models: facts computed from recordings that this project does not hold. Each
+repeat draws a pair of different providers, a target between the 95th percentile of racing at once and that of the
+primary alone, and rows for a file that has no pairs although the two latencies of one request depend on each other.
+Without the folder that part is left out.
 
-    python benchmarks/threshold_offline.py [--repeats 400]        # some three minutes, numpy
+    python benchmarks/threshold_offline.py [--repeats 400] [--recorded FOLDER] [--pairs 200]     # numpy, some minutes
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import math
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 import numpy as np
 from threshold_world import latency_s, ranks  # first: it finds routeware
 
-from routeware.lab.tune import SEARCHED, candidates_of, race_of, tune
-from routeware.lab.tune_facts import Estimate, Threshold
-from routeware.lab.tune_frontier import Frontier, meeting
-from routeware.lab.tune_samples import ANSWERED, CENSORED, Sample, samples_from_csv
+from routeware.lab.sources import read_source
+from routeware.lab.tables import Mapping as Columns
+from routeware.lab.tune import tune
+from routeware.lab.tune_facts import Choice, Estimate, Threshold
+from routeware.lab.tune_links import SEARCHED, Goal, Prices, candidates_of, choose, frontier_of, prepare
+from routeware.lab.tune_samples import ANSWERED, CENSORED, Sample
 
-HOSTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "llama2_hosts.csv"
 Array = np.ndarray
+Draw = Callable[[np.random.Generator, int], tuple[Array, Array]]
+
+TRUTH = 200_000
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +47,7 @@ class Case:
     count: int = 1000
     cut_at_ms: float | None = None
     paired: bool = False
+    correlation: float | None = 0.0
     late: float = 0.1
 
     def draw(self, seed: int, count: int) -> tuple[Array, Array]:
@@ -67,21 +78,28 @@ CASES = (
     Case(name="lognormal, cut off at 3.5 medians", shape="lognormal", cut_at_ms=3500.0),
     Case(name="two-humped, 1,000 each", shape="two-humped", late=0.08),
     Case(name="lognormal, correlation 0.3, pairs", shape="lognormal", spearman=0.3, paired=True),
+    Case(name="lognormal, correlation 0.3, pairs, 300", shape="lognormal", spearman=0.3, paired=True, count=300),
+    Case(name="lognormal, correlation 0.3, no pairs", shape="lognormal", spearman=0.3, correlation=None),
+    Case(name="lognormal, correlation 0.3, taken for independent", shape="lognormal", spearman=0.3),
 )
 
 
 def covered(case: Case, repeats: int) -> Sequence[object]:
     """How often the 90 % intervals hold the truth, over the thresholds of a frontier; and what the choices do."""
     x, y = case.draw(999_999, 2_000_000)
-    hits: dict[str, list[bool]] = {"p50": [], "p95": [], "mean": [], "extra": [], "misses": []}
+    goal = Goal(target_ms=case.target_ms)
+    hits: dict[str, list[bool]] = {"p50": [], "p95": [], "p99": [], "mean": [], "extra": [], "misses": []}
     by_bound, by_point, none = [], [], 0
     for repeat in range(repeats):
         primary, backup = case.samples(repeat)
-        race, _ = race_of(primary, backup, case.target_ms, case.paired, np.random.default_rng(repeat))
-        frontier = Frontier(race, case.target_ms, 0.9, None)
+        correlation = None if case.paired else case.correlation
+        links = prepare(
+            primary, backup, paired=case.paired, target_ms=case.target_ms, correlation=correlation, seed=repeat
+        )
         candidates = candidates_of(primary, case.target_ms, SEARCHED)
-        point = frontier.point(candidates[(7 * repeat) % (len(candidates) - 1)])
-        choice = meeting(frontier, candidates, case.target_ms)
+        point = frontier_of(links, goal, Prices()).point(candidates[(7 * repeat) % (len(candidates) - 1)])
+        choice = choose(links, goal, Prices())
+        assert choice is not None
         for name, estimate, truth in _truths(point, x, y, case.target_ms):
             if estimate.value is not None:
                 hits[name].append(_holds(estimate, truth))
@@ -89,8 +107,8 @@ def covered(case: Case, repeats: int) -> Sequence[object]:
             if chosen is not None:
                 kept.append(_misses(chosen, x, y, case.target_ms) <= 0.05)
         none += choice.chosen is None
-    shares = [f"{np.mean(each):.0%}" if each else "-" for each in hits.values()]
-    return (case.name, *shares, f"{np.mean(by_bound):.0%}", f"{np.mean(by_point):.0%}", f"{none} of {repeats}")
+    shares = [_percent(each) for each in hits.values()]
+    return (case.name, *shares, _percent(by_bound), _percent(by_point), f"{none} of {repeats}")
 
 
 def _truths(point: Threshold, x: Array, y: Array, target_ms: float) -> Iterable[tuple[str, Estimate, float]]:
@@ -99,12 +117,14 @@ def _truths(point: Threshold, x: Array, y: Array, target_ms: float) -> Iterable[
     assert point.misses is not None
     yield "p50", point.p50_ms, float(np.quantile(latency, 0.5))
     yield "p95", point.p95_ms, float(np.quantile(latency, 0.95))
+    yield "p99", point.p99_ms, float(np.quantile(latency, 0.99))
     yield "mean", point.mean_ms, float(latency.mean())
     yield "extra", point.extra, float((x > after).mean())
     yield "misses", point.misses, float((latency > target_ms).mean())
 
 
 def _holds(estimate: Estimate, truth: float) -> bool:
+    """Whether an interval holds the truth; an end that the data do not reach is open."""
     low = -np.inf if estimate.low is None else estimate.low
     high = np.inf if estimate.high is None else estimate.high
     return bool(low - 1e-9 <= truth <= high + 1e-9)
@@ -115,9 +135,129 @@ def _misses(point: Threshold, x: Array, y: Array, target_ms: float) -> float:
     return float((np.minimum(x, after + y) > target_ms).mean())
 
 
-def pairs() -> Iterable[Sequence[object]]:
+def _percent(hits: Sequence[bool]) -> str:
+    return f"{np.mean(hits):.0%}" if len(hits) else "-"
+
+
+# Recorded facts: quantile functions of hosted models, and how much the latencies of one prompt depend on each other.
+
+
+@attrs.frozen
+class Recorded:
+    """Models by their quantile functions, one per size of the input, and the pairs of different providers."""
+
+    curves: Mapping[str, Sequence[Array]]
+    pairs: Sequence[tuple[str, str, float]]
+
+    def draw(self, pair: tuple[str, str, float]) -> Draw:
+        """Return what draws both latencies of a request: its size is the same at both."""
+        first, second, spearman = pair
+
+        def latencies(random: np.random.Generator, count: int) -> tuple[Array, Array]:
+            u, v = _coupled(random, count, spearman)
+            sizes = random.integers(0, len(self.curves[first]), count)
+            x, y = np.empty(count), np.empty(count)
+            for size in range(len(self.curves[first])):
+                its = sizes == size
+                x[its] = np.interp(u[its], *self.curves[first][size])
+                y[its] = np.interp(v[its], *self.curves[second][size])
+            return x, y
+
+        return latencies
+
+
+def _coupled(random: np.random.Generator, count: int, spearman: float) -> tuple[Array, Array]:
+    rho = 2.0 * math.sin(math.pi * spearman / 6.0)
+    first = random.standard_normal(count)
+    second = rho * first + math.sqrt(max(0.0, 1.0 - rho * rho)) * random.standard_normal(count)
+    return _shares_of(first), _shares_of(second)
+
+
+_SCORES = np.linspace(-6.0, 6.0, 6001)
+_NORMAL = np.array([0.5 * math.erfc(-score / math.sqrt(2.0)) for score in _SCORES])
+
+
+def _shares_of(scores: Array) -> Array:
+    return np.interp(scores, _SCORES, _NORMAL)
+
+
+def recorded(folder: Path, *, by_size: bool) -> Recorded:
+    """Read the facts of one campaign."""
+    name = "bfcl_by_size" if by_size else "bfcl_quantiles"
+    points: dict[str, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    provider = {}
+    with (folder / f"{name}.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            provider[row["model"]] = row["provider"]
+            points[row["model"]][int(row.get("size_bucket") or 0)].append((float(row["q"]), float(row["latency_ms"])))
+    curves = {model: [np.array(sorted(sizes[size])).T for size in sorted(sizes)] for model, sizes in points.items()}
+    pairs = []
+    column = "spearman_within_buckets" if by_size else "spearman"
+    with (folder / f"{'bfcl_by_size_spearman' if by_size else 'bfcl_spearman'}.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            first, second = row["model_a"], row["model_b"]
+            if first in curves and second in curves and provider[first] != provider[second]:
+                pairs += [(first, second, float(row[column])), (second, first, float(row[column]))]
+    return Recorded(curves, pairs)
+
+
+def unseen(facts: Recorded, name: str, count: int, repeats: int, seed: int) -> Sequence[object]:
+    """Return how choice and intervals do on ``repeats`` pairs, from files with ``count`` rows per link and no pairs."""
+    random = np.random.default_rng([seed, count])
+    meets, by_point, extra, none = [], [], [], 0
+    hits: dict[str, list[bool]] = defaultdict(list)
+    done = 0
+    while done < repeats:
+        draw = facts.draw(facts.pairs[random.integers(len(facts.pairs))])
+        x, y = draw(random, TRUTH)
+        alone, at_once = (float(np.quantile(each, 0.95)) for each in (x, np.minimum(x, y)))
+        if at_once * 1.05 >= alone:
+            continue  # racing has nothing to give to this pair
+        done += 1
+        target_ms = float(random.uniform(1.05 * at_once, alone))
+        primary, backup = (
+            Sample(label, each, np.zeros(count, dtype=np.uint8))
+            for label, each in zip("ab", draw(random, count), strict=True)
+        )
+        links = prepare(primary, backup, paired=False, target_ms=target_ms, seed=done)
+        goal = Goal(target_ms=target_ms)
+        choice = choose(links, goal, Prices())
+        assert choice is not None
+        frontier = frontier_of(links, goal, Prices())
+        for kind, point in (
+            ("never", frontier.point(math.inf)),
+            ("raced", _raced(choice) or frontier.point(0.5 * target_ms)),
+        ):
+            truths = {each: (estimate, truth) for each, estimate, truth in _truths(point, x, y, target_ms)}
+            for quantile in ("p95", "p99"):
+                hits[f"{kind} {quantile}"].append(_holds(*truths[quantile]))
+        if choice.by_the_point is not None:
+            by_point.append(_misses(choice.by_the_point, x, y, target_ms) <= 0.05)
+        if choice.chosen is None:
+            none += 1
+            continue
+        after = math.inf if choice.chosen.race_after_ms is None else choice.chosen.race_after_ms
+        meets.append(_misses(choice.chosen, x, y, target_ms) <= 0.05)
+        extra.append(float((x > after).mean()))
+    shares = [_percent(hits[key]) for key in ("never p95", "never p99", "raced p95", "raced p99")]
+    return (
+        name,
+        f"{count:,}",
+        _percent(meets),
+        _percent(by_point),
+        f"{none} of {repeats}",
+        f"{np.mean(extra):.0%}",
+        *shares,
+    )
+
+
+def _raced(choice: Choice) -> Threshold | None:
+    return choice.chosen if choice.chosen is not None and choice.chosen.race_after_ms is not None else None
+
+
+def hosts(file: Path) -> Iterable[Sequence[object]]:
     """All pairs of hosts: threshold from the first half of the rows, result on the second."""
-    samples = {label.partition(":")[0]: sample for label, sample in samples_from_csv(HOSTS).items()}
+    samples = {label.partition(":")[0]: each for label, each in read_source(str(file), Columns()).samples.items()}
     for first, primary in samples.items():
         for second, backup in samples.items():
             if first != second:
@@ -134,21 +274,16 @@ def _pair(first: str, second: str, primary: Sample, backup: Sample) -> Sequence[
     assert choice is not None
     chosen = choice.chosen or choice.best
     assert chosen is not None
-    after = chosen.race_after_ms
-    there = tune(_half(primary, late=True), _half(backup, late=True), target_p95_ms=target_ms)
-    # The nearest threshold of the second half's frontier that is not later.
-    reached = [each for each in there.thresholds if _not_later(each, after)][-1]
+    after = math.inf if chosen.race_after_ms is None else chosen.race_after_ms
+    later = _half(primary, late=True), _half(backup, late=True)
+    frontier = frontier_of(prepare(*later, paired=False, target_ms=target_ms), Goal(target_ms=target_ms), Prices())
+    reached, never = frontier.point(after), frontier.point(math.inf)
     assert reached.misses is not None
-    never = there.thresholds[-1]
     return (
         *(first, second, f"{target_ms:,.0f}", _shown(chosen.race_after_ms), "yes" if choice.chosen else "no"),
         *(_shown(never.p95_ms.value, "unknown"), _shown(reached.p95_ms.value, "unknown")),
         *(f"{reached.misses.value or 0:.0%}", f"{reached.extra.value or 0:.0%}"),
     )
-
-
-def _not_later(point: Threshold, after: float | None) -> bool:
-    return after is None or (point.race_after_ms is not None and point.race_after_ms <= after)
 
 
 def _shown(amount: float | None, absent: str = "never") -> str:
@@ -169,16 +304,30 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=400)
-    repeats = parser.parse_args(arguments).repeats
-    intervals = ("p50", "p95", "mean", "extra", "misses")
-    choices = ("meets, by the bound", "meets, by the point", "no threshold")
-    table("Intervals and choices", ("data", *intervals, *choices), (covered(case, repeats) for case in CASES))
-    if not HOSTS.is_file():
-        print(f"\nNo recorded requests at {HOSTS}: the pairs of hosts are left out.")
+    parser.add_argument("--repeats", type=int, default=400, help="per made world; 0 leaves them out")
+    parser.add_argument("--recorded", type=Path, default=os.environ.get("ROUTEWARE_RECORDED"))
+    parser.add_argument("--pairs", type=int, default=200, help="draws of recorded pairs per row of the table")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hosts", action="store_true", help="the pairs of the eight recorded hosts, too")
+    given = parser.parse_args(arguments)
+    if given.repeats:
+        intervals = ("p50", "p95", "p99", "mean", "extra", "misses")
+        choices = ("meets, by the bound", "meets, by the point", "no threshold")
+        rows = (covered(case, given.repeats) for case in CASES)
+        table("Made data: intervals and choices", ("data", *intervals, *choices), rows)
+    if given.recorded is None or not Path(given.recorded).is_dir():
+        print("\nNo folder of recorded facts (--recorded): that part is left out.")
         return 0
-    columns = ("target, ms", "race after, ms", "met with confidence", "p95 alone", "p95 raced", "misses", "extra")
-    table("Eight hosts: threshold from the first half, result on the second", ("primary", "backup", *columns), pairs())
+    folder = Path(given.recorded)
+    columns = ("data", "rows each", "meets, by the bound", "meets, by the point", "no threshold", "extra")
+    coverage = ("p95 alone", "p99 alone", "p95 raced", "p99 raced")
+    both = [(name, recorded(folder, by_size=name == "by size")) for name in ("quantiles", "by size")]
+    sizes = (100, 150, 300, 800)
+    rows = (unseen(facts, name, count, given.pairs, given.seed) for name, facts in both for count in sizes)
+    table("Recorded models, dependent, without pairs in the file", (*columns, *coverage), rows)
+    if given.hosts:
+        columns = ("target, ms", "race after, ms", "met with confidence", "p95 alone", "p95 raced", "misses", "extra")
+        table("Eight hosts", ("primary", "backup", *columns), hosts(folder / "llama2_hosts.csv"))
     return 0
 
 

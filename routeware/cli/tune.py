@@ -1,19 +1,21 @@
-"""``routeware tune``: which race threshold, from latencies or spans."""
+"""``routeware tune``: which race threshold to set, from latencies or spans."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import attrs
 import typer
 
 if TYPE_CHECKING:
+    from routeware.lab.tables import Mapping
     from routeware.lab.tune_facts import Tuning
-    from routeware.lab.tune_samples import Sample
+    from routeware.policy import RoutingPolicy
 
 __all__ = ["CODES", "tune"]
 
@@ -23,25 +25,40 @@ CODES = (
 )
 
 _NOT_MET = 3
-_COLUMNS = (
-    "The CSV's columns: link (or provider and model), latency_ms, and where there is one status: ok is an answer;"
-    " timeout, cancelled, race_lost or censored was cut off at its latency; anything else, or no latency, is a failure."
-)
 _SOURCE = (
-    "A CSV file; a file of spans (Jaeger JSON, OTLP JSON, OTLP JSON Lines, gzipped or not); or the address of a Jaeger"
-    f" (http://localhost:16686). {_COLUMNS}"
+    "Latencies: CSV with any delimiter, JSON lines, or what llmperf, vLLM, JMeter, k6, Locust and browsers (HAR) save."
+    " Or spans: Jaeger JSON, OTLP JSON, Tempo, the console exporter, or the address of a Jaeger (http://localhost:16686)."
+    " All of it may be gzipped. Files that are about one link each are given together."
 )
 
-_Source = Annotated[str, typer.Argument(metavar="FILE|URL", help=_SOURCE, show_default=False)]
+
+class Unit(StrEnum):
+    """A unit of latencies."""
+
+    MS = "ms"
+    S = "s"
+    US = "us"
+    NS = "ns"
+
+
+_Sources = Annotated[list[str], typer.Argument(metavar="FILE|URL", help=_SOURCE, show_default=False)]
 _Primary = Annotated[str | None, typer.Option(help="The link that is tried first, by label or provider.")]
-_Backup = Annotated[str | None, typer.Option(help="The link that joins it.")]
-_Target = Annotated[float | None, typer.Option(metavar="MS", min=0.001, help="Meet it as cheaply as can be.")]
-_MaxExtra = Annotated[
-    float | None, typer.Option(metavar="PCT", min=0, max=100, help="Start no more backups than this.")
-]
+_Backup = Annotated[str | None, typer.Option(help="The other link.")]
+_Target = Annotated[float | None, typer.Option(metavar="MS", min=0.001, help="Keep this p95, as cheaply as possible.")]
+_Target99 = Annotated[float | None, typer.Option(metavar="MS", min=0.001, help="Keep this p99 instead.")]
+_MaxExtra = Annotated[float | None, typer.Option(metavar="PCT", min=0, max=100, help="At most so many extra attempts.")]
 _Confidence = Annotated[float, typer.Option(min=0.5, max=0.999, help="Of intervals, and of the bound on misses.")]
+_Correlation = Annotated[
+    float | None,
+    typer.Option(min=-0.95, max=0.95, help="Rank correlation of the two latencies of a request, without pairs: 0.5."),
+]
+_Latency = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of latencies.")]
+_Link = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the link, or several: a,b.")]
+_Status = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that says how an attempt ended.")]
+_Unit = Annotated[Unit | None, typer.Option(help="The unit of the latencies.")]
 _PairBy = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows with equal values are pairs.")]
 _OrderBy = Annotated[str | None, typer.Option(metavar="COLUMN", help="The order in which rows were made.")]
+_By = Annotated[str | None, typer.Option(metavar="COLUMN", help="Thresholds per size: a number, or a kind.")]
 _Price = Annotated[list[str] | None, typer.Option(metavar="LINK=USD", help="What an attempt at a link costs.")]
 _Service = Annotated[str | None, typer.Option(help="Of a Jaeger, the service.")]
 _Limit = Annotated[int, typer.Option(min=1, help="Of a Jaeger, at most so many traces.")]
@@ -52,15 +69,22 @@ _Json = Annotated[bool, typer.Option("--json", help="A JSON object on standard o
 
 
 def tune(
-    source: _Source,
+    sources: _Sources,
     *,
     primary: _Primary = None,
     backup: _Backup = None,
     target_p95: _Target = None,
+    target_p99: _Target99 = None,
     max_extra: _MaxExtra = None,
     confidence: _Confidence = 0.9,
+    correlation: _Correlation = None,
+    latency: _Latency = None,
+    link: _Link = None,
+    status: _Status = None,
+    unit: _Unit = None,
     pair_by: _PairBy = None,
     order_by: _OrderBy = None,
+    by: _By = None,
     price: _Price = None,
     service: _Service = None,
     limit: _Limit = 1_500,
@@ -69,46 +93,33 @@ def tune(
     table: _Table = None,
     as_json: _Json = False,
 ) -> None:
-    """Find the race threshold: what the call's latency becomes, and what that costs, from 0 to never.
+    """Find the race threshold: what to set, what becomes of the latency, what it costs, and how sure that is.
 
-    With --target-p95, the cheapest threshold whose upper bound on the share of misses meets it; with --max-extra, the
-    best 95th percentile for that much spending.
+    With --target-p95 or --target-p99, the cheapest threshold that keeps it with confidence; with --max-extra, the best
+    95th percentile for that much spending.
     """
-    if target_p95 is not None and max_extra is not None:
-        _refuse("give --target-p95 or --max-extra: each names one threshold")
-    if write_policy is not None and target_p95 is None and max_extra is None:
-        _refuse("--write-policy needs --target-p95 or --max-extra: something has to choose")
-    goal = _Goal(target_p95, None if max_extra is None else max_extra / 100, confidence, pair_by is not None)
-    tuning = _tuned(
-        lambda: _links(_samples(source, pair_by, order_by, service, limit), primary, backup), goal, price or []
+    from routeware.lab.tables import Mapping
+
+    goal = _Goal(target_p95, target_p99, None if max_extra is None else max_extra / 100, confidence, correlation)
+    _check(goal, write_policy, by)
+    mapping = Mapping(
+        latency=latency,
+        link=link,
+        status=status,
+        unit=None if unit is None else unit.value,
+        pair_by=pair_by,
+        order_by=order_by,
+        size=by,
     )
+    asked = _Asked(tuple(sources), mapping, primary, backup, service, limit, tuple(price or ()))
+    tuning, left_out = _tuned(asked, goal, write_policy, table)
     if plot is not None:
         _draw(tuning, plot)
-    _show(tuning, as_json=as_json)
+    _show(tuning, left_out, as_json=as_json)
     if write_policy is not None:
         _write(tuning, write_policy, table)
     if tuning.choice is not None and tuning.choice.chosen is None:
         raise typer.Exit(_NOT_MET)
-
-
-def _tuned(links: Callable[[], tuple[Sample, Sample]], goal: _Goal, prices: list[str]) -> Tuning:
-    """What the data say; leaves with a line where they cannot be read or do not answer."""
-    from routeware.cli import screen
-    from routeware.lab.spans import TraceError
-
-    try:
-        return _computed(*links(), goal, _prices(prices))
-    except (TraceError, ValueError) as error:
-        screen.fail(str(error), 1)
-
-
-def _show(tuning: Tuning, *, as_json: bool) -> None:
-    from routeware.cli import screen, tune_screen
-
-    if as_json:
-        screen.print_json(tuning.to_dict())
-    else:
-        tune_screen.show(tuning)
 
 
 @attrs.frozen
@@ -116,43 +127,105 @@ class _Goal:
     """What is asked for."""
 
     target_p95_ms: float | None
+    target_p99_ms: float | None
     max_extra: float | None
     confidence: float
-    paired: bool
+    correlation: float | None
+
+    @property
+    def target_ms(self) -> float | None:
+        return self.target_p95_ms if self.target_p99_ms is None else self.target_p99_ms
 
 
-def _computed(primary: Sample, backup: Sample, goal: _Goal, prices: dict[str, float]) -> Tuning:
+@attrs.frozen
+class _Asked:
+    """The data that are asked about."""
+
+    sources: tuple[str, ...]
+    mapping: Mapping
+    primary: str | None
+    backup: str | None
+    service: str | None
+    limit: int
+    prices: tuple[str, ...]
+
+
+def _check(goal: _Goal, write_policy: Path | None, by: str | None) -> None:
+    """Refuse arguments that contradict each other."""
+    given = [each for each in (goal.target_p95_ms, goal.target_p99_ms, goal.max_extra) if each is not None]
+    if len(given) > 1:
+        _refuse("give --target-p95, --target-p99 or --max-extra: each names one threshold")
+    if write_policy is not None and not given:
+        _refuse("--write-policy needs --target-p95, --target-p99 or --max-extra: something has to choose")
+    if by is not None and goal.target_ms is None:
+        _refuse("--by needs --target-p95 or --target-p99: the sizes share its budget of misses")
+
+
+def _tuned(asked: _Asked, goal: _Goal, policy_file: Path | None, table: str | None) -> tuple[Tuning, int]:
+    """Compute what the data say; leave with a line if they cannot be read or do not answer."""
+    from routeware.cli import screen
+    from routeware.lab.spans import TraceError
+
+    try:
+        return _computed(asked, goal, _policy(policy_file, table))
+    except (TraceError, ValueError) as error:
+        screen.fail(str(error), 1)
+
+
+def _computed(asked: _Asked, goal: _Goal, policy: RoutingPolicy | None) -> tuple[Tuning, int]:
+    from routeware.lab import tune_inputs as inputs
+    from routeware.lab.sources import read_sources
     from routeware.lab.tune import tune as compute
+    from routeware.lab.tune_sizes import with_sizes
 
+    read = read_sources(asked.sources, asked.mapping, service=asked.service, limit=asked.limit)
+    if any(source.table is None for source in read) and asked.mapping.needs_columns:
+        _refuse("spans have no columns: of the two attempts of a race one was always cut off, so they make no pairs")
+    given = inputs.parsed_prices(asked.prices)
+    primary, backup = inputs.links_of(read, asked.primary, asked.backup)
+    inputs.check_unit(asked.sources, read, goal.target_ms)
+    prices = inputs.prices_of(primary, backup, given, policy)
     with _progress() as report:
-        return compute(
+        tuning = compute(
             primary,
             backup,
-            paired=goal.paired,
+            paired=asked.mapping.pair_by is not None,
             target_p95_ms=goal.target_p95_ms,
+            target_p99_ms=goal.target_p99_ms,
             max_extra=goal.max_extra,
             confidence=goal.confidence,
-            usd_per_attempt=prices.get(backup.label, prices.get(backup.label.partition(":")[0])),
+            usd_per_attempt=prices.backup_usd,
+            primary_usd_per_attempt=prices.primary_usd,
+            correlation=goal.correlation,
+            raced=inputs.raced_of(read, primary, backup),
             progress=report,
         )
+    if asked.mapping.size is not None:
+        tuning = with_sizes(tuning, primary, backup, asked.mapping.size)
+    return tuning, inputs.left_out(read)
 
 
-def _prices(given: list[str]) -> dict[str, float]:
-    """Dollars per attempt, by label or provider.
+def _policy(file: Path | None, table: str | None) -> RoutingPolicy | None:
+    """Return the policy whose prices count; ``None`` if it cannot be read, which is said where it is written."""
+    from routeware.errors import PolicyError
+    from routeware.policy import RoutingPolicy
 
-    Raises:
-        ValueError: one is no ``LINK=USD``.
-    """
-    found = {}
-    for text in given:
-        label, equals, amount = text.rpartition("=")
-        try:
-            found[label] = float(amount)
-        except ValueError:
-            equals = ""
-        if not equals or not label or not 0 <= found.get(label, -1.0) < float("inf"):
-            raise ValueError(f"a price is LINK=USD, not {text!r}")
-    return found
+    if file is None:
+        return None
+    try:
+        return RoutingPolicy.from_toml(file, table=table)
+    except (OSError, PolicyError):
+        return None
+
+
+def _show(tuning: Tuning, left_out: int, *, as_json: bool) -> None:
+    from routeware.cli import screen, tune_screen
+
+    if as_json:
+        document: dict[str, Any] = tuning.to_dict()
+        screen.print_json(document | {"left_out": left_out})
+    else:
+        tune_screen.show(tuning, left_out)
 
 
 def _refuse(problem: str) -> NoReturn:
@@ -161,76 +234,9 @@ def _refuse(problem: str) -> NoReturn:
     screen.fail(problem, 2)
 
 
-def _samples(
-    source: str, pair_by: str | None, order_by: str | None, service: str | None, limit: int
-) -> dict[str, Sample]:
-    """What was observed of each link.
-
-    Raises:
-        TraceError: the source cannot be read, or is a table where a column is asked for and none has it.
-    """
-    from routeware.lab.tune_samples import samples_from_calls, samples_from_csv
-
-    if "://" not in source and not _looks_like_json(Path(source)):
-        return samples_from_csv(source, pair_by=pair_by, order_by=order_by)
-    if pair_by is not None or order_by is not None:
-        _refuse("spans have no columns: of the two attempts of a race one was always cut off, so they make no pairs")
-    from routeware.lab.calls import calls
-    from routeware.lab.reading import read_file
-    from routeware.lab.reading_query import QueryAddress
-
-    if "://" not in source:
-        return samples_from_calls(calls(read_file(source)))
-    address = QueryAddress.parse(source)
-    names = address.services() if service is None else [service]
-    return samples_from_calls(calls(span for name in names for span in address.recent(name, limit)))
-
-
-def _looks_like_json(path: Path) -> bool:
-    """Whether a file is one of spans: by what is in it, for names lie."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except OSError:
-        return False
-    return start.startswith(b"\x1f\x8b") or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
-
-
-def _links(samples: dict[str, Sample], primary: str | None, backup: str | None) -> tuple[Sample, Sample]:
-    """The two links to race; of exactly two, the one that comes first is the primary.
-
-    Raises:
-        ValueError: it is not clear which.
-    """
-    if len(samples) < 2:
-        raise ValueError(f"a race needs two links, and there is {', '.join(samples) or 'none'}")
-    if primary is None and backup is None and len(samples) > 2:
-        raise ValueError(f"say which --primary and --backup; there are {', '.join(samples)}")
-    first = _named(samples, primary) if primary is not None else None
-    second = _named(samples, backup) if backup is not None else None
-    if first is None or second is None:
-        rest = [label for label in samples if label not in (first, second)]
-        if len(rest) > (2 if first is second is None else 1):
-            raise ValueError(f"say which --primary and --backup; there are {', '.join(samples)}")
-        first = first or rest.pop(0)
-        second = second or rest.pop(0)
-    if first == second:
-        raise ValueError(f"{first} cannot be raced against itself")
-    return samples[first], samples[second]
-
-
-def _named(samples: dict[str, Sample], name: str) -> str:
-    fitting = [label for label in samples if label == name] or [
-        label for label in samples if label.partition(":")[0] == name
-    ]
-    if len(fitting) != 1:
-        raise ValueError(f"{'no' if not fitting else 'more than one'} link is {name!r}; there are {', '.join(samples)}")
-    return fitting[0]
-
-
 @contextmanager
 def _progress() -> Iterator[Callable[[float], object]]:
-    """A bar on standard error for what takes longer than a second, and nothing for what does not."""
+    """Show a bar on standard error for what takes longer than a second, and nothing for what does not."""
     from rich.progress import Progress
 
     from routeware.cli import screen
@@ -264,16 +270,22 @@ def _draw(tuning: Tuning, path: Path) -> None:
 
 def _write(tuning: Tuning, path: Path, table: str | None) -> None:
     from routeware.cli import screen
+    from routeware.cli.tune_screen import goal_of
     from routeware.errors import PolicyError
     from routeware.lab.tune_policy import write_threshold
 
-    chosen = tuning.choice.chosen if tuning.choice is not None else None
-    if chosen is None or chosen.race_after_ms is None:
-        screen.progress_console().print("No threshold to write: the policy stays as it is.")
+    out = screen.progress_console()
+    choice = tuning.choice
+    chosen = choice.chosen if choice is not None else None
+    if choice is None or chosen is None or chosen.race_after_ms is None:
+        out.print("No threshold to write: the policy stays as it is.")
         return
     try:
-        write_threshold(path, chosen.race_after_ms, table=table)
+        write_threshold(path, chosen.race_after_ms, table=table, reason=goal_of(choice))
     except PolicyError as error:
         _refuse(f"{path}: {error}")
     except OSError as error:
         _refuse(f"cannot write {path}: {error.strerror or error}")
+    if choice.rule != "max_extra":
+        key = "target_p95_ms" if choice.rule == "target_p95" else "target_p99_ms"
+        out.print(f"A fixed threshold ages: latency.{key} = {choice.bound:g} finds it anew while providers change.")

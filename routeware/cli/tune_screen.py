@@ -1,4 +1,4 @@
-"""What ``routeware tune`` shows: the frontier as a table, the choice in words, and what to know before believing it."""
+"""Prints what ``routeware tune`` found: the answer in a sentence, how sure it is, and then the figures behind it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,54 @@ from collections.abc import Callable
 from rich.table import Table
 
 from routeware.cli.screen import console
-from routeware.lab.tune_facts import Choice, Estimate, LinkSummary, Threshold, Tuning
+from routeware.lab.tune_facts import Choice, Drift, Estimate, LinkSummary, Sizes, Threshold, Tuning, Way
+from routeware.lab.tune_verdict import usd_per_thousand
 
-__all__ = ["show"]
+__all__ = ["goal_of", "show"]
 
 _ROWS = 10
+_WAYS = {"now": "as it is now", "race": "raced", "swap": "swapped", "swap_and_race": "swapped and raced"}
 
 
-def show(tuning: Tuning) -> None:
-    """Print everything a person needs of ``tuning``."""
+def show(tuning: Tuning, left_out: int = 0) -> None:
+    """Print everything that a person needs of ``tuning``."""
     out = console()
+    if tuning.verdict is not None:
+        out.print(_encodable(tuning.verdict.sentence, out.encoding), style="bold", soft_wrap=True)
+        out.print(tuning.verdict.sure)
+        out.print()
     out.print(f"primary  {_link(tuning.primary)}")
     out.print(f"backup   {_link(tuning.backup)}")
+    if tuning.verdict is not None:
+        out.print()
+        out.print(_ways(tuning.ways))
     out.print()
     out.print(_table(tuning))
     out.print(f"Latencies in milliseconds; below each figure its {tuning.confidence:.0%} interval.")
-    if tuning.choice is not None:
-        out.print()
-        for line in _choice(tuning.choice, tuning.confidence):
-            out.print(line)
+    for lines in (_choice(tuning), _sensitivity(tuning), _sizes(tuning.sizes), _drift(tuning.drift)):
+        if lines:
+            out.print()
+            for line in lines:
+                out.print(line)
     out.print()
+    if left_out:
+        out.print(f"- {left_out:,} answered rows have no latency and were left out.")
     for note in tuning.notes:
         out.print(f"- {note}")
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """Return text that a terminal can show: not every encoding has an arrow."""
+    return (
+        text.replace("→", "->").encode(encoding, "replace").decode(encoding) if not encoding.startswith("utf") else text
+    )
+
+
+def goal_of(choice: Choice) -> str:
+    """Return what was asked for in a few words."""
+    if choice.rule == "max_extra":
+        return f"at most {choice.bound:.1%} extra attempts"
+    return f"{choice.rule.removeprefix('target_')} of {choice.bound:,.0f} ms"
 
 
 def _link(link: LinkSummary) -> str:
@@ -36,6 +62,27 @@ def _link(link: LinkSummary) -> str:
     parts += [f"{link.censored:,} cut off"] if link.censored else []
     parts += [f"{link.failed:,} failures"] if link.failed else []
     return f"{link.label}: {', '.join(parts)}"
+
+
+def _ways(ways: tuple[Way, ...]) -> Table:
+    """Return the ways to serve the calls, one row each."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    priced = any(way.more_usd is not None and way.name != "now" for way in ways)
+    table.add_column("")
+    for name in ("race after", "p95", "p99", "extra", *(["$ more per 1,000"] if priced else [])):
+        table.add_column(name, justify="right")
+    for way in ways:
+        cells = [f"{way.first} first, {_WAYS[way.name]}", _after(way.result)]
+        cells += [_ms(way.result.p95_ms), _ms(way.result.p99_ms), _share(way.result.extra)]
+        if priced:
+            cells.append("unknown" if way.more_usd is None else _more(way.more_usd))
+        table.add_row(*cells)
+    return table
+
+
+def _more(estimate: Estimate) -> str:
+    value = estimate.value or 0.0
+    return f"{'-' if value < 0 else ''}{usd_per_thousand(abs(value))}"
 
 
 def _table(tuning: Tuning) -> Table:
@@ -57,7 +104,7 @@ def _table(tuning: Tuning) -> Table:
 
 
 def _shown(tuning: Tuning) -> list[Threshold]:
-    """A few rows that are spread over the thresholds; the chosen one among them, and never."""
+    """Return a few rows that are spread over the thresholds; the chosen one is among them, and never."""
     timed = [point for point in tuning.thresholds if point.race_after_ms is not None]
     step = max(1, -(-len(timed) // _ROWS))
     chosen = tuning.choice.chosen or tuning.choice.best if tuning.choice is not None else None
@@ -76,7 +123,7 @@ def _after(point: Threshold) -> str:
 
 
 def _ms(estimate: Estimate) -> str:
-    """A latency and, below it, its interval: side by side a row would not fit on a screen."""
+    """Return a latency and, below it, its interval: side by side a row would not fit on a screen."""
     return _figure(estimate, lambda amount: f"{amount:.0f}")
 
 
@@ -95,43 +142,75 @@ def _figure(estimate: Estimate, shown: Callable[[float], str], unit: str = "") -
     return f"{shown(estimate.value)}{unit}\n{low}-{high}"
 
 
-def _choice(choice: Choice, confidence: float) -> list[str]:
-    return _for_target(choice, confidence) if choice.rule == "target_p95" else _for_spending(choice)
+def _choice(tuning: Tuning) -> list[str]:
+    if tuning.choice is None:
+        return []
+    return _for_spending(tuning.choice) if tuning.choice.rule == "max_extra" else _for_target(tuning)
 
 
-def _for_target(choice: Choice, confidence: float) -> list[str]:
-    chosen, best, point = choice.chosen, choice.best, choice.by_the_point
-    asked = f"p95 of {choice.bound:,.0f} ms"
+def _for_target(tuning: Tuning) -> list[str]:
+    choice = tuning.choice
+    assert choice is not None
+    chosen, point, asked = choice.chosen, choice.by_the_point, goal_of(choice)
     if choice.unraced:
         return [f"{asked}: met without racing."]
-    told = []
+    lines = []
     if chosen is not None:
-        told.append(f"{asked}: race after {_after(chosen)}, for {_extra(chosen)} extra attempts.")
-        told.append(f"At {confidence:.0%} confidence at most {chosen.misses_at_most or 0.0:.1%} of the calls miss it.")
+        lines.append(f"{asked}: race after {_after(chosen)}, for {_extra(chosen)} extra attempts.")
     else:
-        assert best is not None
-        told.append(f"{asked}: no threshold meets it at {confidence:.0%} confidence.")
-        told.append(f"The best possible is to race after {_after(best)}: p95 {_p95(best)}, misses {_misses(best)}.")
+        lines.append(f"{asked}: no threshold meets it at {tuning.confidence:.0%} confidence.")
     if point is not None and point != chosen:
-        told.append(f"By the estimate alone it would be {_after(point)}, for {_extra(point)} extra attempts:")
-        told.append("such a choice meets its target on new data about half the time.")
-    return told
+        lines.append(f"By the estimate alone it would be {_after(point)}, for {_extra(point)} extra attempts:")
+        lines.append("such a choice meets its target on new data about half the time.")
+    return lines
 
 
 def _for_spending(choice: Choice) -> list[str]:
     chosen, asked = choice.chosen, f"At most {choice.bound:.1%} extra attempts"
     if chosen is None:
-        return [f"{asked}: no threshold whose p95 is known is that cheap."]
+        return []
     return [f"{asked}: race after {_after(chosen)}; p95 {_p95(chosen)} for {_extra(chosen)} extra attempts."]
+
+
+def _sensitivity(tuning: Tuning) -> list[str]:
+    """Return what becomes of the threshold at other correlations than the assumed one."""
+    if not tuning.sensitivity:
+        return []
+    lines = ["The same threshold at other rank correlations of the two latencies:"]
+    for row in tuning.sensitivity:
+        p95 = "unknown" if row.p95_ms is None else f"{row.p95_ms:,.0f} ms"
+        misses = "" if row.misses is None else f", misses {row.misses:.1%}"
+        lines.append(f"  {row.spearman:.1f}: p95 {p95}{misses}")
+    return lines
+
+
+def _sizes(sizes: Sizes | None) -> list[str]:
+    if sizes is None:
+        return []
+    lines = [f"Thresholds by {sizes.column}, with one budget of misses:"]
+    for bucket in sizes.buckets:
+        starts = " or ".join(
+            ("never" if after is None else f"after {after:,.0f} ms") + ("" if share >= 1.0 else f" ({share:.0%})")
+            for after, share in bucket.starts
+        )
+        figures = f"late alone {bucket.late:.1%}, misses {bucket.misses:.1%}, extra {bucket.extra:.1%}"
+        lines.append(f"  {bucket.name} ({bucket.calls:,} calls): {starts}; {figures}")
+    lines.append(f"Together: misses {sizes.misses:.1%}, extra attempts {sizes.extra:.1%}.")
+    if sizes.one_threshold_ms is None or sizes.one_extra is None:
+        lines.append("One threshold for all sizes would not keep the target.")
+    else:
+        lines.append(
+            f"One threshold for all sizes ({sizes.one_threshold_ms:,.0f} ms) would cost {sizes.one_extra:.1%}."
+        )
+    return lines
+
+
+def _drift(drift: Drift | None) -> list[str]:
+    return [] if drift is None else [drift.sentence]
 
 
 def _extra(point: Threshold) -> str:
     return f"{point.extra.value or 0.0:.1%}"
-
-
-def _misses(point: Threshold) -> str:
-    share = None if point.misses is None else point.misses.value
-    return "unknown" if share is None else f"{share:.1%}"
 
 
 def _p95(point: Threshold) -> str:

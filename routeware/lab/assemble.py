@@ -132,11 +132,17 @@ def _bar(span: Span, call_start_ns: int) -> AttemptBar:
         duration_ms=_ms(span.end_ns - span.start_ns),
         cost_usd=span.number("routeware.cost.usd"),
         cost_source=span.text("routeware.cost.source"),
+        input_tokens=_count(span.number("gen_ai.usage.input_tokens")),
+        output_tokens=_count(span.number("gen_ai.usage.output_tokens")),
         error_category=span.text("routeware.error.category"),
-        error_status=None if status is None else int(status),
+        error_status=_count(status),
         error_type=span.text("error.type"),
         retry_after_ms=None if retry_after_s is None else retry_after_s * _MS_PER_S,
     )
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _status(word: str | None) -> AttemptStatus | None:

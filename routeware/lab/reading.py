@@ -18,7 +18,7 @@ from routeware.lab.reading_json import Path as Keys
 from routeware.lab.reading_otlp import otlp_span
 from routeware.lab.spans import Span
 
-__all__ = ["read_file", "read_stream"]
+__all__ = ["SPAN_KEYS", "read_file", "read_stream"]
 
 _OTHER_SIGNALS = frozenset(("resourceMetrics", "resourceLogs", "resource_metrics", "resource_logs"))
 _RESOURCES = ("resourceSpans", "resource_spans", "batches")
@@ -39,7 +39,9 @@ def _formats() -> dict[Keys, Callable[[object], Span]]:
 
 
 _FORMATS = _formats()
-_KNOWN = frozenset(path[0] for path in _FORMATS if path) | _OTHER_SIGNALS
+SPAN_KEYS = frozenset(path[0] for path in _FORMATS if path) | _OTHER_SIGNALS
+"""Keys at the top of a document that give it away as one of spans, or of other signals."""
+
 _NAMED = "'data' or 'spans' or 'resourceSpans' or 'batches' or 'trace' or 'result'"
 
 
@@ -63,7 +65,7 @@ def read_stream(file: Bytes, source: str) -> Iterator[Span]:
     values = JsonValues(as_utf8(file), source, _FORMATS, FIRST_KEYS)
     for found in values:
         if found.at_end:
-            if _KNOWN.isdisjoint(found.value):
+            if SPAN_KEYS.isdisjoint(found.value):
                 raise values.error(f"neither Jaeger JSON nor OTLP JSON: {_missing(found)}")
             continue
         try:

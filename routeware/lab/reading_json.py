@@ -15,7 +15,8 @@ import attrs
 
 from routeware.lab.reading_bytes import Bytes
 from routeware.lab.reading_place import PIECE, Event, find_event, find_mistake, mistakes, new_parser, place_after
-from routeware.lab.spans import TraceError, printable
+from routeware.lab.spans import TraceError
+from routeware.text import visible
 
 __all__ = ["EACH", "Found", "JsonValues", "Path"]
 
@@ -53,12 +54,13 @@ class JsonValues:
         file: bytes in UTF-8.
         source: its name in errors.
         wanted: paths from the top of a document; of a top-level array, every item is a document.
-        starts: first keys of a document that make the whole document a wanted value, at the empty path.
+        starts: first keys of a document that make the whole document a wanted value, at the empty path; ``None`` for
+            every object.
     """
 
-    def __init__(self, file: Bytes, source: str, wanted: Collection[Path], starts: Collection[str] = ()) -> None:
+    def __init__(self, file: Bytes, source: str, wanted: Collection[Path], starts: Collection[str] | None = ()) -> None:
         self._parser = _Parser(file, source)
-        self._walker = _Walker(frozenset(wanted), frozenset(starts))
+        self._walker = _Walker(frozenset(wanted), None if starts is None else frozenset(starts))
         self._quiet_since = 0
         self._event = 0
 
@@ -145,7 +147,7 @@ class _Parser:
         if at_end:
             return self.end_of_piece("ends in the middle of a value" if self._any_text else "empty")
         place, found = find_mistake(self._file, self._begun)
-        problem = f"not JSON: unexpected {printable(found)!r}"
+        problem = f"not JSON: unexpected {visible(found)!r}"
         if "UTF8" in str(mistake) or found == "\ufffd":
             problem = "not UTF-8 text"
         elif self.between_documents:
@@ -156,7 +158,7 @@ class _Parser:
 class _Walker:
     """Follows the events of documents, and builds what is wanted."""
 
-    def __init__(self, wanted: frozenset[Path], starts: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[Path], starts: frozenset[str] | None) -> None:
         self._wanted = wanted
         self._starts = starts
         self._stack: list[str] = []
@@ -214,7 +216,7 @@ class _Walker:
 
     def _enter_key(self, key: str) -> None:
         at_top = len(self._stack) == 1 or (len(self._stack) == 2 and self._stack[0] == EACH)
-        if at_top and self._stack[-1] == "" and key in self._starts:
+        if at_top and self._stack[-1] == "" and (self._starts is None or key in self._starts):
             # The whole document is wanted: it is built from its first key on.
             self._stack.pop()
             self._whole = True

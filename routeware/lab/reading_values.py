@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from routeware.lab.spans import printable
+from routeware.text import visible
 
 __all__ = ["MalformedError", "elements", "field", "identifier", "listed", "mapping", "parent", "whole", "words"]
 
@@ -107,7 +107,7 @@ def _shown(value: object) -> str:
     if value is None:
         return "missing"
     try:
-        shown = printable(repr(value))
+        shown = visible(repr(value))
     except ValueError:  # an integer of more digits than Python prints
         shown = "a very large number"
     return shown if len(shown) <= 40 else shown[:37] + "..."

@@ -11,20 +11,15 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["Plain", "Span", "SpanEvent", "SpanKind", "SpanStatus", "TraceError", "printable"]
+from routeware.text import visible
+
+__all__ = ["Plain", "Span", "SpanEvent", "SpanKind", "SpanStatus", "TraceError"]
 
 Plain = str | bool | int | float | None | Sequence["Plain"] | Mapping[str, "Plain"]
 """What an attribute can be."""
 
 SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 SpanStatus = Literal["unset", "ok", "error"]
-
-
-def printable(text: str) -> str:
-    r"""Return ``text`` with control characters spelled out (``\x1b``): raw ones could repaint a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class TraceError(ValueError):
@@ -44,7 +39,7 @@ class TraceError(ValueError):
 
     def __str__(self) -> str:
         where = f"{self.source}, {self.place}" if self.place else self.source
-        return printable(" ".join(f"{where}: {self.problem}".split()))
+        return visible(" ".join(f"{where}: {self.problem}".split()))
 
 
 @attrs.frozen(kw_only=True)

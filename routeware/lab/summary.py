@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import assert_never
 
-from routeware.lab.spans import Plain, printable
+from routeware.lab.spans import Plain
 from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
+from routeware.text import visible
 
 __all__ = ["dollars", "duration", "ending", "money", "remarks", "status_text", "summary"]
 
@@ -37,7 +38,7 @@ def ending(call: CallTree) -> str | None:
         case None:
             return "how it ended is not known"
         case outcome:
-            return f"{_NO_RESULT.get(outcome, printable(outcome))} after {duration(call.duration_ms)}"
+            return f"{_NO_RESULT.get(outcome, visible(outcome))} after {duration(call.duration_ms)}"
 
 
 def money(call: CallTree) -> str:
@@ -74,7 +75,7 @@ def status_text(attempt: AttemptBar) -> str:
             text = "not known"
         case other:
             assert_never(other)
-    return printable(text)
+    return visible(text)
 
 
 def dollars(amount_usd: float) -> str:
@@ -97,9 +98,9 @@ def duration(ms: float) -> str:
 
 
 def _sentence(call: CallTree, attempt: AttemptBar) -> str:
-    label = printable(attempt.label)
+    label = visible(attempt.label)
     if attempt.trigger is AttemptTrigger.RACE and attempt.status is not AttemptStatus.SKIPPED:
-        against = " and ".join(printable(rival.label) for rival in call.rivals(attempt))
+        against = " and ".join(visible(rival.label) for rival in call.rivals(attempt))
         label = f"{label}, started {f'beside {against}' if against else 'as a race'} at {duration(attempt.started_ms)},"
     return f"{label} {_describe(attempt)}"
 
@@ -132,7 +133,7 @@ def _failing(attempt: AttemptBar) -> str:
         return f"answered {attempt.error_status}"
     if attempt.error_category == "timeout":
         return "timed out"
-    why = ", ".join(printable(word) for word in (attempt.error_category, attempt.error_type) if word)
+    why = ", ".join(visible(word) for word in (attempt.error_category, attempt.error_type) if word)
     return f"failed ({why})" if why else "failed"
 
 
@@ -150,12 +151,12 @@ def _refusal(fields: Mapping[str, Plain]) -> str:
 
 def _no_race(fields: Mapping[str, Plain]) -> str:
     reason = fields.get("reason")
-    return f"{_link(fields)} was not raced" + (f" ({printable(reason)})" if isinstance(reason, str) else "")
+    return f"{_link(fields)} was not raced" + (f" ({visible(reason)})" if isinstance(reason, str) else "")
 
 
 def _link(fields: Mapping[str, Plain]) -> str:
     link = fields.get("link")
-    return printable(link) if isinstance(link, str) else "a link"
+    return visible(link) if isinstance(link, str) else "a link"
 
 
 def _status(attempt: AttemptBar) -> str | None:

@@ -40,6 +40,8 @@ class AttemptBar:
         duration_ms: how long it took, or until it was cut off.
         cost_usd: what it cost; ``None`` where that is unknown.
         cost_source: ``reported``, ``priced`` or ``estimated``.
+        input_tokens: the input tokens that its provider counted; ``None`` where that is unknown.
+        output_tokens: the output tokens that its provider counted; ``None`` where that is unknown.
         error_category: how it failed, where it did.
         error_status: the HTTP status it failed with.
         error_type: the class of its error; ``None`` in a tree made from a record.
@@ -57,6 +59,8 @@ class AttemptBar:
     duration_ms: float
     cost_usd: float | None = None
     cost_source: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     error_category: str | None = None
     error_status: int | None = None
     error_type: str | None = None
@@ -162,6 +166,8 @@ def _bar(attempt: AttemptRecord, selected: bool) -> AttemptBar:
         duration_ms=attempt.duration_ms,
         cost_usd=attempt.cost_usd,
         cost_source=attempt.cost_source,
+        input_tokens=attempt.usage.input_tokens if attempt.usage else None,
+        output_tokens=attempt.usage.output_tokens if attempt.usage else None,
         error_category=error.category.value if error else None,
         error_status=error.status if error else None,
         retry_after_ms=error.retry_after_ms if error else None,

@@ -1,7 +1,7 @@
 """Survival curves of many resamples at once: latencies in bins, resampled by their counts.
 
-A resample of a million latencies is a draw of how many fall into each of some hundred bins, so hundreds of them cost
-no more than one pass over the data. Row 0 of everything is the sample itself.
+A resample of a million latencies is a draw of how many fall into each of some hundred bins, so hundreds of resamples
+cost no more than one pass over the data. Row 0 of every array is the sample itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FAILURE_TIMES = 12
 
 
 def grid_of(samples: tuple[Sample, ...], target_ms: float | None) -> Floats:
-    """Upper edges of bins in milliseconds, ascending: dense where quantiles are read off, exact for small samples."""
+    """Return upper edges of bins in milliseconds, ascending: dense in the tail, exact for small samples."""
     parts = [np.array([] if target_ms is None else [target_ms])]
     for sample in samples:
         seen = np.unique(sample.elapsed_ms[sample.kinds != FAILED])
@@ -43,14 +43,14 @@ def grid_of(samples: tuple[Sample, ...], target_ms: float | None) -> Floats:
 
 
 def resampled_counts(bins: Ints, size: int, repeats: int, ordered: bool, random: np.random.Generator) -> Floats:
-    """How many observations fall into each of ``size`` bins: as they are, and in ``repeats`` resamples.
+    """Return how many observations fall into each of ``size`` bins: as they are, and in ``repeats`` resamples.
 
     Args:
         bins: the bin of each observation.
         size: how many bins there are.
         repeats: how many resamples to draw.
         ordered: whether ``bins`` is in the order of time: then blocks are drawn, so that slow spells stay together.
-        random: where chance comes from.
+        random: the source of random numbers.
     """
     counts = np.bincount(bins, minlength=size).astype(np.float64)
     if not ordered:
@@ -72,7 +72,7 @@ class Curves:
         lasting: the share of attempts that do not fail and last longer than each edge.
         failing: the share that fails, one column per time in ``failure_ms``.
         failure_ms: when failures come, in a few steps.
-        attempts: on how many attempts they rest.
+        attempts: the number of attempts that they rest on.
         reach_ms: up to where ``lasting`` is known; infinite where the longest observation is an answer.
     """
 
@@ -84,17 +84,21 @@ class Curves:
 
     @property
     def failed(self) -> Floats:
-        """The share that fails, per resample."""
+        """Return the share that fails, per resample."""
         return np.asarray(self.failing.sum(axis=1))
 
+    def alone(self) -> Curves:
+        """Return the sample's own curve, without the resamples."""
+        return attrs.evolve(self, lasting=self.lasting[:1], failing=self.failing[:1])
+
     @property
-    def unanswered(self) -> Floats:
-        """The share that has not answered by each edge, failures included."""
-        return self.lasting + self.failed[:, None]
+    def longer(self) -> Floats:
+        """Return the share that lasts longer than each edge, among the attempts that do not fail."""
+        return np.asarray(self.lasting / np.maximum(1.0 - self.failed, 1e-12)[:, None])
 
 
 def curves(sample: Sample, grid: Floats, repeats: int, random: np.random.Generator) -> Curves:
-    """Kaplan and Meier's estimate for ``sample`` and its resamples; failures are a share of their own."""
+    """Return Kaplan and Meier's estimate for ``sample`` and its resamples; failures are a share of their own."""
     size = len(grid)
     failure_ms, failure_bins = _failure_times(sample)
     place = np.minimum(np.searchsorted(grid, sample.elapsed_ms), size - 1)
@@ -113,7 +117,7 @@ def curves(sample: Sample, grid: Floats, repeats: int, random: np.random.Generat
 
 
 def _failure_times(sample: Sample) -> tuple[Floats, Ints]:
-    """A few times at which failures come, and which of them each failure comes at."""
+    """Return a few times at which failures come, and the index of the time for each failure."""
     at = sample.elapsed_ms[sample.kinds == FAILED]
     if not len(at):
         return np.zeros(0), np.zeros(0, dtype=np.int64)
@@ -122,7 +126,7 @@ def _failure_times(sample: Sample) -> tuple[Floats, Ints]:
 
 
 def _reach_ms(sample: Sample) -> float:
-    """Beyond the longest observation nothing is known, if that was cut off."""
+    """Return the longest observation if it was cut off: beyond it nothing is known. Otherwise infinity."""
     longest = sample.elapsed_ms[sample.kinds != FAILED].max()
     cut_there = (sample.elapsed_ms == longest) & (sample.kinds == CENSORED)
     return float(longest) if cut_there.any() else float("inf")

@@ -1,4 +1,4 @@
-"""What tuning finds, as plain facts: for screens, JSON and plots alike."""
+"""The result of tuning as plain facts, for the screen, JSON and pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Choice", "Estimate", "LinkSummary", "Threshold", "Tuning"]
+__all__ = [
+    "Assumption",
+    "Bucket",
+    "Choice",
+    "Drift",
+    "Estimate",
+    "LinkSummary",
+    "Sensitivity",
+    "Sizes",
+    "Threshold",
+    "Tuning",
+    "Verdict",
+    "Way",
+]
 
 
 @attrs.frozen
@@ -25,10 +38,10 @@ class Threshold:
     Attributes:
         race_after_ms: when the backup starts; ``None`` is never.
         p50_ms: the median of the call's latency.
-        p95_ms: likewise.
-        p99_ms: likewise.
+        p95_ms: the 95th percentile.
+        p99_ms: the 99th percentile.
         mean_ms: over calls that are answered.
-        extra: extra attempts per call: how often a backup starts beside a running primary.
+        extra: extra attempts per call: how often a backup starts while the primary runs.
         extra_usd: what they cost per call; ``None`` without a price.
         failed: the share of calls without an answer.
         misses: the share of calls that take longer than the target; ``None`` without one.
@@ -49,7 +62,7 @@ class Threshold:
 
 @attrs.frozen(kw_only=True)
 class LinkSummary:
-    """How much is known of a link."""
+    """How many attempts of a link there are, by how they ended."""
 
     label: str
     attempts: int
@@ -60,14 +73,14 @@ class LinkSummary:
 
 @attrs.frozen(kw_only=True)
 class Choice:
-    """What was asked for, and which threshold answers it.
+    """What was asked for, and which threshold answers it in the given order of the links.
 
     Attributes:
-        rule: ``target_p95`` or ``max_extra``.
+        rule: ``target_p95``, ``target_p99`` or ``max_extra``.
         bound: the target in milliseconds, or the cap in extra attempts per call.
         chosen: the threshold; ``None`` where none does.
         by_the_point: the one that the estimate alone would choose; it meets a target on new data about half the time.
-        best: where none does, the one that comes nearest.
+        best: the nearest threshold, if none is chosen.
         unraced: whether the target is met without racing.
     """
 
@@ -79,32 +92,176 @@ class Choice:
     unraced: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class Tuning:
-    """What racing a primary against a backup would do, over thresholds from 0 to never.
+@attrs.frozen
+class Assumption:
+    """The dependence of the two latencies that unpaired data are judged at.
 
     Attributes:
-        primary: what is known of the link that is tried first.
-        backup: what is known of the other one.
-        method: ``independent`` or ``paired``.
+        spearman: the rank correlation of the two latencies of one request.
+        low: nine in ten correlations would lie between this ...
+        high: ... and this.
+        source: ``assumed`` (the default), ``given`` or ``raced`` (learned from calls that raced).
+        raced_calls: how many calls raced.
+    """
+
+    spearman: float
+    low: float
+    high: float
+    source: str
+    raced_calls: int
+
+
+@attrs.frozen
+class Sensitivity:
+    """What the chosen threshold would do at another rank correlation."""
+
+    spearman: float
+    p95_ms: float | None
+    p99_ms: float | None
+    misses: float | None
+
+
+@attrs.frozen(kw_only=True)
+class Way:
+    """One way to serve the calls.
+
+    Attributes:
+        name: ``now``, ``race``, ``swap`` or ``swap_and_race``.
+        first: the link that is tried first.
+        second: the other link.
+        result: what a call then looks like.
+        meets: whether it meets what was asked for, with confidence; ``None`` where nothing was asked for.
+        more_usd: dollars per call more than now; ``None`` if a price is unknown.
+    """
+
+    name: str
+    first: str
+    second: str
+    result: Threshold
+    meets: bool | None
+    more_usd: Estimate | None
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """The answer: what to set.
+
+    Attributes:
+        action: ``keep``, ``race``, ``swap``, ``swap_and_race`` or ``none`` (nothing meets what was asked for).
+        first: the link to try first.
+        race_after_ms: the threshold to set; ``None`` for no race.
+        sentence: the answer in words.
+        sure: how sure it is, in words.
+    """
+
+    action: str
+    first: str
+    race_after_ms: float | None
+    sentence: str
+    sure: str
+
+
+@attrs.frozen(kw_only=True)
+class Drift:
+    """The second half of the data, served by the threshold that the first half gives.
+
+    Attributes:
+        race_after_ms: the first half's threshold; ``None`` for never.
+        found: whether the first half has a threshold at all; if not, the nearest one is meant.
+        misses: the share of the second half's calls that would miss the target; ``None`` without a target.
+        p95_ms: the 95th percentile of the second half at that threshold.
+        changed: the links whose halves differ by more than chance.
+        sentence: all of it in words.
+    """
+
+    race_after_ms: float | None
+    found: bool
+    misses: float | None
+    p95_ms: float | None
+    changed: tuple[str, ...]
+    sentence: str
+
+
+@attrs.frozen(kw_only=True)
+class Bucket:
+    """Calls of similar size, and the threshold for them.
+
+    Attributes:
+        name: the range of sizes, or the value.
+        calls: how many calls the data have of it.
+        late: the share of them that would miss the target without a race.
+        starts: pairs of a threshold (``None``: never) and the share of the bucket's calls that race at it.
+        misses: the share of them that would miss the target.
+        extra: extra attempts per call.
+    """
+
+    name: str
+    calls: int
+    late: float
+    starts: tuple[tuple[float | None, float], ...]
+    misses: float
+    extra: float
+
+
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """Thresholds per size, which share one budget of misses.
+
+    Attributes:
+        column: what the sizes are.
+        buckets: one row each.
+        misses: over all buckets.
+        extra: extra attempts per call over all buckets.
+        one_threshold_ms: the single threshold that misses as rarely; ``None`` if there is none.
+        one_extra: its extra attempts per call; ``None`` if there is none.
+    """
+
+    column: str
+    buckets: tuple[Bucket, ...]
+    misses: float
+    extra: float
+    one_threshold_ms: float | None
+    one_extra: float | None
+
+
+@attrs.frozen(kw_only=True)
+class Tuning:
+    """The effect of racing a primary against a backup, over thresholds from 0 to never.
+
+    Attributes:
+        primary: the data of the link that is tried first.
+        backup: the data of the other link.
+        method: ``independent`` (the samples of the two links have nothing in common: no pairs) or ``paired``.
         pairs: how many pairs there were; ``None`` where none were asked for.
+        correlation: the dependence that unpaired data are judged at; ``None`` for pairs.
         confidence: of the intervals and of the upper bound, 0 to 1.
-        target_ms: the 95th percentile that was asked for.
+        target_ms: the percentile that was asked for.
         thresholds: ascending, never last.
         choice: the answer to what was asked for; ``None`` where nothing was.
         notes: what a reader has to know, in sentences.
+        verdict: what to set; ``None`` where nothing was asked for.
+        ways: what the calls are like now, raced, and with the links swapped.
+        sensitivity: the chosen threshold at other rank correlations; empty for pairs.
+        drift: whether a threshold of yesterday holds today; ``None`` where no order is known.
+        sizes: thresholds per size; ``None`` where none were asked for.
     """
 
     primary: LinkSummary
     backup: LinkSummary
     method: str
     pairs: int | None
+    correlation: Assumption | None = None
     confidence: float
     target_ms: float | None
     thresholds: tuple[Threshold, ...]
     choice: Choice | None
     notes: tuple[str, ...]
+    verdict: Verdict | None = None
+    ways: tuple[Way, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
+    drift: Drift | None = None
+    sizes: Sizes | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON; ``null`` is unknown, or never."""
+        """Return everything as plain JSON; ``null`` is unknown, or never."""
         return attrs.asdict(self)

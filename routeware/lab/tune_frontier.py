@@ -1,8 +1,11 @@
 """Points on a frontier, with their intervals, and the choice of one.
 
-Latencies get the interval of their resamples. Shares get Wilson's (1927), at the number of calls that the resamples are
-worth: near 5 % the plain interval is too short on the side that matters, because a share that happens to be low looks
-more certain than it is.
+Shares get Wilson's interval (1927), at the number of independent calls that the resamples are worth: near 5 % the plain
+interval is too short on the side that matters, because a share that happens to be low looks more certain than it is.
+
+Latencies get theirs by turning that around: the interval of a 99th percentile is every time at which "1 % of the calls
+take longer" is inside the interval of that share. The quantiles of resampled 99th percentiles will not do: they end
+at the longest latency that was seen, and covered the truth in 57 to 78 % of the cases instead of 90.
 """
 
 from __future__ import annotations
@@ -13,18 +16,26 @@ import numpy as np
 import numpy.typing as npt
 
 from routeware.lab.tune_facts import Choice, Estimate, Threshold
-from routeware.lab.tune_race import Race
+from routeware.lab.tune_race import Race, Raced
 
-__all__ = ["Frontier", "meeting", "within"]
+__all__ = ["Frontier", "meeting", "wilson", "within"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-MISSES = 0.05
-"""The share of calls that a 95th percentile lets miss."""
+_COARSE = 128
+_SHARES = (0.5, 0.95, 0.99)
 
 
 class Frontier:
-    """Points over thresholds, with their intervals."""
+    """Points over thresholds, with their intervals.
+
+    Args:
+        race: the two links.
+        target_ms: the latency that is to be kept; ``None`` without one.
+        confidence: of the intervals, two-sided, and of the bound on misses, one-sided.
+        usd: the price of an attempt at the backup; ``None`` if unknown.
+    """
 
     def __init__(self, race: Race, target_ms: float | None, confidence: float, usd: float | None) -> None:
         self._race = race
@@ -33,16 +44,17 @@ class Frontier:
         self._usd = usd
 
     def point(self, threshold_ms: float) -> Threshold:
-        """A call that races at ``threshold_ms``."""
+        """Return a call that races at ``threshold_ms``."""
         raced = self._race.at(threshold_ms)
         missed = None if self._target_ms is None else self._race.misses(threshold_ms, self._target_ms)
         extra = self._share(raced.extra) if np.isfinite(threshold_ms) else Estimate(0.0, 0.0, 0.0)
+        (p50_ms, p95_ms, p99_ms), mean_ms = self._latencies(raced)
         return Threshold(
             race_after_ms=float(threshold_ms) if np.isfinite(threshold_ms) else None,
-            p50_ms=self._estimate(raced.quantile_ms(0.5)),
-            p95_ms=self._estimate(raced.quantile_ms(0.95)),
-            p99_ms=self._estimate(raced.quantile_ms(0.99)),
-            mean_ms=self._estimate(raced.mean_ms()),
+            p50_ms=p50_ms,
+            p95_ms=p95_ms,
+            p99_ms=p99_ms,
+            mean_ms=mean_ms,
             extra=extra,
             extra_usd=None if self._usd is None else _times(extra, self._usd),
             failed=float(raced.failed[0]),
@@ -51,40 +63,92 @@ class Frontier:
         )
 
     def misses(self, threshold_ms: float, target_ms: float) -> tuple[float, float]:
-        """The share of misses, and its upper bound."""
+        """Return the share of misses, and its upper bound."""
         missed = self._race.misses(threshold_ms, target_ms)
         return float(missed[0]), self.at_most(missed)
 
     def at_most(self, values: Floats) -> float:
-        """The one-sided upper bound of a share whose resamples these are."""
-        return wilson(values, NormalDist().inv_cdf(self._confidence), self._race.calls)[1]
+        """Return the one-sided upper bound of a share whose resamples these are."""
+        return float(wilson(values[:, None], NormalDist().inv_cdf(self._confidence), self._race.calls)[1][0])
+
+    def _deviations(self) -> float:
+        return NormalDist().inv_cdf((1.0 + self._confidence) / 2.0)
 
     def _share(self, values: Floats) -> Estimate:
-        low, high = wilson(values, NormalDist().inv_cdf((1.0 + self._confidence) / 2.0), self._race.calls)
-        return Estimate(float(values[0]), low, high)
+        low, high = wilson(values[:, None], self._deviations(), self._race.calls)
+        return Estimate(float(values[0]), float(low[0]), float(high[0]))
 
-    def _estimate(self, values: Floats) -> Estimate:
-        """The figure, and between which ends its resamples lie. An end that many of them do not reach is unknown."""
+    def _latencies(self, raced: Raced) -> tuple[list[Estimate], Estimate]:
+        """Return the quantiles and the mean: first on a coarse choice of the edges, then on those in between."""
+        size = len(raced.edges_ms)
+        if not size:
+            unknown = Estimate(None, None, None)
+            return [unknown for _ in _SHARES], unknown
+        coarse = np.unique(np.linspace(0, size - 1, _COARSE).astype(np.int64))
+        waiting = raced.waiting(coarse)
+        mean_ms = self._resampled(raced.mean_ms(coarse, waiting))
+        reached = self._reached(waiting, raced.edges_ms[coarse] > raced.reach_ms)
+        ends = coarse[np.minimum(reached, len(coarse) - 1)].ravel().tolist()
+        begins = coarse[np.maximum(reached - 1, 0)].ravel().tolist()
+        between = [np.arange(first, last + 1) for first, last in zip(begins, ends, strict=True)]
+        fine = np.unique(np.concatenate(between))
+        found = self._reached(raced.waiting(fine), raced.edges_ms[fine] > raced.reach_ms)
+        known = reached < len(coarse)
+        edges = np.append(raced.edges_ms[fine], np.nan)
+        times = np.where(known, edges[np.minimum(found, len(fine))], np.nan)
+        return [Estimate(*(_known(each) for each in row)) for row in times], mean_ms
+
+    def _reached(self, waiting: Floats, unknown: npt.NDArray[np.bool_]) -> Ints:
+        """Return for each quantile the first places at which the estimate and both bounds of the share are down to it.
+
+        The number of places stands for "nowhere".
+        """
+        low, high = wilson(waiting, self._deviations(), self._race.calls)
+        rows = []
+        for share in _SHARES:
+            allowed = 1.0 - share + 1e-9
+            rows.append([_first((each <= allowed) & ~unknown) for each in (waiting[0], low, high)])
+        return np.array(rows, dtype=np.int64)
+
+    def _resampled(self, values: Floats) -> Estimate:
+        """Return the figure and the quantiles of its resamples. An end that many of them do not reach is unknown."""
         tail = (1.0 - self._confidence) / 2.0
         known = np.where(np.isnan(values[1:]), np.inf, values[1:])
         low, high = np.quantile(known, [tail, 1.0 - tail], method="nearest")
         return Estimate(_known(values[0]), _known(low), _known(high))
 
 
-def wilson(values: Floats, deviations: float, calls: int) -> tuple[float, float]:
-    """Wilson's interval for a share, so many standard deviations to each side (Wilson 1927).
+def _first(reached: npt.NDArray[np.bool_]) -> int:
+    return int(reached.argmax()) if reached.any() else len(reached)
+
+
+def wilson(values: Floats, deviations: float, calls: int) -> tuple[Floats, Floats]:
+    """Return Wilson's interval for shares, so many standard deviations to each side (Wilson 1927).
 
     Args:
-        values: the share, and then its resamples: their variance says how many independent calls they are worth.
+        values: a column per share; below the share its resamples, whose variance says how many independent calls they
+            are worth.
         deviations: of the normal distribution.
-        calls: how many calls there are, for a share of 0 or 1, whose resamples do not vary.
+        calls: the number of calls, for a share of 0 or 1, whose resamples do not vary.
     """
-    share, variance = float(np.clip(values[0], 0.0, 1.0)), float(values[1:].var())
-    worth = share * (1.0 - share) / variance if variance > 0.0 and 0.0 < share < 1.0 else calls
+    share, variance = np.clip(values[0], 0.0, 1.0), values[1:].var(axis=0)
+    spread = share * (1.0 - share)
+    varies = (variance > 0.0) & (spread > 0.0)
+    worth = np.where(varies, spread / np.where(varies, variance, 1.0), calls)
     squared = deviations**2 / worth
     middle = (share + squared / 2.0) / (1.0 + squared)
-    half = deviations * np.sqrt(share * (1.0 - share) / worth + squared / (4.0 * worth)) / (1.0 + squared)
-    return max(0.0, middle - float(half)), min(1.0, middle + float(half))
+    half = deviations * np.sqrt(spread / worth + squared / (4.0 * worth)) / (1.0 + squared)
+    return np.maximum(0.0, np.minimum(middle - half, _rare(share, worth, deviations))), np.minimum(1.0, middle + half)
+
+
+def _rare(share: Floats, worth: Floats, deviations: float) -> Floats:
+    """Return the lower bound of a share that rests on few events: Poisson's, by Wilson & Hilferty's formula (1931).
+
+    Wilson's own is too high there (Brown, Cai & DasGupta 2001): one event in a hundred may well be a share of 0.05 %.
+    """
+    events = np.maximum(share * worth, 1e-9)
+    root = np.maximum(0.0, 1.0 - 1.0 / (9.0 * events) - deviations / (3.0 * np.sqrt(events)))
+    return np.asarray(events * root**3 / worth)
 
 
 def _times(share: Estimate, amount: float) -> Estimate:
@@ -95,14 +159,22 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def meeting(frontier: Frontier, candidates: list[float], target_ms: float) -> Choice:
-    """The latest threshold, which is the cheapest, whose misses are few enough: by the bound, and by the point."""
+def meeting(frontier: Frontier, candidates: list[float], target_ms: float, allowed: float, rule: str) -> Choice:
+    """Return the latest threshold, which is the cheapest, whose misses are few enough: by the bound and by the point.
+
+    Args:
+        frontier: of the two links.
+        candidates: the thresholds to choose from.
+        target_ms: the latency to keep.
+        allowed: the share of calls that may take longer: 0.05 for a 95th percentile.
+        rule: its name in the result.
+    """
     shares = [frontier.misses(each, target_ms) for each in candidates]
-    by_bound = [each for each, (_, bound) in zip(candidates, shares, strict=True) if bound <= MISSES]
-    by_point = [each for each, (share, _) in zip(candidates, shares, strict=True) if share <= MISSES]
+    by_bound = [each for each, (_, bound) in zip(candidates, shares, strict=True) if bound <= allowed]
+    by_point = [each for each, (share, _) in zip(candidates, shares, strict=True) if share <= allowed]
     best = candidates[int(np.argmin([share for share, _ in shares]))]
     return Choice(
-        rule="target_p95",
+        rule=rule,
         bound=target_ms,
         chosen=frontier.point(max(by_bound)) if by_bound else None,
         by_the_point=frontier.point(max(by_point)) if by_point else None,
@@ -112,7 +184,7 @@ def meeting(frontier: Frontier, candidates: list[float], target_ms: float) -> Ch
 
 
 def within(points: list[Threshold], max_extra: float) -> Choice:
-    """The threshold with the best 95th percentile among those that are cheap enough; of equals the cheapest."""
+    """Return the threshold with the best 95th percentile among those that are cheap enough; of equals the cheapest."""
     affordable = [each for each in points if each.extra.value is not None and each.extra.value <= max_extra]
     known = [each for each in affordable if each.p95_ms.value is not None]
     chosen = min(reversed(known), key=lambda each: each.p95_ms.value or 0.0, default=None)

@@ -1,59 +1,76 @@
-"""A threshold put into a policy's file, and nothing else in it touched: comments and order are its owner's."""
+"""Puts a threshold into a policy's file and touches nothing else in it: comments and order are its owner's."""
 
 from __future__ import annotations
 
-import re
-import tomllib
+from collections.abc import MutableMapping
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from routeware.errors import PolicyError
 from routeware.policy import RoutingPolicy
 
+if TYPE_CHECKING:
+    pass
+
 __all__ = ["write_threshold"]
 
 _KEY = "race_after_ms"
+_MARK = "set by routeware tune on "
 
 
-def write_threshold(path: str | Path, race_after_ms: float, *, table: str | None = None) -> None:
-    """Set ``latency.race_after_ms`` in the policy at ``path``, whole or in a ``table`` of it.
+def write_threshold(
+    path: str | Path, race_after_ms: float, *, table: str | None = None, reason: str = "", today: date | None = None
+) -> None:
+    """Set ``latency.race_after_ms`` in the policy at ``path``, whole or in a ``table`` of it, with a dated comment.
+
+    Args:
+        path: the policy's file.
+        race_after_ms: the threshold; written in whole milliseconds.
+        table: the policy's table in that file, its parts separated by dots.
+        reason: what the threshold was chosen for, added to the comment.
+        today: the date of the comment; by default today's, in UTC.
 
     Raises:
-        PolicyError: the file holds no policy, or writes its latency rules in a way that is not edited here.
+        PolicyError: the file holds no policy.
         OSError: it cannot be read or written.
     """
     file = Path(path)
     RoutingPolicy.from_toml(file, table=table)
-    changed = _with_threshold(file.read_text(encoding="utf-8"), f"{race_after_ms:.0f}", table)
+    dated = f"{_MARK}{today or datetime.now(UTC).date()}{f': {reason}' if reason else ''}"
+    changed = _with_threshold(file.read_bytes().decode("utf-8-sig"), round(race_after_ms), table, dated)
     temporary = file.with_name(f"{file.name}.tmp")
     try:
-        temporary.write_text(changed, encoding="utf-8")
+        temporary.write_bytes(changed.encode())
         RoutingPolicy.from_toml(temporary, table=table)
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _with_threshold(text: str, amount: str, table: str | None) -> str:
-    """The text with the setting in place: in the table of latency rules where there is one, else in one of its own."""
-    name = "latency" if table is None else f"{table}.latency"
-    lines = text.splitlines(keepends=True)
-    header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(map(re.escape, name.split("."))) + r"\s*\]\s*(#.*)?$")
-    start = next((place for place, line in enumerate(lines) if header.match(line)), None)
-    if start is None:
-        document: object = tomllib.loads(text)
-        for part in name.split("."):
-            document = document.get(part) if isinstance(document, dict) else None
-        if document is not None:
-            raise PolicyError(f"write its rules as a table [{name}] to have the threshold put in", key=name)
-        gap = "" if text.endswith("\n") or not text else "\n"
-        return f"{text}{gap}\n[{name}]\n{_KEY} = {amount}\n"
-    end = next((at for at in range(start + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
-    setting = re.compile(rf"(\s*{_KEY}\s*=\s*)[^#\n]*?(\s*(?:#.*)?)$")
-    for place in range(start + 1, end):
-        found = setting.match(lines[place].rstrip("\r\n"))
-        if found:
-            lines[place] = f"{found[1]}{amount}{found[2]}\n"
-            return "".join(lines)
-    if not lines[start].endswith("\n"):
-        lines[start] += "\n"
-    return "".join([*lines[: start + 1], f"{_KEY} = {amount}\n", *lines[start + 1 :]])
+def _with_threshold(text: str, amount: int, table: str | None, comment: str) -> str:
+    """Return the text with the setting in place: in the latency rules where there are some, else in new ones."""
+    import tomlkit
+    from tomlkit.items import InlineTable
+
+    document = tomlkit.parse(text if text.endswith("\n") else f"{text}\n")
+    owner: MutableMapping[str, Any] = document
+    for part in [] if table is None else table.split("."):
+        owner = owner[part]
+    rules = owner.get("latency")
+    if rules is None:
+        rules = tomlkit.table()
+        owner["latency"] = rules
+    if not isinstance(rules, MutableMapping):
+        raise PolicyError("is no table", key="latency")
+    rules[_KEY] = amount
+    # Inside of an inline table no comment can stand, so it goes behind it.
+    _remark(rules if isinstance(rules, InlineTable) else rules[_KEY], comment)
+    return tomlkit.dumps(document)
+
+
+def _remark(item: Any, comment: str) -> None:
+    """Put a dated comment behind a value: in place of an earlier one of ours, and behind one of the owner's."""
+    theirs = item.trivia.comment.lstrip("# ").partition(_MARK)[0].rstrip("; ")
+    item.trivia.comment_ws = item.trivia.comment_ws or "  "
+    item.trivia.comment = f"# {theirs}; {comment}" if theirs else f"# {comment}"

@@ -1,132 +1,148 @@
-"""What racing at a threshold does to a call: its latency's distribution, how often it misses, what it spends.
+"""What racing at a threshold does to a call: the distribution of its latency, its share of misses, its extra attempts.
 
-Two ways to get there: from the curves of each link, as if they had nothing to do with each other; or from pairs of
-latencies that belong together, as rows of one prompt do. Both answer the same questions for all resamples at once.
+There are two ways to compute it: from the curve of each link and an assumed dependence, or from pairs of latencies that
+belong together, as rows of one prompt do. Both answer the same questions for all resamples at once. Row 0 of every
+array is the sample itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from routeware.lab.tune_copula import both_longer, normal_quantile, pearson
 from routeware.lab.tune_curves import Curves
 from routeware.lab.tune_samples import CENSORED, FAILED, Sample
 
-__all__ = ["Independent", "Paired", "Race", "Raced", "pairs_of"]
+__all__ = ["Paired", "Race", "Raced", "Unpaired", "pairs_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _SIDE = 100
+_EXACT_PAIRS = 4_000
 
 
 @attrs.frozen(eq=False)
 class Raced:
-    """A call that races at one threshold, one row per resample.
+    """A call that races at one threshold.
 
     Attributes:
         edges_ms: times, ascending.
-        waiting: the share of calls that last longer than each; past what is known, and for ever, not a number.
-        extra: the share of calls in which a backup starts before the primary has ended.
-        failed: the share of calls that never get an answer.
+        waiting: returns the share of calls that last longer than the edges at the given places, one row per resample.
+        reach_ms: beyond this time nothing is known.
+        extra: the share of calls in which a backup starts before the primary has ended, per resample.
+        failed: the share of calls that never get an answer, per resample.
     """
 
     edges_ms: Floats
-    waiting: Floats
+    waiting: Callable[[Ints], Floats]
+    reach_ms: float
     extra: Floats
     failed: Floats
 
-    def quantile_ms(self, share: float) -> Floats:
-        """By when ``share`` of the calls have their answer; not a number where that is not known."""
-        reached = self.waiting <= 1.0 - share + 1e-9
-        place = reached.argmax(axis=1)
-        return np.where(reached.any(axis=1), self.edges_ms[place], np.nan)
+    def mean_ms(self, places: Ints, waiting: Floats) -> Floats:
+        """Return the mean over calls that are answered; NaN where the longest of them are not known.
 
-    def mean_ms(self) -> Floats:
-        """The mean over calls that are answered; not a number where the longest ones are not known."""
-        answered = self.waiting - self.failed[:, None]
-        widths = np.diff(self.edges_ms, prepend=0.0)
-        before = np.hstack([1.0 - self.failed[:, None], answered[:, :-1]])
+        Args:
+            places: some places of edges, the last one among them.
+            waiting: the shares at these places.
+        """
+        if self.edges_ms[-1] > self.reach_ms:
+            return np.full(len(waiting), np.nan)
+        answered = np.hstack([(1.0 - self.failed)[:, None], waiting - self.failed[:, None]])
+        widths = np.diff(self.edges_ms[places], prepend=0.0)
         known = answered[:, -1] < 1e-9
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(known, before @ widths / (1.0 - self.failed), np.nan)
+            area = (0.5 * (answered[:, :-1] + answered[:, 1:])) @ widths
+            return np.where(known, area / (1.0 - self.failed), np.nan)
 
 
 class Race(Protocol):
-    """What is known of two links.
+    """Two links that are raced against each other.
 
     Attributes:
-        calls: on how many calls of each it rests.
+        calls: the number of calls of each link that the curves rest on.
     """
 
     calls: int
 
     def at(self, threshold_ms: float) -> Raced:
-        """A call that starts the backup after ``threshold_ms``; infinite is never."""
+        """Return a call that starts the backup after ``threshold_ms``; infinity means never."""
         ...
 
     def misses(self, threshold_ms: float, target_ms: float) -> Floats:
-        """The share of calls that take longer than ``target_ms``, per resample."""
+        """Return the share of calls that take longer than ``target_ms``, per resample."""
         ...
 
 
-class Independent:
-    """Two links whose latencies have nothing to do with each other.
+class Unpaired:
+    """Two links of which no pairs are known, with an assumed rank correlation (see :mod:`routeware.lab.tune_copula`).
 
-    A call still waits at t where the primary does and, where it was started at d, the backup has not answered within
-    t - d. A primary that fails before d is followed by the backup at once.
+    A call still waits at t if the primary does and the backup, started at d, has not answered within t - d. A primary
+    that fails before d is followed by the backup at once; failures are taken to be independent of latencies.
+
+    Args:
+        primary: the curves of the link that is tried first.
+        backup: the curves of the other link, over the same grid.
+        grid: the edges of both.
+        spearman: the rank correlation of the two latencies, one per row: what is uncertain about it varies by resample.
     """
 
-    def __init__(self, primary: Curves, backup: Curves, grid: Floats) -> None:
+    def __init__(self, primary: Curves, backup: Curves, grid: Floats, spearman: Floats) -> None:
         self.calls = min(primary.attempts, backup.attempts)
         self._primary = primary
         self._backup = backup
         self._grid = grid
-        self._unanswered = np.hstack([np.ones((len(backup.lasting), 1)), backup.unanswered])
+        self._correlation = pearson(spearman)
+        everyone = np.ones((len(backup.lasting), 1))
+        self._x = np.hstack([everyone, primary.longer])
+        self._y = np.hstack([everyone, backup.longer])
+        self._x_scores, self._y_scores = normal_quantile(1.0 - self._x), normal_quantile(1.0 - self._y)
 
     def at(self, threshold_ms: float) -> Raced:
-        """A call that starts the backup after ``threshold_ms``; infinite is never."""
-        waiting = self._waiting(threshold_ms, self._grid)
+        """Return a call that starts the backup after ``threshold_ms``; infinity means never."""
         reach_ms = min(self._primary.reach_ms, threshold_ms + self._backup.reach_ms)
-        waiting[:, self._grid > reach_ms] = np.nan
+        extra = self._in_flight(threshold_ms) if threshold_ms < np.inf else np.zeros(len(self._x))
         failed = self._primary.failed * self._backup.failed
-        if threshold_ms < np.inf:
-            return Raced(self._grid, waiting, self._in_flight(threshold_ms), failed)
-        return Raced(self._grid, waiting, np.zeros(len(waiting)), failed)
+
+        def waiting(places: Ints) -> Floats:
+            return self._waiting(threshold_ms, self._grid[places])
+
+        return Raced(self._grid, waiting, reach_ms, extra, failed)
 
     def misses(self, threshold_ms: float, target_ms: float) -> Floats:
-        """The share of calls that take longer than ``target_ms``, per resample."""
+        """Return the share of calls that take longer than ``target_ms``, per resample."""
         return self._waiting(threshold_ms, np.array([target_ms]))[:, 0]
 
     def _waiting(self, threshold_ms: float, times: Floats) -> Floats:
-        lasting = self._primary.lasting[:, self._place(times)]
-        lasting[:, times < self._grid[0]] = (1.0 - self._primary.failed)[:, None]
-        waiting = lasting * self._backup_waiting(times - threshold_ms)
+        primary, backup = self._places(times), self._places(times - threshold_ms)
+        x, y = self._x[:, primary], self._y[:, backup]
+        scores = self._x_scores[:, primary], self._y_scores[:, backup]
+        answering = (1.0 - self._backup.failed)[:, None]
+        both = answering * both_longer(x, y, scores, self._correlation) + (1.0 - answering) * x
+        waiting = (1.0 - self._primary.failed)[:, None] * both
         for step, failure_ms in enumerate(self._primary.failure_ms):
-            share = self._primary.failing[:, step : step + 1]
-            waiting += share * self._backup_waiting(times - min(failure_ms, threshold_ms))
+            since = self._places(times - min(failure_ms, threshold_ms))
+            waiting += self._primary.failing[:, step : step + 1] * (answering * self._y[:, since] + 1.0 - answering)
         return np.asarray(waiting)
-
-    def _backup_waiting(self, since_ms: Floats) -> Floats:
-        """The share of backups without an answer so long after their start; all of them before it."""
-        places = np.searchsorted(self._grid, since_ms, side="right")
-        return np.asarray(self._unanswered[:, np.where(since_ms < 0, 0, places)])
 
     def _in_flight(self, threshold_ms: float) -> Floats:
         late_failures = self._primary.failing[:, self._primary.failure_ms > threshold_ms].sum(axis=1)
-        if threshold_ms < self._grid[0]:
-            return np.asarray(1.0 - self._primary.failed + late_failures)
-        return np.asarray(self._primary.lasting[:, self._place(np.array([threshold_ms]))[0]] + late_failures)
+        place = self._places(np.array([threshold_ms]))[0]
+        return np.asarray((1.0 - self._primary.failed) * self._x[:, place] + late_failures)
 
-    def _place(self, times: Floats) -> Ints:
-        return np.maximum(np.searchsorted(self._grid, times, side="right") - 1, 0)
+    def _places(self, times: Floats) -> Ints:
+        """Return the columns of the curves at these times; column 0 is before any answer."""
+        return np.where(times < 0, 0, np.searchsorted(self._grid, times, side="right"))
 
 
 def pairs_of(primary: Sample, backup: Sample) -> tuple[Ints, Ints]:
-    """Places of rows that belong together: the n-th of a key on one side with the n-th on the other."""
+    """Return the places of rows that belong together: the n-th row of a key on one side with the n-th on the other."""
     waiting: dict[str, list[int]] = {}
     for place, key in enumerate(backup.keys):
         waiting.setdefault(key, []).append(place)
@@ -138,10 +154,10 @@ def pairs_of(primary: Sample, backup: Sample) -> tuple[Ints, Ints]:
 
 
 class Paired:
-    """Pairs of latencies that belong together, gathered into cells of which each stands for its mean.
+    """Pairs of latencies that belong together. Many pairs are gathered into cells of which each stands for its mean.
 
-    An attempt that was cut off counts as one that never answers: what it would have taken is not in the data, and that
-    is the cautious way.
+    An attempt that was cut off counts as one that never answers: how long it would have taken is not in the data, and
+    this is the cautious choice.
     """
 
     def __init__(self, primary: Sample, backup: Sample, repeats: int, random: np.random.Generator) -> None:
@@ -151,25 +167,33 @@ class Paired:
         self.calls = len(ours)
         x, y = _waits(primary, ours), _waits(backup, theirs)
         kinds = 2 * (primary.kinds[ours] == FAILED) + (backup.kinds[theirs] == FAILED)
-        codes = (_cells(x) * (_SIDE + 2) + _cells(y)) * 4 + kinds
-        found, which, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        self._x = np.bincount(which, weights=x) / counts
-        self._y = np.bincount(which, weights=y) / counts
-        self._primary_fails, self._backup_fails = found % 4 >= 2, found % 2 == 1
+        if len(ours) <= _EXACT_PAIRS:
+            counts = np.ones(len(ours))
+            self._x, self._y = x, y
+            self._primary_fails, self._backup_fails = kinds >= 2, kinds % 2 == 1
+        else:
+            codes = (_cells(x) * (_SIDE + 2) + _cells(y)) * 4 + kinds
+            found, which, cells = np.unique(codes, return_inverse=True, return_counts=True)
+            counts = cells.astype(np.float64)
+            self._x = np.bincount(which, weights=x) / counts
+            self._y = np.bincount(which, weights=y) / counts
+            self._primary_fails, self._backup_fails = found % 4 >= 2, found % 2 == 1
         drawn = random.multinomial(self.calls, counts / self.calls, size=repeats)
         self._weights = np.vstack([counts, drawn]) / self.calls
 
     def at(self, threshold_ms: float) -> Raced:
-        """A call that starts the backup after ``threshold_ms``; infinite is never."""
+        """Return a call that starts the backup after ``threshold_ms``; infinity means never."""
         latency = self._latency(threshold_ms)
         order = np.argsort(latency, kind="stable")
-        waiting = 1.0 - np.cumsum(self._weights[:, order], axis=1)
-        known = np.isfinite(latency[order])
+        order = order[np.isfinite(latency[order])]
+        edges, last = np.unique(latency[order][::-1], return_index=True)
+        waiting = 1.0 - np.cumsum(self._weights[:, order], axis=1)[:, len(order) - 1 - last]
         failed = self._weights @ ~np.isfinite(latency)
-        return Raced(latency[order][known], waiting[:, known], self._weights @ (self._x > threshold_ms), failed)
+        extra = self._weights @ (self._x > threshold_ms)
+        return Raced(edges, lambda places: waiting[:, places], np.inf, np.asarray(extra), np.asarray(failed))
 
     def misses(self, threshold_ms: float, target_ms: float) -> Floats:
-        """The share of calls that take longer than ``target_ms``, per resample."""
+        """Return the share of calls that take longer than ``target_ms``, per resample."""
         return np.asarray(self._weights @ (self._latency(threshold_ms) > target_ms))
 
     def _latency(self, threshold_ms: float) -> Floats:
@@ -183,7 +207,7 @@ def _waits(sample: Sample, places: Ints) -> Floats:
 
 
 def _cells(values: Floats) -> Ints:
-    """Which of a few bins each latency is in: their number is what resampling costs."""
+    """Return the bin of each latency: the number of bins is what resampling costs."""
     finite = values[np.isfinite(values)]
     edges = np.unique(finite)
     if len(edges) > _SIDE:

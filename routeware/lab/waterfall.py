@@ -15,10 +15,10 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from routeware.lab.spans import printable
 from routeware.lab.summary import dollars, duration, remarks, status_text, summary
 from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus
+from routeware.text import visible
 
 __all__ = ["render_call", "summary"]
 
@@ -53,7 +53,7 @@ class _Waterfall:
                 if line
             ),
             self._bars(options),
-            *(Text(printable(remark), style="dim") for remark in remarks(self.call)),
+            *(Text(visible(remark), style="dim") for remark in remarks(self.call)),
             Text(summary(self.call)),
         )
 
@@ -79,15 +79,15 @@ class _Waterfall:
 
 
 def _headline(call: CallTree) -> list[str]:
-    how = "not known" if call.outcome is None else printable(call.outcome).replace("_", " ")
-    return [printable(call.name), f"{how} after {duration(call.duration_ms)}"]
+    how = "not known" if call.outcome is None else visible(call.outcome).replace("_", " ")
+    return [visible(call.name), f"{how} after {duration(call.duration_ms)}"]
 
 
 def _circumstances(call: CallTree) -> list[str]:
     named = [("policy", call.policy), ("session", call.session_name)]
-    told = [f"{word} {printable(value)}" for word, value in named if value]
+    told = [f"{word} {visible(value)}" for word, value in named if value]
     if call.race_after_ms is not None:
-        source = f" ({printable(call.race_source)})" if call.race_source else ""
+        source = f" ({visible(call.race_source)})" if call.race_source else ""
         told.append(f"race after {duration(call.race_after_ms)}{source}")
     return told
 
@@ -102,7 +102,7 @@ def _row(attempt: AttemptBar, length_ms: float) -> list[RenderableType]:
     skipped = attempt.status is AttemptStatus.SKIPPED
     return [
         str(attempt.number),
-        Text(printable(attempt.label)),
+        Text(visible(attempt.label)),
         "" if skipped else _TimeBar(attempt.started_ms, attempt.ended_ms, length_ms, colour),
         "" if skipped else duration(attempt.duration_ms),
         Text(status_text(attempt), style=colour),

@@ -1,0 +1,219 @@
+"""Rows of a CSV file as people have it: any delimiter, decimal commas, UTF-8 or UTF-16, a load tool's own columns.
+
+Every source becomes the same thing, named columns and rows of cells with the place they came from, so that what a cell
+means is decided in one place. Rows come one at a time: a million of them need no more memory than one.
+"""
+
+from __future__ import annotations
+
+import bisect
+import codecs
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import attrs
+
+from routeware.lab.reading_bytes import Bytes
+from routeware.lab.spans import TraceError
+
+__all__ = ["Row", "Rows", "csv_rows"]
+
+Row = tuple[object, Sequence[object]]
+"""The place of a row in its file (its text says it), and its cells."""
+
+_DELIMITERS = (",", ";", "\t", "|")
+_NEVER_DELIMITERS = frozenset("_\"'.()[]/%- \r\n\x00")
+_LONGEST_LINE = 1 << 20
+_START = 1 << 16
+_MOST_NUL_SHARE = 0.2
+_MOST_LAID_OUT = 100_000
+
+
+@attrs.frozen
+class Rows:
+    """A table.
+
+    Attributes:
+        columns: their names, trimmed.
+        rows: the rows, to be read once.
+        decimal_comma: whether a comma separates the decimals.
+        link: the label of all rows, where the file is about one link and has no column for it.
+        link_is_host: whether the column of the link holds addresses, of which the host is the link.
+        defaults: which columns are meant where nobody says: ``latency``, ``link``, ``status``, ``error``, ``order``,
+            ``words`` (the text of a failure), and ``unit``.
+        only: the column and the value of the rows that count.
+    """
+
+    columns: Sequence[str]
+    rows: Iterable[Row]
+    decimal_comma: bool = False
+    link: str | None = None
+    link_is_host: bool = False
+    defaults: Mapping[str, str] = attrs.field(factory=dict)
+    only: tuple[str, str] | None = None
+
+
+def csv_rows(file: Bytes, source: str, known: Callable[[str], bool]) -> Rows:
+    """Return the rows of a CSV file with a header.
+
+    Args:
+        file: the file's bytes.
+        source: its name in errors.
+        known: whether a name is one that the header is expected to have: it decides between delimiters.
+
+    Raises:
+        TraceError: it is not text, or not CSV.
+    """
+    lines = _lines(file, source)
+    header = next(lines, "")
+    delimiter = _delimiter(header, known)
+    numbered = _Numbered(iter([header]), lines)
+    reader = csv.reader(numbered, delimiter=delimiter, skipinitialspace=delimiter != "\t")
+    columns = [name.strip() for name in next(_checked(reader, numbered, source), [])]
+
+    def rows() -> Iterator[Row]:
+        for row in _checked(reader, numbered, source):
+            if any(cell.strip() for cell in row):
+                yield f"line {numbered.line}", row
+
+    return _as_a_tool_writes_it(Rows(columns, rows(), decimal_comma=delimiter != ","))
+
+
+def _checked(reader: Iterator[list[str]], numbered: _Numbered, source: str) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise TraceError(source, f"not a CSV file: {error}", place=f"line {numbered.line}") from None
+
+
+class _Numbered:
+    """Lines that are counted as they are read: a quoted cell may hold several."""
+
+    def __init__(self, first: Iterator[str], rest: Iterator[str]) -> None:
+        self._parts = (first, rest)
+        self.line = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for part in self._parts:
+            for line in part:
+                self.line += 1
+                yield line
+
+
+def _delimiter(header: str, known: Callable[[str], bool]) -> str:
+    """Return the delimiter with which the header has the most names that are known, or the most columns.
+
+    ``csv.Sniffer`` guesses from the characters alone, and takes a letter where a table has one column.
+    """
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        return sum(map(known, names)), len(names)
+
+    others = sorted({char for char in header.strip() if not char.isalnum() and char not in _NEVER_DELIMITERS})
+    usual = max(_DELIMITERS, key=worth)
+    return max((usual, *others), key=lambda delimiter: worth(delimiter)[0])
+
+
+def _lines(file: Bytes, source: str) -> Iterator[str]:
+    """Yield the lines of a text. UTF-8 and UTF-16 are told apart; what is neither is read as Windows' Western text."""
+    encoding = _encoding(file)
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace" if encoding == "utf-16" else "strict")
+    rest, number = "", 0
+    while True:
+        piece = file.read(_START)
+        rest += decoder.decode(piece, final=not piece)
+        *lines, rest = rest.splitlines(keepends=True) if piece else [*rest.splitlines(keepends=True), ""]
+        if lines and not piece and rest == "" and not lines[-1]:
+            lines.pop()
+        for line in lines:
+            number += 1
+            if "\x00" in line:
+                raise TraceError(source, "not a CSV file: a NUL byte", place=f"line {number}")
+            yield line
+        if not piece:
+            return
+        if len(rest) > _LONGEST_LINE:
+            raise TraceError(source, "a line is longer than 1 MiB", place=f"line {number + 1}")
+
+
+def _encoding(file: Bytes) -> str:
+    """Return the encoding of a text, from its mark and from a first pass over it."""
+    start = file.read(_START)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        file.seek(0)
+        return "utf-16"
+    if start.count(0) > _MOST_NUL_SHARE * len(start):
+        file.seek(0)
+        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while start:
+            decoder.decode(start)
+            start = file.read(_START)
+        decoder.decode(b"", final=True)
+        return "utf-8-sig"
+    except UnicodeDecodeError:
+        return "cp1252"
+    finally:
+        file.seek(0)
+
+
+def _as_a_tool_writes_it(table: Rows) -> Rows:
+    """Return the table with what a load tool's own header says about its columns."""
+    names = set(table.columns)
+    if {"timeStamp", "elapsed", "label"} <= names:  # JMeter's JTL
+        status = {"status": "success", "words": "responseMessage"} if "success" in names else {"status": "responseCode"}
+        return attrs.evolve(
+            table, defaults={"latency": "elapsed", "link": "label", "order": "timeStamp", "unit": "ms", **status}
+        )
+    if {"metric_name", "metric_value", "timestamp"} <= names:  # k6's --out csv
+        found = {"latency": "metric_value", "link": "name", "status": "status", "error": "error", "order": "timestamp"}
+        return attrs.evolve(table, defaults=found | {"unit": "ms"}, only=("metric_name", "http_req_duration"))
+    if {"Name", "Request Count", "99%", "100%"} <= names:  # Locust's *_stats.csv
+        return locust_rows(table)
+    return table
+
+
+_LOCUST = re.compile(r"^(\d+(?:\.\d+)?)%$")
+
+
+def locust_rows(table: Rows) -> Rows:
+    """Return Locust's statistics as rows. It keeps percentiles of each name; rows are laid out along them."""
+    at = {name: place for place, name in enumerate(table.columns)}
+    marks = sorted((float(found[1]) / 100, at[name]) for name in table.columns if (found := _LOCUST.match(name)))
+
+    def rows() -> Iterator[Row]:
+        for place, row in table.rows:
+            name, count = str(row[at["Name"]]), str(row[at["Request Count"]])
+            failed = str(row[at["Failure Count"]]) if "Failure Count" in at else "0"
+            if name == "Aggregated" or not count.isdecimal() or not failed.isdecimal():
+                continue
+            values = [str(row[mark]) for _, mark in marks]
+            lowest = str(row[at["Min Response Time"]]) if "Min Response Time" in at else values[0]
+            yield from _laid_out(place, name, int(count), int(failed), [lowest, *values], [0.0, *(q for q, _ in marks)])
+
+    defaults = {"latency": "latency_ms", "link": "link", "status": "status", "unit": "ms"}
+    return Rows(("link", "latency_ms", "status"), rows(), defaults=defaults)
+
+
+def _laid_out(
+    place: object, name: str, count: int, failed: int, values: Sequence[str], shares: Sequence[float]
+) -> Iterator[Row]:
+    """Yield rows along a quantile function, and the failures; none for a name whose percentiles are missing."""
+    try:
+        known = [float(value) for value in values]
+    except ValueError:
+        return
+    answered = min(count - failed, _MOST_LAID_OUT)
+    for number in range(answered):
+        yield place, (name, _between(shares, known, (number + 0.5) / answered), "ok")
+    for _ in range(min(failed, _MOST_LAID_OUT)):
+        yield place, (name, None, "failed")
+
+
+def _between(shares: Sequence[float], values: Sequence[float], share: float) -> float:
+    place = max(1, min(bisect.bisect_left(shares, share), len(shares) - 1))
+    low, high = shares[place - 1], shares[place]
+    return values[place - 1] + (values[place] - values[place - 1]) * (share - low) / (high - low)

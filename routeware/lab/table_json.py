@@ -1,0 +1,202 @@
+"""Rows of JSON files as people have them: JSON lines, arrays of objects, and what benchmark tools and browsers save."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from routeware.lab.reading_bytes import Bytes, as_utf8
+from routeware.lab.reading_json import EACH, JsonValues
+from routeware.lab.reading_place import mistakes, new_parser
+from routeware.lab.spans import TraceError
+from routeware.lab.table_csv import Row, Rows
+
+__all__ = ["json_rows", "top_keys"]
+
+_START = 1 << 18
+_NAN = re.compile(rb"([:\[,]\s*)(?:NaN|-?Infinity)(?=\s*[,\]}])")
+_MARGIN = 32
+_VLLM_PARTS = ("ttfts", "itls", "errors", "e2els")
+_S_TO_MS = 1_000
+
+
+def top_keys(file: Bytes) -> frozenset[str]:
+    """Return the keys of the first object in a file, as far as they stand near its start; empty if it is not JSON."""
+    events, parser = new_parser()
+    try:
+        parser.send(_NAN.sub(rb"\1null", as_utf8(file).read(_START)))
+    except mistakes():
+        pass  # what came before the mistake still says what it is
+    file.seek(0)
+    keys, depth = set[str](), 0
+    for kind, value in events:
+        if kind == "map_key" and depth == 1:
+            keys.add(value)
+        depth += (kind == "start_map") - (kind == "end_map")
+        if depth == 0 and kind == "end_map":
+            break
+    return frozenset(keys)
+
+
+def json_rows(file: Bytes, source: str) -> Rows:
+    """Return the rows of a JSON file that holds no spans.
+
+    Raises:
+        TraceError: it is not JSON, or holds no objects.
+    """
+    keys = top_keys(file)
+    text = _NanAsNull(as_utf8(file))
+    if "log" in keys:
+        return _har(text, source)
+    if {"ttfts", "itls"} & keys or {"e2els", "input_lens"} <= keys:
+        return _vllm(text, source)
+    if {"response_times", "num_requests", "name"} <= keys:
+        return _locust(text, source)
+    return _objects(text, source)
+
+
+class _NanAsNull:
+    """JSON whose NaN and Infinity are null: Python writes them, and JSON does not know them."""
+
+    def __init__(self, file: Bytes) -> None:
+        self._file = file
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        """Return about ``size`` bytes. The last ones are kept back: a word may be cut in two."""
+        while True:
+            piece = self._file.read(size)
+            text = _NAN.sub(rb"\1null", self._rest + piece)
+            kept_from = max(0, len(text) - _MARGIN) if piece else len(text)
+            given, self._rest = text[:kept_from], text[kept_from:]
+            if given or not piece:
+                return given
+
+    def seek(self, offset: int, /) -> int:
+        """Go to ``offset``."""
+        self._rest = b""
+        return self._file.seek(offset)
+
+
+class _Here:
+    """The place of the value that was yielded last; it is looked for only where an error shows it."""
+
+    def __init__(self, values: JsonValues) -> None:
+        self._values = values
+
+    def __str__(self) -> str:
+        return self._values.error("").place or ""
+
+
+def _objects(file: Bytes, source: str) -> Rows:
+    """Return objects, one after another or in an array. Objects inside of them become columns with a dot."""
+    values = JsonValues(file, source, (), None)
+    here = _Here(values)
+    found = (flattened(each.value) for each in values if not each.at_end)
+    first = next(found, None)
+    if first is None:
+        raise TraceError(source, "no rows: neither a table nor spans")
+    columns = list(first)
+
+    def rows() -> Iterator[Row]:
+        yield here, list(first.values())
+        for each in found:
+            columns.extend(name for name in each if name not in columns)
+            yield here, [each.get(name) for name in columns]
+
+    if "end_to_end_latency_s" in columns:  # llmperf's individual responses
+        defaults = {"latency": "end_to_end_latency_s", "error": "error_code", "unit": "s"}
+        return Rows(columns, rows(), defaults=defaults, link=_stem(source))
+    return Rows(columns, rows())
+
+
+def flattened(found: Mapping[str, object]) -> dict[str, object]:
+    """Return an object with the members of the objects inside of it among its own."""
+    flat: dict[str, object] = {}
+    for key, value in found.items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{inner}": each for inner, each in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def _har(file: Bytes, source: str) -> Rows:
+    """Return the requests in an HTTP Archive, as browsers save it. Status 0 is an answer that never came."""
+    values = JsonValues(file, source, [("log", "entries", EACH)])
+    here = _Here(values)
+
+    def rows() -> Iterator[Row]:
+        for found in values:
+            entry = found.value if isinstance(found.value, dict) else {}
+            request, response = (entry.get(key) for key in ("request", "response"))
+            if found.at_end or not isinstance(request, dict):
+                continue
+            status = response.get("status") if isinstance(response, dict) else None
+            error = entry.get("_error") or (response.get("_error") if isinstance(response, dict) else None)
+            word = error or "failed" if status in (0, None, "0") else status
+            yield here, (_host(str(request.get("url"))), entry.get("time"), word, entry.get("startedDateTime"))
+
+    defaults = {"latency": "time_ms", "link": "host", "status": "status", "order": "started", "unit": "ms"}
+    return Rows(("host", "time_ms", "status", "started"), rows(), defaults=defaults)
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or address[:64]
+    except ValueError:
+        return "?"
+
+
+def _vllm(file: Bytes, source: str) -> Rows:
+    """Return the requests of vLLM's serving benchmark: the first token's time and the times between the others."""
+    wanted = [(part, EACH) for part in _VLLM_PARTS] + [("model_id",)]
+    parts: dict[str, list[object]] = {part: [] for part in _VLLM_PARTS}
+    for found in JsonValues(file, source, wanted):
+        if not found.at_end and len(found.path) > 1:
+            value = found.value
+            whole = sum(each for each in value if isinstance(each, int | float)) if isinstance(value, list) else value
+            parts[found.path[0]].append(whole)
+    latencies = parts["e2els"] or _sums(parts["ttfts"], parts["itls"], source)
+    errors = parts["errors"] or [""] * len(latencies)
+    paired = zip(latencies, errors, strict=False)
+    rows = ((f"request {number}", (latency, error)) for number, (latency, error) in enumerate(paired, 1))
+    defaults = {"latency": "latency_s", "error": "error", "unit": "s"}
+    return Rows(("latency_s", "error"), rows, defaults=defaults, link=_stem(source))
+
+
+def _sums(first: list[object], others: list[object], source: str) -> list[object]:
+    if not first or not others:
+        raise TraceError(source, "vLLM's result has no times per request: run the benchmark with --save-detailed")
+    return [
+        one + more if isinstance(one, int | float) and isinstance(more, int | float) else None
+        for one, more in zip(first, others, strict=False)
+    ]
+
+
+def _locust(file: Bytes, source: str) -> Rows:
+    """Return what ``locust --json`` prints: for each name how many answers took how long, to two digits."""
+    values = JsonValues(file, source, (), None)
+    here = _Here(values)
+
+    def rows() -> Iterator[Row]:
+        for found in values:
+            entry = found.value
+            if found.at_end or not isinstance(entry.get("response_times"), dict):
+                continue
+            failed = entry.get("num_failures")
+            for elapsed, count in entry["response_times"].items():
+                for _ in range(count if isinstance(count, int) and 0 <= count < _START else 0):
+                    yield here, (entry.get("name"), elapsed, "ok")
+            for _ in range(failed if isinstance(failed, int) and 0 <= failed < _START else 0):
+                yield here, (entry.get("name"), None, "failed")
+
+    defaults = {"latency": "latency_ms", "link": "link", "status": "status", "unit": "ms"}
+    return Rows(("link", "latency_ms", "status"), rows(), defaults=defaults)
+
+
+def _stem(source: str) -> str:
+    """Return a file's name without its endings: the label of a file that is about one link."""
+    return Path(source).name.split(".")[0] or "link"

@@ -1,0 +1,158 @@
+"""The user's question, answered in a sentence: what to set, what becomes of the latency, what it costs, how sure."""
+
+from __future__ import annotations
+
+import math
+
+from routeware.lab.summary import duration
+from routeware.lab.tune_facts import Assumption, Choice, Estimate, Threshold, Verdict, Way
+
+__all__ = ["usd_per_thousand", "verdict"]
+
+_RULES = {"target_p95": "p95", "target_p99": "p99", "max_extra": "p95"}
+
+
+def verdict(
+    ways: tuple[Way, ...], choice: Choice, assumed: Assumption | None, confidence: float, pairs: int | None
+) -> Verdict:
+    """Return the cheapest way that meets what was asked for, in words.
+
+    Dollars decide if all of these ways have a price, else extra attempts; under a cap on extra attempts, the best 95th
+    percentile. Of equals, the way with the fewest changes.
+    """
+    now = ways[0]
+    fitting = [way for way in ways if way.meets]
+    if not fitting or (choice.rule == "max_extra" and choice.chosen is None):
+        return _none(now, choice, confidence)
+    priced = all(way.more_usd is not None for way in fitting)
+    if choice.rule == "max_extra":
+        best = min(fitting, key=lambda way: (_latency(way), _cost(way, priced=priced), ways.index(way)))
+    else:
+        best = min(fitting, key=lambda way: (_cost(way, priced=priced), ways.index(way)))
+    return Verdict(
+        action="keep" if best is now else best.name,
+        first=best.first,
+        race_after_ms=best.result.race_after_ms,
+        sentence=_sentence(best, now, choice),
+        sure=_sure(best, choice, assumed, confidence, pairs),
+    )
+
+
+def _latency(way: Way) -> float:
+    return math.inf if way.result.p95_ms.value is None else way.result.p95_ms.value
+
+
+def _cost(way: Way, *, priced: bool) -> float:
+    if priced and way.more_usd is not None:
+        return round(way.more_usd.value or 0.0, 12)
+    return round(way.result.extra.value or 0.0, 9)
+
+
+def _sentence(best: Way, now: Way, choice: Choice) -> str:
+    quantile = _RULES[choice.rule]
+    if best is now:
+        return f"Leave it as it is: {quantile} {_range(_quantile(now.result, quantile))} without racing."
+    after = "" if best.result.race_after_ms is None else f"race after {best.result.race_after_ms:,.0f} ms"
+    action = {
+        "race": f"R{after[1:]}",
+        "swap": f"Try {best.first} first, without racing",
+        "swap_and_race": f"Try {best.first} first, and {after}",
+    }[best.name]
+    changes = [
+        f"{name} {_value(_quantile(now.result, name))} → {_range(_quantile(best.result, name))}"
+        for name in ("p95", "p99")
+    ]
+    return f"{action}: {', '.join([*changes, _spending(best)])}."
+
+
+def _spending(way: Way) -> str:
+    extra = way.result.extra
+    attempts = "no extra attempts" if not extra.value else f"{_percent(extra.value)} extra attempts"
+    if way.more_usd is None or way.more_usd.value is None:
+        return attempts
+    more = way.more_usd
+    low, high = sorted((abs(1000 * (more.low or 0.0)), abs(1000 * (more.high or 0.0))))
+    word = "less" if (more.value or 0.0) < 0 else "more"
+    between = f" ({low:.2f} to {high:.2f})" if high - low >= 0.005 else ""
+    return f"{attempts}, ${usd_per_thousand(abs(more.value or 0.0))} {word} per 1,000 calls{between}"
+
+
+def usd_per_thousand(amount: float) -> str:
+    """Return dollars per call as dollars per 1,000 calls, with two decimals or as many as show two digits."""
+    thousand = 1000 * amount
+    return f"{thousand:.2f}" if thousand >= 0.1 or thousand == 0 else f"{thousand:.2g}"
+
+
+def _sure(best: Way, choice: Choice, assumed: Assumption | None, confidence: float, pairs: int | None) -> str:
+    if choice.rule == "max_extra":
+        bound = f"Extra attempts are at most {_percent(choice.bound)} by the estimate."
+    else:
+        late = best.result.misses_at_most or 0.0
+        bound = (
+            f"At {confidence:.0%} confidence at most {late:.1%} of the calls take longer than {duration(choice.bound)}."
+        )
+    if pairs is not None:
+        return f"{bound} This rests on {pairs:,} pairs."
+    if assumed is None or best.result.race_after_ms is None:
+        return bound
+    return f"{bound} {_dependence(assumed)}"
+
+
+def _dependence(assumed: Assumption) -> str:
+    how = f"a rank correlation of {assumed.spearman:.2g}"
+    between = f"{assumed.low:.2f} to {assumed.high:.2f}"
+    match assumed.source:
+        case "given":
+            return f"This goes by {how} between the two latencies, as you said."
+        case "raced":
+            return f"This goes by {how} ({between}), learned from {assumed.raced_calls:,} calls that raced."
+        case _:
+            return (
+                f"The data have no pairs, so {how} between the two latencies is assumed ({between}): "
+                "requests that are slow at one provider tend to be slow at the other."
+            )
+
+
+def _none(now: Way, choice: Choice, confidence: float) -> Verdict:
+    best = choice.best
+    if choice.rule == "max_extra" or best is None:
+        return Verdict(
+            action="none",
+            first=now.first,
+            race_after_ms=None,
+            sentence=f"At most {_percent(choice.bound)} extra attempts: no threshold whose p95 is known is that cheap.",
+            sure="The longest observations were cut off, and nothing is extrapolated.",
+        )
+    after = "never" if best.race_after_ms is None else f"{best.race_after_ms:,.0f} ms"
+    quantile = _RULES[choice.rule]
+    misses = "unknown" if best.misses is None else f"{best.misses.value or 0.0:.1%}"
+    return Verdict(
+        action="none",
+        first=now.first,
+        race_after_ms=None,
+        sentence=f"No threshold keeps the {quantile} at {duration(choice.bound)} with {confidence:.0%} confidence, "
+        "in either order of the links.",
+        sure=f"The best possible is to race after {after}: "
+        f"{quantile} {_range(_quantile(best, quantile))}, misses {misses}.",
+    )
+
+
+def _quantile(point: Threshold, name: str) -> Estimate:
+    return {"p95": point.p95_ms, "p99": point.p99_ms}[name]
+
+
+def _range(estimate: Estimate) -> str:
+    """Return a latency with its interval; an end that the data do not reach is open."""
+    if estimate.value is None:
+        return f"unknown (at least {duration(estimate.low)})" if estimate.low is not None else "unknown"
+    if estimate.high is None:
+        return f"{duration(estimate.value)} ({duration(estimate.low or 0.0)} or more)"
+    return f"{duration(estimate.value)} ({duration(estimate.low or 0.0)} to {duration(estimate.high)})"
+
+
+def _value(estimate: Estimate) -> str:
+    return "unknown" if estimate.value is None else duration(estimate.value)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
