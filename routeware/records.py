@@ -6,14 +6,15 @@ keep nothing alive. They know nothing of the engine that makes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, assert_never
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar, assert_never
 
 import attrs
 
 from routeware.classify import ErrorSnapshot
 from routeware.money import Price, Usage
+from routeware.restoring import restored
 
 __all__ = [
     "AttemptRecord",
@@ -166,6 +167,7 @@ class CallRecord:
         items: how many items a stream's reader got; ``None`` for plain calls, and where no attempt answered.
         ended: how a stream ended: ``completed`` (by itself), ``closed`` (its reader left), ``failed`` (an error, a
             stall, a truncation, the deadline, or nothing answered) or ``cancelled``; ``None`` for plain calls.
+        started_unix_s: when the call was entered, in seconds since 1970; ``None`` in records of earlier versions.
     """
 
     label: str
@@ -185,6 +187,19 @@ class CallRecord:
     first_item_ms: float | None = None
     items: int | None = None
     ended: StreamEnd | None = None
+    started_unix_s: float | None = None
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any], /) -> Self:
+        """Restore a record from what its ``to_dict`` gave: the two are equal.
+
+        Fields that are not known are passed over, so that a record of a later version can be read; optional ones that
+        are missing take their defaults.
+
+        Raises:
+            ValueError: a field is missing or of the wrong type; says which.
+        """
+        return restored(cls, plain)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON: dicts, lists, strings, numbers, booleans and ``None``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from routeware.classify import error_type
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
@@ -35,6 +37,8 @@ def call_record(call: Call) -> CallRecord:
         "first_item_ms": _first_item_ms(call),
         "items": None if call.winner is None else call.winner.items,
         "ended": call.stream_end,
+        # Taken from the clock when the record is made: a call that no record is made of pays nothing for it.
+        "started_unix_s": time.time() - (call.loop.time() - call.began),
     }
     return filled(CallRecord, values)
 

@@ -20,6 +20,7 @@ PACKAGE = ROOT / "routeware"
 LAYERS = (
     "errors",
     "text",
+    "restoring",
     "money",
     "policy",
     "classify",
