@@ -19,7 +19,7 @@ from routeware.pricing import PriceBook, output_argument, price_book
 from routeware.records import CallRecord, Outcome
 from routeware.telemetry import MeterProvider, Metrics, TracerProvider, Tracing
 
-__all__ = ["Decorate", "Provider", "Routed", "routed"]
+__all__ = ["Decorate", "Provider", "Routed", "draw_by", "routed"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,6 +106,16 @@ class Routed(View[P, T_co]):
             raise TypeError(f"accept takes a function of the result, not {check!r}")
         registrations_of(self).accept_by(check)
         return check
+
+
+def draw_by(view: Routed[..., Any], draw: Callable[[], float]) -> None:
+    """Let what a latency target draws come from ``draw``, in place of chance: a replay has to be repeatable.
+
+    Args:
+        view: the routed function; its learners that are already made keep their own.
+        draw: gives numbers from 0 to 1, 1 excluded.
+    """
+    view._registrations.latency.draw_by(draw)
 
 
 def routed(

@@ -1,4 +1,5 @@
-"""Reading what routeware has left in traces: exported spans back to calls, and calls drawn or told in words.
+"""Looking back: calls read from spans and records, drawn, tuned and replayed."""
 
-Plain reading: nothing here needs OpenTelemetry, because the traces come from elsewhere, as files or over HTTP.
-"""
+from routeware.lab.replaying import Estimate, Replayed, replay
+
+__all__ = ["Estimate", "Replayed", "replay"]

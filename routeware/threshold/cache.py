@@ -40,6 +40,10 @@ class LearnerCache:
         for learner in self._learners.values():
             learner.use_sizes()
 
+    def draw_by(self, draw: Callable[[], float]) -> None:
+        """Let learners that are made from now on draw by ``draw``."""
+        self._draw = draw
+
     def learner(self, policy: RoutingPolicy) -> Learner | None:
         """Return the learner for a policy; ``None`` where it has no target, or no link to race with."""
         latency = policy.latency

@@ -1,0 +1,200 @@
+"""Replays past traffic under another policy: what would the calls have taken, cost and failed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from routeware.lab.tree import CallTree
+from routeware.policy import RoutingPolicy
+from routeware.records import CallRecord
+
+if TYPE_CHECKING:
+    from routeware.lab.replay_past import PastCall
+    from routeware.lab.replay_run import Served
+
+__all__ = ["Estimate", "Replayed", "recorded", "replay"]
+
+_CONFIDENCE_TAIL = 0.05
+
+
+@attrs.frozen
+class Estimate:
+    """A figure and its 90 % interval over resampled calls; ``None`` where it is unknown."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@attrs.frozen(kw_only=True)
+class Replayed:
+    """What became of past calls under a policy.
+
+    Attributes:
+        calls: how many there were.
+        measured_share: the share of attempts that were as they had been; the others were drawn.
+        seed: of the draws.
+        correlation: the rank correlation of the latencies of one request at two links that the draws assume.
+        succeeded: the share of calls that succeeded, 0 to 1.
+        p50_ms: the median latency of the calls that succeeded.
+        p95_ms: the 95th percentile of it.
+        p99_ms: the 99th percentile of it.
+        cost_usd: dollars settled, over all calls; unknown if those of one call are.
+        uncertain_usd: dollars that may have been spent on top, over all calls.
+        attempts_per_call: attempts started per call.
+    """
+
+    calls: int
+    measured_share: float
+    seed: int
+    correlation: float
+    succeeded: Estimate
+    p50_ms: Estimate
+    p95_ms: Estimate
+    p99_ms: Estimate
+    cost_usd: Estimate
+    uncertain_usd: Estimate
+    attempts_per_call: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        return attrs.asdict(self)
+
+
+def replay(
+    calls: Iterable[CallRecord | CallTree],
+    policy: RoutingPolicy,
+    *,
+    seed: int = 0,
+    correlation: float = 0.0,
+    resamples: int = 200,
+) -> Replayed:
+    """Run past calls again under ``policy``, by the real engine on a clock that jumps, in a thread of its own.
+
+    An attempt that was seen to its end is as it was. One that was cut off is drawn from what its link does after that
+    time, and one that was never made is drawn from its link.
+
+    Args:
+        calls: records of calls, or calls read from traces.
+        policy: the policy to serve them under. Prices in it and ``session_usd`` do not count: dollars are the past's.
+        seed: of the draws.
+        correlation: the rank correlation of the latencies of one request at two links, for what is drawn.
+        resamples: how often the calls are resampled for the intervals.
+
+    Raises:
+        ValueError: there are no calls, or no call has seen a link of the policy to its end; says which.
+    """
+    from routeware.lab.replay_fates import Fates
+    from routeware.lab.replay_past import past_calls
+    from routeware.lab.replay_run import serve
+
+    past = past_calls(calls)
+    if not past:
+        raise ValueError("there are no calls to replay")
+    if not -0.95 <= correlation <= 0.95:
+        raise ValueError(f"a correlation is from -0.95 to 0.95, not {correlation:g}")
+    _require_ends(past, policy)
+    served = serve(past, Fates(past, correlation, seed), policy, seed)
+    share = served.measured / served.attempts if served.attempts else 1.0
+    return _replayed(_of_served(served), share, seed, correlation, resamples)
+
+
+def recorded(calls: Iterable[CallRecord | CallTree], *, seed: int = 0, resamples: int = 200) -> Replayed:
+    """Return the same figures of the calls as they were.
+
+    Raises:
+        ValueError: there are no calls.
+    """
+    from routeware.lab.replay_past import past_calls
+
+    past = past_calls(calls)
+    if not past:
+        raise ValueError("there are no calls to replay")
+    figures = [
+        _Figures(call.outcome == "succeeded", call.duration_ms, call.cost_usd, call.uncertain_usd, len(call.attempts))
+        for call in past
+    ]
+    return _replayed(figures, 1.0, seed, 0.0, resamples)
+
+
+def _require_ends(past: Sequence[PastCall], policy: RoutingPolicy) -> None:
+    ended = {attempt.label for call in past for attempt in call.attempts if attempt.ending != "cut"}
+    for link in policy.chain:
+        if link.label not in ended:
+            raise ValueError(f"no call has seen {link.label} to its end: there is nothing to draw it from")
+
+
+@attrs.frozen
+class _Figures:
+    """One call in figures."""
+
+    succeeded: bool
+    duration_ms: float
+    cost_usd: float | None
+    uncertain_usd: float | None
+    attempts: int
+
+
+def _of_served(served: Served) -> list[_Figures]:
+    return [
+        _Figures(
+            record.outcome == "succeeded",
+            record.duration_ms,
+            record.cost_usd,
+            record.uncertain_usd,
+            sum(attempt.status != "skipped" for attempt in record.attempts),
+        )
+        for record in served.records
+    ]
+
+
+def _replayed(figures: Sequence[_Figures], share: float, seed: int, correlation: float, resamples: int) -> Replayed:
+    import numpy as np
+
+    count = len(figures)
+    random = np.random.default_rng(seed)
+    weights = np.vstack([np.ones(count), *(_weights(random, count) for _ in range(resamples))])
+    succeeded = np.array([each.succeeded for each in figures])
+    durations = np.array([each.duration_ms for each in figures])
+    order = np.flatnonzero(succeeded)[np.argsort(durations[succeeded], kind="stable")]
+    below = np.cumsum(weights[:, order], axis=1)
+
+    def estimate(values: Any) -> Estimate:
+        known = values[1:][~np.isnan(values[1:])]
+        if np.isnan(values[0]) or not len(known):
+            return Estimate(None, None, None)
+        low, high = np.quantile(known, [_CONFIDENCE_TAIL, 1.0 - _CONFIDENCE_TAIL])
+        return Estimate(float(values[0]), float(low), float(high))
+
+    def quantile(share: float) -> Estimate:
+        if not len(order):
+            return Estimate(None, None, None)
+        places = [np.searchsorted(row, share * row[-1] - 1e-9) for row in below if row[-1] > 0]
+        return estimate(durations[order][np.minimum(places, len(order) - 1)])
+
+    def total(amounts: list[float | None]) -> Estimate:
+        return estimate(weights @ np.array([np.nan if amount is None else amount for amount in amounts]))
+
+    return Replayed(
+        calls=count,
+        measured_share=share,
+        seed=seed,
+        correlation=correlation,
+        succeeded=estimate(weights @ succeeded / count),
+        p50_ms=quantile(0.5),
+        p95_ms=quantile(0.95),
+        p99_ms=quantile(0.99),
+        cost_usd=total([each.cost_usd for each in figures]),
+        uncertain_usd=total([each.uncertain_usd for each in figures]),
+        attempts_per_call=estimate(weights @ np.array([each.attempts for each in figures]) / count),
+    )
+
+
+def _weights(random: Any, count: int) -> Any:
+    """Return how often each call is in one resample."""
+    import numpy as np
+
+    return np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
