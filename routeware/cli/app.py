@@ -12,6 +12,8 @@ from routeware.cli import plain
 from routeware.cli.budget import budget
 from routeware.cli.demo import CODES as DEMO_CODES
 from routeware.cli.demo import demo
+from routeware.cli.replay import CODES as REPLAY_CODES
+from routeware.cli.replay import replay
 from routeware.cli.trace import trace
 from routeware.cli.tune import CODES as TUNE_CODES
 from routeware.cli.tune import tune
@@ -60,3 +62,4 @@ app.command(epilog=checking.CODES, help=checking.SUMMARY)(check)
 app.command()(trace)
 app.add_typer(budget, name="budget")
 app.command(epilog=TUNE_CODES)(tune)
+app.command(epilog=REPLAY_CODES)(replay)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from routeware.classify import ErrorSnapshot
-from routeware.lab.replay_links import LinkModel, Rival, link_model
+from routeware.lab.replay_links import LinkModel, link_model
 from routeware.lab.replay_past import PastAttempt, PastCall
 from routeware.lab.tune_copula import normal_quantile, normal_share, pearson
 
@@ -130,21 +130,19 @@ class Fates:
         first_share = {label: sum(attempt.first for _, attempt in its) / len(its) for label, its in by_label.items()}
         models: dict[str, LinkModel] = {}
         for label in sorted(by_label, key=lambda each: -first_share[each]):
-            rivals = [self._rival(number, each, models) for number, each in by_label[label]]
-            models[label] = link_model([each for _, each in by_label[label]], rivals, self._correlation, self._seed)
+            beyond = [self._beyond(number, each, models) for number, each in by_label[label]]
+            models[label] = link_model([each for _, each in by_label[label]], beyond, self._correlation)
         return models
 
-    def _rival(self, call: int, attempt: PastAttempt, models: Mapping[str, LinkModel]) -> Rival:
-        """Return what is known of the attempt that was in flight when this one was started."""
+    def _beyond(self, call: int, attempt: PastAttempt, models: Mapping[str, LinkModel]) -> float:
+        """Return the score above which the first attempt was when this one joined it; minus infinity if it did not."""
         if attempt.first or self._correlation == 0.0:
-            return Rival()
+            return -np.inf
         for other in self._calls[call].attempts:
             in_flight = other.started_ms <= attempt.started_ms < other.started_ms + other.duration_ms
-            if other.first and other.label in models and in_flight and other.ending != "failed":
-                model = models[other.label]
-                score = model.score_of(other.duration_ms) if other.ending == "answered" else float("nan")
-                return Rival(model.score_beyond(attempt.started_ms - other.started_ms), score)
-        return Rival()
+            if other.first and other.label in models and in_flight:
+                return models[other.label].score_beyond(attempt.started_ms - other.started_ms)
+        return -np.inf
 
 
 def _drawn_score(known: Sequence[float], correlation: float, uniform: float, above: float) -> float:

@@ -18,16 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from routeware.lab.replay_past import PastAttempt
-from routeware.lab.tune_copula import both_longer, normal_quantile, normal_share
+from routeware.lab.tune_copula import both_longer, normal_share
 
-__all__ = ["LinkModel", "Rival", "link_model"]
+__all__ = ["LinkModel", "link_model"]
 
 Floats = npt.NDArray[np.float64]
 
 _GRID = np.linspace(-6.0, 6.0, 1201)
 _BOUNDS = 25
-_ROUNDS = 6
-_DRAWS = 5
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -94,27 +92,14 @@ class LinkModel:
         return float(self.ends[place - 1]) if place > 0 else -6.0
 
 
-@attrs.frozen
-class Rival:
-    """The latency of another attempt of the same call, as far as it is known.
-
-    Attributes:
-        beyond: the normal score above which it was when this attempt was started; minus infinity where that is unknown.
-        score: its score; NaN where it was not seen to its end.
-    """
-
-    beyond: float = -np.inf
-    score: float = np.nan
-
-
-def link_model(attempts: Sequence[PastAttempt], rivals: Sequence[Rival], correlation: float, seed: int) -> LinkModel:
+def link_model(attempts: Sequence[PastAttempt], beyond: Sequence[float], correlation: float) -> LinkModel:
     """Return the model of a link.
 
     Args:
         attempts: its past attempts.
-        rivals: for each the attempt that was in flight when it was started.
+        beyond: for each the normal score above which the attempt was that was in flight when it was started; minus
+            infinity where there was none.
         correlation: of the scores.
-        seed: of the draws that stand for attempts that were cut off.
     """
     order = sorted(range(len(attempts)), key=lambda at: (attempts[at].duration_ms, attempts[at].ending == "cut"))
     mass, left = np.zeros(len(attempts)), 1.0
@@ -129,10 +114,7 @@ def link_model(attempts: Sequence[PastAttempt], rivals: Sequence[Rival], correla
     if answers:
         answer_mass[-1] += max(left, 0.0)
     answer_ms = np.array([attempts[at].duration_ms for at in answers])
-    mixture = _mixture(rivals, correlation)
-    if correlation != 0.0 and answers:
-        cut = [(attempts[at].duration_ms, rivals[at].score) for at in order if attempts[at].ending == "cut"]
-        answer_mass = _completed(answer_ms, answer_mass, cut, mixture, correlation, np.random.default_rng(seed))
+    mixture = _mixture(beyond, correlation)
     estimates = [each.cost_usd for each in attempts if each.estimated and each.cost_usd is not None]
     return LinkModel(
         answers=[attempts[at] for at in answers],
@@ -153,10 +135,10 @@ def _ends(mass: Floats, mixture: Floats) -> Floats:
     return np.asarray(np.interp(shares, mixture, _GRID))
 
 
-def _mixture(rivals: Sequence[Rival], correlation: float) -> Floats:
-    """Return the distribution of scores over the grid, given what was known of the rivals at the start."""
+def _mixture(beyond: Sequence[float], correlation: float) -> Floats:
+    """Return the distribution of scores over the grid, given what was known of the attempts in flight at the start."""
     alone = normal_share(_GRID)
-    bounds = np.array([rival.beyond for rival in rivals if np.isfinite(rival.beyond)])
+    bounds = np.array([each for each in beyond if np.isfinite(each)])
     if not len(bounds) or correlation == 0.0:
         return alone
     typical = np.quantile(bounds, (np.arange(_BOUNDS) + 0.5) / _BOUNDS)
@@ -164,40 +146,5 @@ def _mixture(rivals: Sequence[Rival], correlation: float) -> Floats:
     mine = np.repeat(1.0 - alone[None, :], _BOUNDS, axis=0)
     scores = np.repeat(typical[:, None], len(_GRID), axis=1), np.repeat(_GRID[None, :], _BOUNDS, axis=0)
     both = both_longer(later, mine, scores, np.full(_BOUNDS, correlation))
-    share = len(bounds) / len(rivals)
+    share = len(bounds) / len(beyond)
     return np.asarray(share * (1.0 - both / np.maximum(later, 1e-12)).mean(axis=0) + (1.0 - share) * alone)
-
-
-def _completed(
-    answer_ms: Floats,
-    mass: Floats,
-    cut: Sequence[tuple[float, float]],
-    mixture: Floats,
-    correlation: float,
-    random: np.random.Generator,
-) -> Floats:
-    """Return the shares of answers with those of cut-off attempts drawn from what their rivals say of them.
-
-    The curve of Kaplan and Meier takes the moment of the cut to say nothing. Here it does: a backup is cut off when the
-    primary answers, and an early answer means that the backup was quick, too.
-    """
-    known = [(after_ms, score) for after_ms, score in cut if np.isfinite(score)]
-    if not known:
-        return mass
-    after, score = np.array(known).T
-    total, counts = mass.sum(), np.zeros(len(mass))
-    spread = np.sqrt(1.0 - correlation**2)
-    share = len(known) / (len(known) + len(mass))
-    drawn = mass
-    for _ in range(_ROUNDS):
-        ends = np.concatenate([[-6.0], _ends(drawn, mixture)])
-        above = ends[np.searchsorted(answer_ms, after, side="right")]
-        below = normal_share((above - correlation * score) / spread)
-        counts[:] = 0.0
-        for _ in range(_DRAWS):
-            uniform = below + random.random(len(known)) * (1.0 - below)
-            scores = correlation * score + spread * normal_quantile(uniform)
-            np.add.at(counts, np.minimum(np.searchsorted(ends[1:], scores), len(mass) - 1), 1.0)
-        own = np.full(len(mass), (1.0 - share) / len(mass))
-        drawn = own + share * counts / counts.sum()
-    return np.asarray(drawn * total)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from routeware.lab.tune_copula import ASSUMED, SPREAD
+from routeware.lab.tune_copula import ASSUMED, RANGE
 from routeware.lab.tune_curves import Curves
 from routeware.lab.tune_facts import Assumption
 from routeware.lab.tune_race import Unpaired
@@ -44,16 +44,16 @@ def assumption(
         return Assumption(given, given, given, "given", 0)
     count = 0 if raced is None else len(raced)
     if raced is None or count < FEWEST_RACED:
-        reach = _DEVIATIONS * SPREAD
-        return Assumption(ASSUMED, ASSUMED - reach, min(0.95, ASSUMED + reach), "assumed", count)
+        return Assumption(ASSUMED, *RANGE, "assumed", count)
     found = _matching(raced, curves, grid, target_ms)
     return Assumption(*found, "raced", count)
 
 
 def spearmans(assumed: Assumption, repeats: int, random: np.random.Generator) -> Floats:
     """Return the rank correlation for the sample and for each resample: an uncertain one differs between them."""
-    spread = (assumed.high - assumed.low) / (2.0 * _DEVIATIONS)
-    drawn = assumed.spearman + spread * random.standard_normal(repeats)
+    deviations = random.standard_normal(repeats) / _DEVIATIONS
+    below, above = assumed.spearman - assumed.low, assumed.high - assumed.spearman
+    drawn = assumed.spearman + deviations * np.where(deviations < 0.0, below, above)
     return np.asarray(np.clip(np.concatenate([[assumed.spearman], drawn]), -0.95, 0.95))
 
 

@@ -79,6 +79,10 @@ class Race(Protocol):
         """Return the share of calls that take longer than ``target_ms``, per resample."""
         ...
 
+    def misses_at(self, thresholds_ms: Floats, target_ms: float) -> Floats:
+        """Return the same for many thresholds, one column each."""
+        ...
+
 
 class Unpaired:
     """Two links of which no pairs are known, with an assumed rank correlation (see :mod:`routeware.lab.tune_copula`).
@@ -119,7 +123,11 @@ class Unpaired:
         """Return the share of calls that take longer than ``target_ms``, per resample."""
         return self._waiting(threshold_ms, np.array([target_ms]))[:, 0]
 
-    def _waiting(self, threshold_ms: float, times: Floats) -> Floats:
+    def misses_at(self, thresholds_ms: Floats, target_ms: float) -> Floats:
+        """Return the same for many thresholds, one column each."""
+        return self._waiting(thresholds_ms, np.full(len(thresholds_ms), target_ms))
+
+    def _waiting(self, threshold_ms: float | Floats, times: Floats) -> Floats:
         primary, backup = self._places(times), self._places(times - threshold_ms)
         x, y = self._x[:, primary], self._y[:, backup]
         scores = self._x_scores[:, primary], self._y_scores[:, backup]
@@ -127,7 +135,7 @@ class Unpaired:
         both = answering * both_longer(x, y, scores, self._correlation) + (1.0 - answering) * x
         waiting = (1.0 - self._primary.failed)[:, None] * both
         for step, failure_ms in enumerate(self._primary.failure_ms):
-            since = self._places(times - min(failure_ms, threshold_ms))
+            since = self._places(times - np.minimum(failure_ms, threshold_ms))
             waiting += self._primary.failing[:, step : step + 1] * (answering * self._y[:, since] + 1.0 - answering)
         return np.asarray(waiting)
 
@@ -195,6 +203,10 @@ class Paired:
     def misses(self, threshold_ms: float, target_ms: float) -> Floats:
         """Return the share of calls that take longer than ``target_ms``, per resample."""
         return np.asarray(self._weights @ (self._latency(threshold_ms) > target_ms))
+
+    def misses_at(self, thresholds_ms: Floats, target_ms: float) -> Floats:
+        """Return the same for many thresholds, one column each."""
+        return np.stack([self.misses(each, target_ms) for each in thresholds_ms.tolist()], axis=1)
 
     def _latency(self, threshold_ms: float) -> Floats:
         started = np.where(self._primary_fails, np.minimum(self._x, threshold_ms), threshold_ms)

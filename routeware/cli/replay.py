@@ -1,0 +1,188 @@
+"""``routeware replay``: what past calls would have taken and cost under another policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import typer
+
+if TYPE_CHECKING:
+    from routeware.lab.replaying import Estimate, Replayed
+    from routeware.lab.tree import CallTree
+    from routeware.policy import RoutingPolicy
+    from routeware.records import CallRecord
+
+__all__ = ["CODES", "replay"]
+
+CODES = "Exit codes: 0 replayed; 1 the calls or a policy cannot be read, or do not answer; 2 wrong arguments."
+
+_SOURCE = (
+    "Past calls: records as JSON lines (CallRecord.to_dict), a file of spans (Jaeger JSON, OTLP JSON, Tempo, the"
+    " console exporter), gzipped or not, or the address of a Jaeger (http://localhost:16686)."
+)
+_UNKNOWN = (
+    "What it cannot know: how prompts of another kind would do, what more load does to a provider, whether the answers"
+    " are as good, and anything about links that no call has tried."
+)
+_BOTH = (
+    "Attempts that were not seen to their end are drawn: at 0 as if one provider's latency said nothing of the other's,"
+    " at {0:g} as if a request that is slow at one were slow at the other. The truth is most often between the two."
+)
+
+_Source = Annotated[str, typer.Argument(metavar="FILE|URL", help=_SOURCE, show_default=False)]
+_New = Annotated[Path, typer.Option("--policy", metavar="NEW.toml", help="Serve the calls under this policy.")]
+_Old = Annotated[Path | None, typer.Option("--against", metavar="OLD.toml", help="And under this one, to compare.")]
+_Table = Annotated[str | None, typer.Option(metavar="a.b", help="The policies' table in their files.")]
+_Correlations = Annotated[str, typer.Option("--correlation", metavar="R,R", help="Rank correlations to draw at.")]
+_Seed = Annotated[int, typer.Option(help="Of the draws.")]
+_Service = Annotated[str | None, typer.Option(help="Of a Jaeger, the service.")]
+_Limit = Annotated[int, typer.Option(min=1, help="Of a Jaeger, at most so many traces.")]
+_Json = Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")]
+
+
+@attrs.frozen
+class _Column:
+    """One column of the comparison."""
+
+    name: str
+    result: Replayed
+
+
+def replay(
+    source: _Source,
+    *,
+    policy: _New,
+    against: _Old = None,
+    table: _Table = None,
+    correlation: _Correlations = "0,0.8",
+    seed: _Seed = 0,
+    service: _Service = None,
+    limit: _Limit = 1_500,
+    as_json: _Json = False,
+) -> None:
+    """Replay past calls under another policy: the share that succeeds, latency, dollars and attempts.
+
+    Attempts that were seen to their end are as they were; the others are drawn from what their links do. The real
+    engine serves the calls, on a clock that jumps.
+    """
+    from routeware.cli import screen
+    from routeware.errors import PolicyError
+    from routeware.lab.spans import TraceError
+
+    correlations = _correlations(correlation)
+    policies = [(name, file) for name, file in (("old", against), ("new", policy)) if file is not None]
+    read = [(name, _policy(file, table)) for name, file in policies]
+    try:
+        columns = _columns(_past(source, service, limit), read, correlations, seed)
+    except (TraceError, PolicyError, ValueError) as error:
+        screen.fail(str(error), 1)
+    if as_json:
+        screen.print_json(_document(columns))
+    else:
+        _show(columns, correlations)
+
+
+def _correlations(text: str) -> list[float]:
+    from routeware.cli import screen
+
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(-0.95 <= each <= 0.95 for each in found):
+        screen.fail(f"--correlation takes numbers from -0.95 to 0.95 with commas between them, not {text!r}", 2)
+    return found
+
+
+def _policy(file: Path, table: str | None) -> RoutingPolicy:
+    from routeware.cli import screen
+    from routeware.errors import PolicyError
+    from routeware.policy import RoutingPolicy
+
+    try:
+        return RoutingPolicy.from_toml(file, table=table)
+    except PolicyError as error:
+        screen.fail(f"{file}: {error}", 1)
+    except OSError as error:
+        screen.fail(f"{file}: {error.strerror or error}", 1)
+
+
+def _past(source: str, service: str | None, limit: int) -> list[CallRecord] | list[CallTree]:
+    from routeware.lab.reading_query import without_userinfo
+    from routeware.lab.replay_source import past_calls_of
+    from routeware.lab.spans import TraceError
+
+    found: list[Any] = list(past_calls_of(source, service=service, limit=limit))
+    if not found:
+        raise TraceError(without_userinfo(source), "no calls of routeware's")
+    return found
+
+
+def _columns(
+    calls: list[CallRecord] | list[CallTree],
+    policies: list[tuple[str, RoutingPolicy]],
+    correlations: list[float],
+    seed: int,
+) -> list[_Column]:
+    from routeware.lab.replaying import recorded
+    from routeware.lab.replaying import replay as run
+
+    columns = [_Column("recorded", recorded(calls, seed=seed))]
+    for name, policy in policies:
+        columns += [_Column(name, run(calls, policy, seed=seed, correlation=each)) for each in correlations]
+    return columns
+
+
+def _document(columns: list[_Column]) -> dict[str, Any]:
+    recorded, *others = columns
+    return {
+        "recorded": recorded.result.to_dict(),
+        "replayed": [{"policy": column.name, **column.result.to_dict()} for column in others],
+    }
+
+
+def _show(columns: list[_Column], correlations: list[float]) -> None:
+    from rich.table import Table
+
+    from routeware.cli.screen import console
+
+    out = console()
+    shares = [column.result.measured_share for column in columns[1:]]
+    between = f"{min(shares):.0%}" if max(shares) - min(shares) < 0.005 else f"{min(shares):.0%} to {max(shares):.0%}"
+    out.print(
+        f"{columns[0].result.calls:,} calls. Of the attempts replayed, {between} are as they were; the rest is drawn."
+    )
+    out.print()
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        at = "" if column.name == "recorded" else f"\nat {column.result.correlation:g}"
+        table.add_column(f"{column.name}{at}", justify="right")
+    for name, field, shown in _ROWS:
+        table.add_row(name, *(_cell(getattr(column.result, field), shown) for column in columns))
+    out.print(table)
+    out.print("Below each figure its 90% interval over resampled calls; latencies of the calls that succeeded.")
+    out.print()
+    if any(correlations):
+        out.print(_BOTH.format(max(correlations, key=abs)))
+    out.print(_UNKNOWN)
+
+
+_ROWS = (
+    ("succeeded", "succeeded", "{:.2%}"),
+    ("p50, ms", "p50_ms", "{:,.0f}"),
+    ("p95, ms", "p95_ms", "{:,.0f}"),
+    ("p99, ms", "p99_ms", "{:,.0f}"),
+    ("settled, $", "cost_usd", "{:,.4g}"),
+    ("uncertain, $", "uncertain_usd", "{:,.4g}"),
+    ("attempts per call", "attempts_per_call", "{:.3f}"),
+)
+
+
+def _cell(estimate: Estimate, shown: str) -> str:
+    if estimate.value is None:
+        return "unknown"
+    ends = "-".join(shown.format(end) for end in (estimate.low, estimate.high) if end is not None)
+    return f"{shown.format(estimate.value)}\n{ends}"
