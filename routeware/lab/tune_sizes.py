@@ -49,8 +49,8 @@ def with_sizes(tuning: Tuning, primary: Sample, backup: Sample, column: str) -> 
     buckets = find_buckets(primary.sizes)
     if buckets is None:
         raise ValueError(f"{column} does not divide the rows of {primary.label} into sizes of 40 rows or more")
-    at = np.array(buckets.places(primary.sizes))
-    its = np.array(buckets.places(backup.sizes))
+    at = np.array([buckets.place(size) for size in primary.sizes])
+    its = np.array([buckets.place(size) for size in backup.sizes])
     used = [place for place in range(len(buckets)) if (at == place).any()]
     offers = []
     for place in used:
