@@ -115,7 +115,7 @@ def draw_by(view: Routed[..., Any], draw: Callable[[], float]) -> None:
         view: the routed function; its learners that are already made keep their own.
         draw: gives numbers from 0 to 1, 1 excluded.
     """
-    view._registrations.latency.draw_by(draw)
+    registrations_of(view).latency.draw_by(draw)
 
 
 def routed(

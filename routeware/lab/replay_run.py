@@ -14,6 +14,7 @@ from opentelemetry.trace import NoOpTracerProvider
 from routeware.classify import ErrorSnapshot
 from routeware.decorator.routed import Routed, draw_by, routed
 from routeware.engine import Attempt
+from routeware.health import Health
 from routeware.lab.replay_clock import run_jumping
 from routeware.lab.replay_fates import Fates
 from routeware.lab.replay_past import PastCall
@@ -134,6 +135,7 @@ class _Traffic:
             on_call=self._keep,
             tracer_provider=NoOpTracerProvider(),
             meter_provider=NoOpMeterProvider(),
+            health=Health(draw=random.Random(f"{self._seed} health").random),
         )
         async def ask(attempt: Attempt, number: int) -> str:
             return await self._attempt(attempt, number)
