@@ -48,6 +48,10 @@ ATTAINABLE = 0.04
 OUTAGE = slice(3000, 4000)
 
 
+_T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 10: 2.26, 20: 2.09}
+"""Student's t at 97.5 %, by the number of seeds."""
+
+
 @attrs.frozen
 class Figure:
     """A mean over seeds and half of its 95 % interval."""
@@ -58,7 +62,7 @@ class Figure:
     @classmethod
     def of(cls, values: Iterable[float]) -> Figure:
         each = np.array(list(values))
-        return cls(float(each.mean()), float(2.09 * each.std(ddof=1) / np.sqrt(len(each))))
+        return cls(float(each.mean()), float(_T.get(len(each), 2.0) * each.std(ddof=1) / np.sqrt(len(each))))
 
     def __str__(self) -> str:
         return f"{100 * self.mean:.2f} ± {100 * self.half:.2f}"
@@ -223,7 +227,7 @@ def _drifting(seed: int, shape: str, late: float, slower: float) -> World:
     return attrs.evolve(drawn, primary=drawn.primary * factor, backup=drawn.backup * factor)
 
 
-def by_engine(seeds: Sequence[int]) -> Iterable[Sequence[object]]:
+def by_engine(seeds: Sequence[int], data: Path) -> Iterable[Sequence[object]]:
     """The main rows by the real engine: decorated functions, attempts as tasks, a clock that jumps."""
     made: list[tuple[str, Callable[[int], World]]] = [
         ("lognormal, 10 % late", lambda seed: telling_nothing(seed, "lognormal", 0.1)),
@@ -231,8 +235,8 @@ def by_engine(seeds: Sequence[int]) -> Iterable[Sequence[object]]:
         ("median threefold over sizes", lambda seed: made_world(seed, spread=3.0)),
         ("second mode", lambda seed: made_world(seed, spread=1.0, mode=True)),
     ]
-    if DATA.is_dir():
-        drawn = recorded_worlds(DATA, len(seeds), "mixed")
+    if data.is_dir():
+        drawn = recorded_worlds(data, len(seeds), "mixed")
         made.insert(0, ("recorded, by size", lambda seed: drawn[seed - 1]))
     for name, make in made:
         for sized in (False, True):
@@ -329,6 +333,7 @@ def _held_kb(drawn: World, sized: bool, settings: Mapping[str, float | bool]) ->
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--data", type=Path, default=DATA, help="a folder of recorded latencies by size")
     parser.add_argument(
         "--only", choices=("targets", "easy", "capped", "outages", "late", "beside", "failures", "engine", "cost")
     )
@@ -376,7 +381,7 @@ def main(arguments: Sequence[str]) -> int:
             "extra by the engine, %",
             "by the learner, %",
         )
-        table("By the real engine", columns, by_engine(seeds[:5]))
+        table("By the real engine", columns, by_engine(seeds[:5], given.data))
     if only in (None, "cost"):
         columns = ("where", "refits, µs per call", "longest, ms", "decide, ns", "kB", "kept")
         table("What it costs", columns, cost())
