@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -122,5 +123,12 @@ class PolicyCache:
 def _not_a_policy(source: object) -> str:
     if inspect.iscoroutinefunction(source):
         return "routed takes a policy first: write @routed(policy), and give a policy function that is not async"
+    hint = ""
+    if isinstance(source, Mapping):
+        hint = ": write RoutingPolicy.from_dict(...) around it"
+    elif isinstance(source, str | bytes | os.PathLike):
+        hint = ": RoutingPolicy.from_toml(path) reads a file, RoutingPolicy.watch_toml(path) follows it"
+    elif isinstance(source, list | tuple):
+        hint = ": RoutingPolicy(chain=[...]) makes a policy of links, RoutingPolicy.from_dict(...) one of settings"
     name = source.__qualname__ if isinstance(source, type) else f"a {type(source).__qualname__}"
-    return f"routed takes a RoutingPolicy, or a function without arguments that returns one, not {name}"
+    return f"routed takes a RoutingPolicy, or a function without arguments that returns one, not {name}{hint}"

@@ -8,10 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from routeware.classify import ClassifyHook
+from routeware.decorator.annotations import without_evaluation
 from routeware.decorator.policies import PolicyCache, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
 from routeware.decorator.streams import RoutedGenerator
-from routeware.decorator.view import View, checked_health, make_call, register_provider, registrations_of
+from routeware.decorator.view import (
+    View,
+    checked_health,
+    make_call,
+    register_provider,
+    registrations_of,
+    require_unrouted,
+)
 from routeware.engine import Attempt, Registrations, execute, provider_function
 from routeware.health import Health
 from routeware.money import Price, Tariff
@@ -171,10 +179,11 @@ def routed(
     def decorate(
         fn: Callable[..., Awaitable[Any]] | Callable[..., AsyncIterator[Any]], /
     ) -> Routed[..., Any] | RoutedGenerator[..., Any]:
+        require_unrouted(fn)
         is_generator = inspect.isasyncgenfunction(plain_function(fn))
         if not is_generator:
             require_async(fn)
-        signature = inspect.signature(fn)
+        signature = without_evaluation(fn)
         callers = caller_signature(signature, attempt_place(fn, signature))
         limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
         registrations = Registrations(provider_function(fn), limit, classify, on_call, wrap_errors, health)

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from routeware.decorator.annotations import text_of
 from routeware.engine import Attempt
 
 __all__ = ["attempt_place", "caller_signature", "plain_function", "require_async", "require_generator"]
@@ -57,9 +58,17 @@ def _name(fn: object) -> str:
 
 
 def _advice(fn: object) -> str:
-    if isinstance(fn, staticmethod | classmethod):
-        return f"put @{type(fn).__name__} above @routed"
-    return "define it with `async def`" if callable(fn) else "it cannot be called at all"
+    if isinstance(fn, staticmethod):
+        return "put @staticmethod above @routed"
+    if isinstance(fn, classmethod):
+        return "a routed function cannot be a class method; make it a method, or a static method"
+    if not callable(fn):
+        return "it cannot be called at all"
+    if inspect.iscoroutinefunction(inspect.unwrap(fn)):
+        return "a wrapper around an async function; define the wrapper with `async def`, or put it above @routed"
+    if not inspect.isroutine(fn) and not isinstance(fn, type | functools.partial):
+        return "a callable object; route its method instead, as in routed(policy)(client.__call__)"
+    return "define it with `async def`"
 
 
 def attempt_place(fn: Callable[..., Any], signature: inspect.Signature) -> int:
@@ -88,7 +97,7 @@ def attempt_place(fn: Callable[..., Any], signature: inspect.Signature) -> int:
 
 def _is_attempt(parameter: inspect.Parameter, fn: Any) -> bool | None:
     """Whether a parameter is the attempt; ``None`` where nothing says."""
-    annotation = parameter.annotation
+    annotation = text_of(parameter.annotation)
     if isinstance(annotation, str):
         annotation = _resolved(annotation, fn)
     if annotation is inspect.Parameter.empty or isinstance(annotation, str):

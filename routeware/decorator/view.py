@@ -12,15 +12,17 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+from routeware.decorator.annotations import given_annotations, text_of, without_evaluation
+from routeware.decorator.mistakes import check_accepts, check_providers
 from routeware.decorator.policies import PolicyCache, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function
 from routeware.engine import UNBOUND, Call, Registrations, provider_function
 from routeware.health import Health
 from routeware.money import Usage
-from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged
+from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged, keywords_named
 from routeware.threshold import LatencyReport
 
-__all__ = ["View", "checked_health", "make_call", "register_provider", "registrations_of"]
+__all__ = ["View", "checked_health", "make_call", "register_provider", "registrations_of", "require_unrouted"]
 
 P = ParamSpec("P")
 T_co = TypeVar("T_co", covariant=True)
@@ -33,6 +35,9 @@ class _Signature:
         if view is None:
             return None
         signature = view._signature
+        if view._is_unresolved:
+            # Evaluated now, it raises what the function's own does, or finds names that have come to exist since.
+            signature = caller_signature(inspect.signature(view.__wrapped__), view._place)
         if view._owner is UNBOUND or not view._place:
             return signature
         return signature.replace(parameters=list(signature.parameters.values())[1:])
@@ -55,6 +60,8 @@ class View(Generic[P, T_co]):
     ) -> None:
         self._place = attempt_place(fn, signature)
         self._signature = caller_signature(signature, self._place)
+        shown = [signature.return_annotation, *(one.annotation for one in signature.parameters.values())]
+        self._is_unresolved = any(text_of(one) is not one for one in shown)
         self._owner: object = UNBOUND
         self._registrations = registrations
         self._policies = policies
@@ -134,6 +141,7 @@ class View(Generic[P, T_co]):
         view._policies = self._policies.under(policy)
         return view
 
+    @keywords_named
     def with_options(
         self,
         *,
@@ -221,11 +229,34 @@ def register_provider(view: View[..., Any], fn: Callable[..., Any], names: tuple
     Raises:
         TypeError: it takes no attempt, or at another place than the function of the view.
     """
-    place = attempt_place(fn, inspect.signature(fn))
+    signature = without_evaluation(fn)
+    place = attempt_place(fn, signature)
     if place != view._place and inspect.isfunction(fn):
         wanted = "after its instance, as" if view._place else "first, as"
         raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {view.__qualname__} does")
+    taken = _without_instance(caller_signature(signature, place), place)
+    passed = _without_instance(view._signature, view._place)
+    check_accepts(getattr(fn, "__qualname__", repr(fn)), taken, view.__qualname__, passed)
+    if view._policies.fixed is not None:
+        check_providers(view.__qualname__, names, view._policies.fixed.policy.chain)
     view._registrations.register(provider_function(fn), names)
+
+
+def _without_instance(signature: inspect.Signature, place: int) -> inspect.Signature:
+    return signature.replace(parameters=list(signature.parameters.values())[place:])
+
+
+def require_unrouted(fn: object) -> None:
+    """Refuse a function that is routed already.
+
+    Raises:
+        TypeError: it is.
+    """
+    if isinstance(fn, View):
+        raise TypeError(
+            f"{fn.__qualname__} is routed already: two chains would multiply their attempts. Give it one @routed; for"
+            " the same function under another policy, call its with_policy()"
+        )
 
 
 def checked_health(health: Health | None) -> Health | None:
@@ -253,8 +284,7 @@ def _stand_in(view: View[..., Any], fn: Any, signature: inspect.Signature, place
     told["__wrapped__"] = fn
     taken = list(signature.parameters)
     attempt = taken[place] if place < len(taken) else None
-    annotations = getattr(plain, "__annotations__", {})
-    told["__annotations__"] = {key: value for key, value in annotations.items() if key != attempt}
+    told.update(given_annotations(plain, attempt))
     if sys.version_info >= (3, 12) and not inspect.isasyncgenfunction(plain):
         inspect.markcoroutinefunction(view)
     else:

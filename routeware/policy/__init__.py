@@ -3,6 +3,7 @@
 from routeware.policy.checks import nearest
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules, OnExceed
 from routeware.policy.routing import UNCHANGED, RoutingPolicy, Unchanged, with_settings
+from routeware.policy.shape import keywords_named
 from routeware.policy.spread import drawn_order, spread_places
 from routeware.policy.watch import PolicyFile
 
@@ -18,6 +19,7 @@ __all__ = [
     "RoutingPolicy",
     "Unchanged",
     "drawn_order",
+    "keywords_named",
     "nearest",
     "spread_places",
     "with_settings",

@@ -17,7 +17,7 @@ from routeware.errors import CATEGORY_ALIASES, DEFAULT_KINDS, ErrorCategory, Pol
 from routeware.money import MOST_USD, Price
 from routeware.policy import checks
 from routeware.policy.checks import as_float, as_optional_float, as_optional_text, as_text
-from routeware.policy.shape import named
+from routeware.policy.shape import named, names_nearest
 
 __all__ = ["BudgetRules", "FailoverRules", "LatencyRules", "Link", "ObserveRules", "OnExceed"]
 
@@ -60,6 +60,7 @@ def _label(link: Link) -> str:
     return f"{link.provider}:{link.model}" if texts else "link"
 
 
+@names_nearest
 @attrs.frozen(kw_only=True)
 class Link:
     """One place to try. For what is not an LLM read provider and model as service and variant.
@@ -122,6 +123,7 @@ def _on_error_kinds(value: Sequence[str] | AbstractSet[str] | None) -> tuple[str
     return tuple(dict.fromkeys(_kind(member, f"on_error_kinds[{at}]") for at, member in members))
 
 
+@names_nearest
 @attrs.frozen(kw_only=True)
 class FailoverRules:
     """Which failures move a call on to the next link, and how far.
@@ -168,6 +170,7 @@ class FailoverRules:
             raise checks.refusal("backoff_max_ms", f"at least backoff_ms ({self.backoff_ms:g})", self.backoff_max_ms)
 
 
+@names_nearest
 @attrs.frozen(kw_only=True)
 class LatencyRules:
     """When a second link is tried beside a slow one, and how long a call may take.
@@ -215,6 +218,7 @@ def _on_exceed(value: OnExceed | str) -> OnExceed:
     return checks.word(value, "on_exceed", "abort, skip or warn", _ON_EXCEED)
 
 
+@names_nearest
 @attrs.frozen(kw_only=True)
 class BudgetRules:
     """How much a call and its session may cost.
@@ -240,6 +244,7 @@ class BudgetRules:
         return self.per_call_usd is not None or self.session_usd is not None
 
 
+@names_nearest
 @attrs.frozen(kw_only=True)
 class ObserveRules:
     """What is told about a call.

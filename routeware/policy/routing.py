@@ -15,7 +15,7 @@ from routeware.policy import checks
 from routeware.policy.checks import within
 from routeware.policy.files import read_table
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules
-from routeware.policy.shape import named, part, plain
+from routeware.policy.shape import named, names_nearest, part, plain
 from routeware.policy.spread import check_spreads
 from routeware.policy.watch import PolicyFile
 
@@ -167,6 +167,8 @@ _ELSEWHERE = {
     **{field.name: f"{section}.{field.name}" for section, kind in _SECTIONS.items() for field in attrs.fields(kind)},
 }
 """Where settings belong that may be written at the top: a flat file is the likeliest mistake."""
+
+names_nearest(RoutingPolicy, _ELSEWHERE)
 
 
 def with_settings(

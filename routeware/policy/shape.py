@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import attrs
 
@@ -12,11 +14,44 @@ from routeware.errors import PolicyError
 from routeware.policy.checks import nearest, refusal, shown, within
 from routeware.text import bounded
 
-__all__ = ["named", "part", "plain"]
+__all__ = ["keywords_named", "named", "names_nearest", "part", "plain"]
 
 _LONGEST_KEY = 100
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Part = TypeVar("Part", bound=attrs.AttrsInstance)
+
+
+def keywords_named(call: Callable[P, T], elsewhere: Mapping[str, str] | None = None) -> Callable[P, T]:
+    """Let a keyword argument that ``call`` does not take be refused with the nearest one that it does.
+
+    Args:
+        call: a function, or a class's ``__init__``.
+        elsewhere: full paths of settings, by name, that somebody might look for here.
+    """
+    known = list(inspect.signature(call).parameters)[1:]
+
+    @functools.wraps(call)
+    def named_call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except TypeError:
+            wrong = next((name for name in kwargs if name not in known), None)
+            if wrong is None:
+                raise
+        paths = {**(elsewhere or {}), **{name: name for name in known}}
+        close = nearest(wrong, paths)
+        advice = f"did you mean {paths[close]!r}?" if close else f"known are {', '.join(known)}"
+        raise TypeError(f"there is no setting {bounded(wrong, _LONGEST_KEY)!r}; {advice}")
+
+    return named_call
+
+
+def names_nearest(kind: type[T], elsewhere: Mapping[str, str] | None = None) -> type[T]:
+    """Let a class refuse a keyword argument that it does not take with the nearest one that it does."""
+    kind.__init__ = keywords_named(kind.__init__, elsewhere)  # type: ignore[method-assign]  # a class has no other place for it
+    return kind
 
 
 def part(kind: type[Part], value: object, key: str) -> Part:

@@ -145,7 +145,8 @@ def test_opentelemetry_is_met_in_one_file() -> None:
 
 def test_the_core_imports_attrs_and_the_standard_library() -> None:
     """A foreign library is met in one file, under contrib, lab, demo or cli; pytest where it is what runs a file."""
-    known = {*sys.stdlib_module_names, "routeware", "attrs", "opentelemetry"}
+    # annotationlib is of the standard library from 3.14 on.
+    known = {*sys.stdlib_module_names, "annotationlib", "routeware", "attrs", "opentelemetry"}
     run_by_pytest = {PACKAGE / "testing" / "plugin.py", PACKAGE / "testing" / "ledgers" / "suite.py"}
     found = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"

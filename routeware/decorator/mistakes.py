@@ -1,0 +1,111 @@
+"""Mistakes that are seen while decorating, so that they don't wait for the outage that needs the function."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+
+from routeware.errors import PolicyError
+from routeware.policy import Link, nearest
+from routeware.text import bounded
+
+__all__ = ["check_accepts", "check_providers"]
+
+logger = logging.getLogger("routeware")
+
+_KINDS = inspect.Parameter
+_BY_PLACE = (_KINDS.POSITIONAL_ONLY, _KINDS.POSITIONAL_OR_KEYWORD)
+_RESTS = (_KINDS.VAR_POSITIONAL, _KINDS.VAR_KEYWORD)
+_BY_NAME = (_KINDS.POSITIONAL_OR_KEYWORD, _KINDS.KEYWORD_ONLY)
+
+# Between names of fewer letters, one edit is a large part: "a" and "b" are two providers.
+_SHORTEST_TYPO = 4
+
+
+def check_providers(ask: str, names: Sequence[str], chain: Sequence[Link]) -> None:
+    """Look for names of providers that no link of a policy has.
+
+    Such a name is only logged, for a view under another policy may have it.
+
+    Raises:
+        PolicyError: a name is one edit away from a link's.
+    """
+    known = dict.fromkeys(link.provider for link in chain)
+    for name in names:
+        if name in known:
+            continue
+        typo = next((one for one in known if _is_typo(name, one)), None)
+        if typo is not None:
+            raise PolicyError(f"no link has the provider {bounded(name)!r}: did you mean {typo!r}?", key="provider")
+        close = nearest(name, known)
+        logger.warning(
+            "%s: a function is registered for the provider %r, and no link of the policy has it: %s",
+            ask,
+            bounded(name),
+            f"did you mean {close!r}?" if close else f"its providers are {', '.join(known)}",
+        )
+
+
+def _is_typo(name: str, known: str) -> bool:
+    """Say whether the names differ by one letter that is changed, missing or too much, or by two that are swapped."""
+    if min(len(name), len(known)) < _SHORTEST_TYPO or abs(len(name) - len(known)) > 1:
+        return False
+    start = next((at for at, (one, other) in enumerate(zip(name, known, strict=False)) if one != other), None)
+    if start is None:
+        return not (name + known)[-1].isdigit() and not max(name, known, key=len)[-1].isdigit()
+    mine, theirs = name[start:], known[start:]
+    if mine[0].isdigit() or theirs[0].isdigit():
+        return False  # numbered accounts or regions: azure-1 and azure-2
+    swapped = mine[:2] == theirs[1::-1] and mine[2:] == theirs[2:]
+    return swapped or mine[1:] == theirs[1:] or mine[1:] == theirs or mine == theirs[1:]
+
+
+def check_accepts(name: str, taken: inspect.Signature, ask: str, passed: inspect.Signature) -> None:
+    """Refuse a provider function that cannot be called as its routed function is.
+
+    Args:
+        name: what it is called.
+        taken: what it takes, without its attempt.
+        ask: the name of the routed function.
+        passed: what callers of that may pass.
+
+    Raises:
+        TypeError: names the first difference.
+    """
+    difference = next(_differences(list(taken.parameters.values()), list(passed.parameters.values())), None)
+    if difference is not None:
+        raise TypeError(f"{name} cannot be called as {ask} is: {difference}")
+
+
+def _differences(taken: list[_KINDS], passed: list[_KINDS]) -> Iterator[str]:
+    rests = {one.kind for one in taken if one.kind in _RESTS}
+    places = [one for one in taken if one.kind in _BY_PLACE]
+    names = {one.name: one for one in taken if one.kind in _BY_NAME}
+    met: set[str] = set()
+    for place, one in enumerate(passed):
+        if one.kind in _RESTS:
+            if one.kind not in rests:
+                yield f"it has no {one}"
+            return  # what else may come cannot be told
+        by_place = places[place] if one.kind in _BY_PLACE and place < len(places) else None
+        by_name = names.get(one.name) if one.kind in _BY_NAME else None
+        yield from _missing(one, by_place, by_name, rests)
+        met |= {found.name for found in (by_place, by_name) if found is not None}
+        for found in (by_place, by_name):
+            if found is not None and found.default is _KINDS.empty and one.default is not _KINDS.empty:
+                yield f"it requires {found.name!r}, which callers may leave out"
+    for one in taken:
+        if one.name not in met and one.kind not in _RESTS and one.default is _KINDS.empty:
+            yield f"it requires {one.name!r}, which callers don't pass"
+
+
+def _missing(one: _KINDS, by_place: _KINDS | None, by_name: _KINDS | None, rests: AbstractSet[object]) -> Iterator[str]:
+    """Say why an argument finds no parameter: passed by its place, passed by its name, or the two differ."""
+    if one.kind in _BY_NAME and by_name is None and _KINDS.VAR_KEYWORD not in rests:
+        yield f"it has no parameter {one.name!r}"
+    if one.kind in _BY_PLACE and by_place is None and _KINDS.VAR_POSITIONAL not in rests:
+        yield f"its {one.name!r} cannot be passed by its place"
+    if by_name is not None and by_place is not None and by_name is not by_place:
+        yield f"its parameter {one.name!r} stands in another place"
