@@ -51,6 +51,7 @@ from overhead_subjects import (
 CALLS, TURN = 400, 50
 LAST = "the last answers"
 TIMEOUT, RACE, SPANS = "asyncio.timeout", "a race by hand", "spans by hand"
+PLAIN = "routed, without cooldown"
 CHAINS, DEPTHS = (2, 5, 10, 20), (1, 2, 3, 4, 5)
 
 
@@ -73,11 +74,13 @@ class Row(NamedTuple):
 def floors() -> dict[str, Row]:
     """The same work by hand, and by peers."""
     recorded, dropped = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
+    plain = asking(chain())
     subjects = {
         TIMEOUT: by_timeout,
         RACE: by_hand_race,
         SPANS: by_hand_spans(recorded.get_tracer("by hand")),
         "sampled out by hand": by_hand_spans(dropped.get_tracer("by hand")),
+        PLAIN: lambda: plain("hi"),
         **by_tenacity(),
         **by_hedge(),
     }
@@ -94,6 +97,8 @@ def table() -> list[Row]:
     failing_priced = asking(chain(priced=True), failing=1, reports=True)
     racing = asking(chain(), waits=True).with_options(race_after_ms=1000)
     racing_priced = asking(chain(priced=True), waits=True, reports=True).with_options(race_after_ms=1000)
+    cooling = asking(chain(), failover={"cooldown_ms": 5_000})
+    persistent = asking(chain(), failover={"cooldown_ms": 5_000, "retries": 1})
     capped = priced.with_options(per_call_usd=1)
     recorded, dropped = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
     return [
@@ -106,6 +111,9 @@ def table() -> list[Row]:
         Row("the same, priced", lambda: racing_priced("hi"), RACE, 1.6, None, 1, 1),
         Row("both spans recorded", _traced(recorded), SPANS, 1.4, 6_400),
         Row("both spans sampled out", _traced(dropped), "sampled out by hand"),
+        # A microsecond at most; it is off in the row above all others, whose bar holds that.
+        Row("cooldown on, all links healthy", lambda: cooling("hi"), PLAIN, 1.1),
+        Row("cooldown and retries on, all links healthy", lambda: persistent("hi"), PLAIN, 1.1),
         Row("priced and capped", lambda: capped("hi"), TIMEOUT, sessions=1),
     ]
 

@@ -135,8 +135,9 @@ def chain(length: int = 2, *, priced: bool = False) -> list[Any]:
 
 def asking(links: list[Any], *, failing: int = 0, waits: bool = False, reports: bool = False, **options: Any) -> Any:
     """A routed function over ``links``, of which the first ones fail."""
+    policy = RoutingPolicy(chain=links, failover=options.pop("failover", {}))
 
-    @routed(RoutingPolicy(chain=links), name="ask", **options)
+    @routed(policy, name="ask", **options)
     async def ask(attempt: Attempt, _prompt: str) -> str:
         if attempt.number <= failing:
             raise TooManyRequestsError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -30,6 +31,9 @@ _SDK_OF = {provider: sdk for sdk, providers in _SDKS.items() for provider in pro
 _SHORTEST_WAIT_MS = 5
 _SHORTEST_TIMEOUT_MS = 50
 _SHORTEST_ANSWER_MS = 200
+
+# Waited in every call while a provider hangs, this is felt.
+_LONG_TIMEOUT_MS = 5_000
 
 _OTHERS_FAULT = {"default", "any"}
 _OWN_FAULT = (400, 422)
@@ -95,6 +99,16 @@ def _more_attempts_than_links(policy: RoutingPolicy) -> Iterator[Finding]:
         rounds = f" in each of {1 + policy.failover.retries} rounds" if policy.failover.retries else ""
         text = f"{wanted} attempts, but each of the {len(policy.chain)} links is tried at most once{rounds}"
         yield Finding("failover.max_attempts", text)
+
+
+def _hanging_link(policy: RoutingPolicy) -> Iterator[Finding]:
+    if len(policy.chain) == 1 or policy.max_attempts == 1 or _races(policy) or policy.failover.cooldown_ms is not None:
+        return
+    waits = attempt_timeouts(policy)[: min(len(policy.chain), policy.max_attempts) - 1]
+    longest_ms = max((math.inf if wait is None else wait for wait in waits), default=0.0)
+    if longest_ms >= _LONG_TIMEOUT_MS:
+        text = f"not set, so while a link hangs every call waits {milliseconds(longest_ms)} for it first"
+        yield Finding("failover.cooldown_ms", text)
 
 
 def _rules_without_default(policy: RoutingPolicy) -> Iterator[Finding]:
@@ -303,6 +317,7 @@ _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
     _target_without_means,
     _race_settings_without_race,
     _no_time_for_failover,
+    _hanging_link,
     _cap_without_price,
     _cap_without_output_limit,
     _cap_below_one_answer,

@@ -48,6 +48,7 @@ def _rules(policy: RoutingPolicy, quoted: Sequence[Quote]) -> str:
     rules = {
         "fails over on": _failover(policy.failover),
         "attempts": f"{policy.max_attempts} at most",
+        **_persistence(policy.failover),
         "race": _race(policy),
         **_target(policy),
         "deadline": _deadline(policy.latency.deadline_ms),
@@ -64,6 +65,21 @@ def _failover(rules: FailoverRules) -> str:
     statuses = [f"status {', '.join(map(str, rules.on_status))}"] if rules.on_status else []
     kinds = [f"default ({default})" if kind == "default" else kind for kind in rules.on_error_kinds or ()]
     return ", ".join(["time-outs", *statuses, *kinds, "rejected results"])
+
+
+def _persistence(rules: FailoverRules) -> dict[str, str]:
+    """Say when a failing link is passed over, and how often the chain is gone through again."""
+    said = {}
+    if rules.cooldown_ms is not None:
+        row = "a failure" if rules.cooldown_after == 1 else f"{rules.cooldown_after} failures in a row"
+        longest = milliseconds(rules.cooldown_max_ms)
+        said["cooldown"] = f"a link is passed over for {milliseconds(rules.cooldown_ms)} after {row}, {longest} at most"
+    if rules.retries:
+        rounds = "another round" if rules.retries == 1 else f"{rules.retries} more rounds"
+        said["retries"] = (
+            f"{rounds} when every link has failed, after at most {milliseconds(rules.backoff_ms)} at first"
+        )
+    return said
 
 
 def _race(policy: RoutingPolicy) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from routeware import Attempt, RoutingPolicy, routed
@@ -229,7 +230,38 @@ def test_what_may_surprise_is_warned_of(suspect: RoutingPolicy, key: str, words:
 )
 def test_an_ordinary_policy_is_not_warned_of(plain: RoutingPolicy) -> None:
     """A warning that cries wolf is turned off."""
-    assert findings(plain) == []
+    assert findings(attrs.evolve(plain, failover=attrs.evolve(plain.failover, cooldown_ms=5_000))) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "wait"),
+    [
+        ({}, "120,000 ms"),
+        ({"failover": {"on_timeout_ms": 5_000}}, "5,000 ms"),
+        ({"failover": {"on_timeout_ms": 9_000}, "latency": {"deadline_ms": 60_000}}, "9,000 ms"),
+    ],
+)
+def test_waiting_for_a_hanging_link_in_every_call_is_warned_of(settings: dict[str, Any], wait: str) -> None:
+    """Where nothing passes it over."""
+    found = [finding.text for finding in findings(policy(**settings)) if finding.key == "failover.cooldown_ms"]
+
+    assert found == [f"not set, so while a link hangs every call waits {wait} for it first"]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        pytest.param(policy(failover={"cooldown_ms": 1_000}), id="cooldown"),
+        pytest.param(policy({}), id="one link"),
+        pytest.param(policy(failover={"max_attempts": 1}), id="one attempt"),
+        pytest.param(policy(failover={"on_timeout_ms": 4_999}), id="a short time-out"),
+        pytest.param(policy(latency={"race_after_ms": 500}), id="a race"),
+        pytest.param(policy(latency={"deadline_ms": 4_000}), id="a short deadline"),
+    ],
+)
+def test_a_short_wait_for_a_hanging_link_is_not_warned_of(plain: RoutingPolicy) -> None:
+    """Nor is one that a race or cooldown cuts short."""
+    assert "failover.cooldown_ms" not in [finding.key for finding in findings(plain)]
 
 
 def test_time_outs_are_those_that_attempts_will_have() -> None:
