@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -157,8 +158,7 @@ def _vllm(file: Bytes, source: str) -> Rows:
     for found in JsonValues(file, source, wanted):
         if not found.at_end and len(found.path) > 1:
             value = found.value
-            whole = sum(each for each in value if isinstance(each, int | float)) if isinstance(value, list) else value
-            parts[found.path[0]].append(whole)
+            parts[found.path[0]].append(_sum(value) if isinstance(value, list) else value)
     latencies = parts["e2els"] or _sums(parts["ttfts"], parts["itls"], source)
     errors = parts["errors"] or [""] * len(latencies)
     paired = zip(latencies, errors, strict=False)
@@ -170,10 +170,16 @@ def _vllm(file: Bytes, source: str) -> Rows:
 def _sums(first: list[object], others: list[object], source: str) -> list[object]:
     if not first or not others:
         raise TraceError(source, "vLLM's result has no times per request: run the benchmark with --save-detailed")
-    return [
-        one + more if isinstance(one, int | float) and isinstance(more, int | float) else None
-        for one, more in zip(first, others, strict=False)
-    ]
+    return [_sum([one, more]) for one, more in zip(first, others, strict=False)]
+
+
+def _sum(values: list[object]) -> float | None:
+    """Return the sum of numbers; ``None`` if one is missing, or too large to be a time."""
+    numbers = [value for value in values if isinstance(value, int | float)]
+    try:
+        return math.fsum(numbers) if len(numbers) == len(values) else None
+    except OverflowError:
+        return None
 
 
 def _locust(file: Bytes, source: str) -> Rows:

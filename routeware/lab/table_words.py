@@ -83,7 +83,7 @@ def kind_of_status(cell: object) -> int | None:
     """Return how an attempt with this status ended; ``None`` for a word that is not known."""
     if isinstance(cell, bool):
         return ANSWERED if cell else FAILED
-    if isinstance(cell, int | float):
+    if isinstance(cell, float):
         cell = f"{cell:g}"
     word = "" if is_missing(cell) else str(cell).strip().lower()
     if word in _ANSWERED:
