@@ -186,6 +186,11 @@ class AttemptFacts(Protocol):
         ...
 
     @property
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Why the model stopped, as far as a stream has told it."""
+        ...
+
+    @property
     def first_item_s(self) -> float | None:
         """How long a stream's first item took; ``None`` where there was none."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
@@ -134,9 +134,9 @@ class RoutedStream(Generic[T_co]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T_co:
-        item: T_co = await self._stream.next()
-        return item
+    def __anext__(self) -> Coroutine[Any, Any, T_co]:
+        # No coroutine of its own: this is called per item.
+        return self._stream.next(self)
 
     async def aclose(self) -> None:
         """Cut the generator off, and wait for it, at most 250 ms. Again: at once.

@@ -142,6 +142,7 @@ class Attempt:
             web_searches=web_searches,
             service_tier=None if service_tier is None else bounded(service_tier),
         )
+        self._execution.sign()
         self._execution.bill.report(Reading(usage), by_hand=True)
 
     def report_cost(self, usd: float) -> None:
@@ -153,6 +154,7 @@ class Attempt:
         Raises:
             PolicyError: not a finite amount of at least 0.
         """
+        self._execution.sign()
         if isinstance(usd, int | float) and MOST_USD < usd < math.inf:
             self._execution.bill.drop(("cost",))
         else:

@@ -27,7 +27,7 @@ __all__ = ["abandon", "clear_away", "cut_off_losers", "finish_cancelled", "finis
 logger = logging.getLogger("routeware")
 
 
-async def clear_away(call: Call, until: float | None = None) -> None:
+async def clear_away(call: Call, until: float | None = None) -> asyncio.CancelledError | None:
     """Cut off what is in flight and wait for it, at most 250 ms; close what nobody gets.
 
     A cancellation of the caller that comes meanwhile is what the call raises then.
@@ -35,6 +35,9 @@ async def clear_away(call: Call, until: float | None = None) -> None:
     Args:
         call: the call.
         until: how long to wait, on the loop's clock; 250 ms from now by default.
+
+    Returns:
+        That cancellation, where the call is a stream that has ended: it has its end already.
     """
     until = call.loop.time() + CLEANUP_GRACE_S if until is None else until
     winner, raised = call.winner, call.error
@@ -49,8 +52,8 @@ async def clear_away(call: Call, until: float | None = None) -> None:
     unwanted = [one.result for one in call.attempts if one.has_value and (one.task is None or one.task.done())]
     cancellation = await wait_for_all(_close_all(unwanted, kept), until) or cancellation
     cancellation = await _wait_for_ledgers(call, until) or cancellation
-    if cancellation is None:
-        return
+    if cancellation is None or (call.driver is not None and winner is not None):
+        return cancellation
     if winner is not None:
         # Its caller went away while others were waited for: now nobody gets this result either.
         winner.lose_caller()
@@ -58,6 +61,7 @@ async def clear_away(call: Call, until: float | None = None) -> None:
             await wait_for_all(_close_all([winner.result], []), until)
     if call.outcome != "cancelled":
         call.fail(cancellation, "cancelled")
+    return None
 
 
 def cut_off_losers(call: Call) -> None:

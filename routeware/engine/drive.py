@@ -35,12 +35,14 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
     try:
         generator = function(call.owner, attempt, call.args, call.kwargs)
         execution.invoke()
-        await _play(call, execution, flow, generator)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
+        try:
+            await _play(call, execution, flow, generator)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
+            execution.throw(error)
+        await _cut_short(generator, was_cut=execution.cut is not None)
+    except Exception as error:  # noqa: BLE001 - wrong arguments, say
         execution.throw(error)
     finally:
-        if generator is not None:
-            await _close(generator)
         execution.end(call.loop.time())
         with suppress(ValueError):  # closed from another context, by the garbage collector say
             CURRENT.reset(token)
@@ -52,29 +54,42 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
 
 
 async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> None:
-    registered = call.registrations
-    step: Awaitable[Any] = generator.__anext__()
-    while True:
+    last_item, offer = call.registrations.last_item, flow.handover.offer
+    step: Awaitable[Any] | None = generator.__anext__()
+    while step is not None:
         try:
             item = await step
         except StopAsyncIteration:
-            break
+            _end(call, execution, flow)
+            return
         if execution.cut is not None:
             return  # it has swallowed its cancellation, and yields on: nobody gets that
         flow.come(item)
-        if registered.last_item is not None and not flow.is_complete and registered.last_item(item):
-            flow.complete()
-        if flow.answered_at is not None:
-            flow.handover.fill((item,))
-        elif not await _counts(call, execution, flow, item):
-            if execution.error is not None:
-                return  # turned down
-            step = generator.__anext__()
+        if last_item is not None and not flow.is_complete and last_item(item):
+            flow.complete(item)
+        if flow.answered_at is None:
+            step = await _offer(call, execution, flow, item, generator)
             continue
-        step = await _resume(flow, generator)
-    flow.end_itself()
-    if flow.answered_at is None and execution.cut is None:
-        _end_without_an_item(call, execution, flow)
+        # Written out, for it is done per item: see _resume.
+        try:
+            await offer(item)
+        except asyncio.CancelledError as error:
+            step = generator.athrow(error)
+        else:
+            step = generator.__anext__()
+
+
+async def _offer(
+    call: Call, execution: Execution, flow: Flow, item: Any, generator: AsyncGenerator[Any, None]
+) -> Awaitable[Any] | None:
+    """Hold an item back until one counts; give the generator's next step, ``None`` where it was turned down."""
+    try:
+        counts = await _counts(call, execution, flow, item)
+    except asyncio.CancelledError as error:
+        return generator.athrow(error)  # it stands at a yield
+    if execution.error is not None:
+        return None
+    return await _resume(flow, generator) if counts else generator.__anext__()
 
 
 async def _counts(call: Call, execution: Execution, flow: Flow, item: Any) -> bool:
@@ -102,8 +117,13 @@ async def _resume(flow: Flow, generator: AsyncGenerator[Any, None]) -> Awaitable
     return generator.__anext__()
 
 
-def _end_without_an_item(call: Call, execution: Execution, flow: Flow) -> None:
+def _end(call: Call, execution: Execution, flow: Flow) -> None:
+    """Say what it means that the generator has ended by itself."""
     registered = call.registrations
+    if registered.last_item is None or flow.is_complete:
+        flow.end_itself()
+    if flow.answered_at is not None or execution.cut is not None:
+        return
     if registered.last_item is not None and not flow.is_complete:
         raise StreamTruncatedError(execution.label, 0)
     if registered.first_item is not None:
@@ -112,7 +132,12 @@ def _end_without_an_item(call: Call, execution: Execution, flow: Flow) -> None:
         execution.accept()  # as the bare function: an empty result is a result
 
 
-async def _close(generator: AsyncGenerator[Any, None]) -> None:
-    # It has ended already, unless a hook failed or it yields on after being cut off. What it raises then is nobody's.
-    with suppress(Exception, asyncio.CancelledError):
+async def _cut_short(generator: AsyncGenerator[Any, None], *, was_cut: bool) -> None:
+    """End a generator that still stands at a yield: a hook failed or turned it down, or it ignores being cut off.
+
+    What it raises then is nobody's. A group around its yields makes a group of the GeneratorExit of ``aclose``.
+    """
+    with suppress(Exception, asyncio.CancelledError, BaseExceptionGroup):
+        if not was_cut:
+            await generator.athrow(asyncio.CancelledError())
         await generator.aclose()

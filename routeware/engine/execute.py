@@ -53,6 +53,8 @@ async def execute(
         raise
     raised = call.error
     result = None if call.winner is None else call.winner.result
+    if hasattr(type(result), "__aiter__"):
+        registered.warn_of_stream(prepared.tracing.name, result)
     call.forget()
     if raised is not None:
         try:

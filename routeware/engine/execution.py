@@ -219,6 +219,11 @@ class Execution:
         return None if self.flow is None else self.flow.items
 
     @property
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Why the model stopped, as far as a stream has told it."""
+        return () if self.flow is None else self.flow.finish_reasons
+
+    @property
     def first_item_s(self) -> float | None:
         """How long its first item took; ``None`` where there was none."""
         if self.flow is None or self.flow.answered_at is None:
@@ -238,8 +243,13 @@ class Execution:
         """Take a reply that its function reports: what it cost, and what it says if the function then fails."""
         self.reply = reply
         if self.flow is not None:
-            self.flow.sign()
+            self.flow.tell(reply)
         self.bill.report(read_report(reply), is_unfinished=self.flow is not None and is_unfinished(reply))
+
+    def sign(self) -> None:
+        """Take a report by hand for a sign of life."""
+        if self.flow is not None:
+            self.flow.sign()
 
     def give(self, result: object) -> None:
         """Take the result of its function; it still has to be accepted."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 from routeware.engine.handover import Handover
+from routeware.pricing.chunks import finish_reasons
 
 __all__ = ["Flow"]
 
@@ -20,27 +22,27 @@ class Flow:
         handover: what it hands its reader.
         held: items before the first one that counts.
         answered_at: when the first item that counts was there, on the loop's clock; ``None`` before.
-        items: how many items its reader has got.
         has_items: True if an item came, held back or not.
+        recent: the last two items but the first: APIs put their usage there.
         is_complete: True if an item said that the answer is complete.
-        ended_itself: True if the generator ended without being cut off and without an error.
+        ended_itself: True if the generator ended by itself, and nothing says that its answer was cut short.
         last_sign: when the provider last gave a sign of life, on the loop's clock.
     """
 
     __slots__ = (
-        "_before_last",
+        "_final",
         "_first",
-        "_last",
         "_loop",
+        "_reports",
         "answered_at",
         "ended_itself",
         "handover",
         "has_items",
         "held",
         "is_complete",
-        "items",
         "landed",
         "last_sign",
+        "recent",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -49,29 +51,43 @@ class Flow:
         self.handover = Handover(loop)
         self.held: list[Any] = []
         self.answered_at: float | None = None
-        self.items = 0
         self.has_items = self.is_complete = self.ended_itself = False
         self.last_sign = 0.0
         self._first: Any = _NONE
-        self._last: Any = _NONE
-        self._before_last: Any = _NONE
+        self.recent: deque[Any] = deque(maxlen=2)
+        self._final: Any = _NONE
+        self._reports: tuple[object, ...] = ()
 
     def come(self, item: Any) -> None:
-        """Take note of an item. The first, the last and the last but one are kept: APIs put their usage there."""
+        """Take note of an item that may be the first one."""
         if not self.has_items:
             self.has_items = True
             self._first = item
         else:
-            self._before_last = self._last
-            self._last = item
+            self.recent.append(item)
 
     def hold(self, item: Any) -> None:
         """Hold an item back until one counts."""
         self.held.append(item)
 
-    def complete(self) -> None:
-        """Take note that the API has said that the answer is complete."""
+    def complete(self, item: Any) -> None:
+        """Take note of the item by which the API says that the answer is complete."""
         self.is_complete = True
+        self._final = item
+
+    def tell(self, reply: object) -> None:
+        """Take a report: a sign of life, and one of the last may tell why the model stopped."""
+        self.sign()
+        self._reports = (*self._reports[-1:], reply)
+
+    @property
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Why the model stopped, by the first of its last items and reports that says so."""
+        for one in (self._final, *reversed(self.recent), self._first, *reversed(self._reports)):
+            reasons = finish_reasons(one)
+            if reasons:
+                return reasons
+        return ()
 
     def answer(self, now: float) -> None:
         """Take note of the first item that counts, and hand over what was held back, in order."""
@@ -86,24 +102,27 @@ class Flow:
             self.landed.set_result(None)
 
     def end_itself(self) -> None:
-        """Take note that the generator ended by itself."""
+        """Take note that the generator ended by itself, with nothing missing."""
         self.ended_itself = True
 
     def sign(self) -> None:
         """Take note of a sign of life: the wait for the next item begins anew."""
         self.last_sign = self._loop.time()
 
-    def count(self) -> None:
-        """Take note that its reader has got an item."""
-        self.items += 1
+    @property
+    def items(self) -> int:
+        """How many items its reader has got."""
+        return self.handover.taken
 
     @property
     def samples(self) -> list[Any]:
         """The items that may hold usage, in order."""
-        return [item for item in (self._first, self._before_last, self._last) if item is not _NONE]
+        return [*self.recent] if self._first is _NONE else [self._first, *self.recent]
 
     def forget(self) -> None:
         """Hold no item any more."""
-        self._first = self._last = self._before_last = _NONE
+        self._first = self._final = _NONE
+        self.recent.clear()
+        self._reports = ()
         self.held = []
         self.handover.drop()

@@ -15,7 +15,7 @@ from routeware.engine.stats import LinkStats
 from routeware.health import Health
 from routeware.money import Usage
 from routeware.policy import Link
-from routeware.pricing import OutputArgument, text_tokens
+from routeware.pricing import OutputArgument, read_reply, text_tokens
 from routeware.records import CallRecord
 from routeware.threshold import LearnerCache, Size, checked_size
 
@@ -62,6 +62,7 @@ class Registrations:
         "_hooks",
         "_size_failed",
         "_stats",
+        "_stream_warned",
         "accept",
         "by_provider",
         "classify",
@@ -101,7 +102,7 @@ class Registrations:
         self.last_item: Callable[[Any], bool] | None = None
         self.size: Callable[..., float | str] | None = None
         self.latency = LearnerCache()
-        self._size_failed = False
+        self._size_failed = self._stream_warned = False
         self._stats: dict[tuple[str, str], LinkStats] = {}
 
     def register(self, fn: ProviderFunction, providers: tuple[str, ...]) -> None:
@@ -160,6 +161,18 @@ class Registrations:
         if not self._size_failed:
             self._size_failed = True
             logger.warning("the size hook %s: such requests count as of unknown size", why)
+
+    def warn_of_stream(self, name: str, result: object) -> None:
+        """Log once that the function returns a stream: its attempt ended before the first item was there."""
+        if self._stream_warned or read_reply(result).usage is not None:
+            return
+        self._stream_warned = True
+        logger.warning(
+            "%s returned a stream (%s): its attempt ended when it returned, so nothing after that is timed, failed over"
+            " or booked. Make it an async generator function: `async for item in stream: yield item`",
+            name,
+            type(result).__qualname__,
+        )
 
     def stats(self, link: Link) -> LinkStats:
         """Find what is known of ``link``, under every policy that names it."""

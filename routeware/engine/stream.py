@@ -2,14 +2,17 @@
 
 Deciding and concluding are two moments here. ``open`` decides, in the reader's task, and cuts the losers off. The call
 is concluded by the winner's own task when its generator has ended, so it is settled and told though nobody reads.
-Whoever cuts the generator off (the reader, a timer, the collector) says why, and a task of the call's own waits for it.
+Whoever cuts the generator off (the reader, a timer, the collector) says why; where the generator ignores that for
+250 ms, a task of the call's own concludes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, Literal
 
@@ -19,7 +22,7 @@ from routeware.engine.cleanup import abandon, clear_away, cut_off_losers, finish
 from routeware.engine.completion import complete, tell_win
 from routeware.engine.cooldown import note_success
 from routeware.engine.drive import drive
-from routeware.engine.execution import Execution
+from routeware.engine.execution import Execution, Life
 from routeware.engine.flow import Flow
 from routeware.engine.race import run_race
 from routeware.engine.timers import CLEANUP_GRACE_S, is_due, keep_alive, wait_for_all
@@ -27,7 +30,7 @@ from routeware.engine.verdict import judged
 from routeware.errors import AttemptTimeoutError, DeadlineExceededError, StreamClosedError, StreamTruncatedError
 from routeware.observers import Cut
 from routeware.policy import Link
-from routeware.records import AttemptStatus, CallOutcome, CallRecord, StreamEnd
+from routeware.records import AttemptStatus, CallOutcome, CallRecord, StreamEnd, attach_record, record_of
 
 __all__ = ["Stream"]
 
@@ -55,13 +58,17 @@ class Stream:
         "_deadline",
         "_end",
         "_error",
+        "_flow",
         "_idle",
+        "_idle_s",
+        "_is_concluding",
         "_is_read",
         "_make_call",
         "_over",
         "_raised",
         "_reason",
         "_state",
+        "_straggling",
         "_winner",
         "link",
         "record",
@@ -79,11 +86,15 @@ class Stream:
         # What its reader is still to be raised: the call's error, or the generator's own while it was closed.
         self._error: BaseException | None = None
         self._raised: Exception | None = None
-        self._closer: asyncio.Task[Any] | None = None
-        self._is_read = False
+        # The task that closed it gets a clean end. Held weakly: a task may hold the error that this stream raised.
+        self._closer: weakref.ref[asyncio.Task[Any]] | None = None
+        self._is_read = self._is_concluding = False
         self._cut_at: float | None = None
         self._deadline: asyncio.Handle | None = None
+        self._flow: Flow | None = None
+        self._idle_s: float | None = None
         self._idle: asyncio.Handle | None = None
+        self._straggling: asyncio.Handle | None = None
         self._over: asyncio.Future[None] | None = None
         self.link: Link | None = None
         self.record: CallRecord | None = None
@@ -141,6 +152,7 @@ class Stream:
     def _win(self, call: Call, winner: Execution) -> None:
         """Take the attempt that has its first item: the losers are cut off, and the reader may read."""
         self._winner = winner
+        self._flow, self._idle_s = winner.flow, winner.prepared.idle_timeout_s
         self.link = winner.link
         call.succeed(winner)
         if call.health is not None or call.prepared.retries:
@@ -159,8 +171,10 @@ class Stream:
             return
         abandon(call)
         if not call.has_ended:
-            call.fail(error, "cancelled")
-            call.break_off("cancelled", error, "cancelled")
+            is_cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+            self._end = "cancelled" if is_cancelled else "failed"
+            call.fail(error)
+            call.break_off(self._end, error, _OUTCOMES[self._end])
             self._finish(call, complete(call, wants_record=True))
 
     def launch(self, call: Call, execution: Execution) -> None:
@@ -173,14 +187,22 @@ class Stream:
         task.add_done_callback(lambda _task: flow.land(), context=Context())
 
     async def _run(self, call: Call, execution: Execution, flow: Flow) -> None:
-        await drive(call, execution, flow)
-        if execution is self._winner and execution.cut is None:
-            await self._conclude(call)
+        try:
+            await drive(call, execution, flow)
+            if execution is self._winner and not self._is_concluding:
+                await self._conclude(call)
+        except BaseException as error:
+            if execution is self._winner:
+                self._tear_down(call, error)
+            raise
 
     # Reading.
 
-    async def next(self) -> Any:
+    async def next(self, _reader: object) -> Any:
         """Give the next item.
+
+        Args:
+            _reader: the reader's own object, held while it waits: the stream is cut off when that is dropped.
 
         Raises:
             StopAsyncIteration: the stream has come to its end.
@@ -193,44 +215,53 @@ class Stream:
             await self.open()
         self._is_read = True
         try:
-            return await self._next()
+            flow = self._flow
+            if flow is None:
+                return self._say_end()
+            handover = flow.handover
+            if self._end is None and self._closer is None:
+                waiter = handover.ask()
+                if waiter is not None:
+                    if self._idle_s is not None:
+                        self._watch(flow, self._idle_s)
+                    await waiter
+            if handover.ready and self._closer is None and (self._end is None or self._end in _WITH_ITEMS):
+                return handover.take()
+            return await self._end_of_reading()
+        except asyncio.CancelledError as error:
+            await self._cancel_reading(error)
+            raise
         finally:
             self._is_read = False
 
-    async def _next(self) -> Any:
-        call, winner = self._call, self._winner
-        if call is not None and winner is not None and winner.flow is not None:
-            flow = winner.flow
-            waiter = flow.handover.ask() if self._end is None else None
-            if waiter is not None:
-                await self._wait_for_item(call, winner, flow, waiter)
-            if flow.handover.has_item and self._end in {None, "completed", "failed"}:
-                flow.count()
-                return flow.handover.take()
-            await self._wait_for_end(call)
+    async def _end_of_reading(self) -> Any:
+        call = self._call
+        assert call is not None
+        cancellation = await self._wait_for_end(call)
+        if cancellation is not None:
+            raise cancellation
         return self._say_end()
 
-    async def _wait_for_item(self, call: Call, winner: Execution, flow: Flow, waiter: asyncio.Future[None]) -> None:
-        idle_s = winner.prepared.idle_timeout_s
-        if idle_s is not None:
-            flow.sign()
-            self._idle = call.loop.call_at(flow.last_sign + idle_s, self._look_at_idle, idle_s, 2, context=Context())
-        try:
-            await waiter
-        except asyncio.CancelledError as error:
-            await self._cut(call, "cancelled", error)
-            raise
-        finally:
-            if self._idle is not None:
-                self._idle.cancel()
-                self._idle = None
+    async def _cancel_reading(self, error: asyncio.CancelledError) -> None:
+        call = self._call
+        assert call is not None
+        await self._cut(call, "cancelled", error)  # a second one waits for the same end, and adds nothing
+        if self.record is not None and record_of(error) is None:
+            attach_record(error, self.record)
 
-    async def _wait_for_end(self, call: Call) -> None:
+    def _watch(self, flow: Flow, idle_s: float) -> None:
+        call = self._call
+        assert call is not None
+        flow.sign()
+        if self._idle is None:  # one that is armed finds out that the wait has begun anew
+            self._idle = call.loop.call_at(flow.last_sign + idle_s, self._look_at_idle, idle_s, 2, context=Context())
+
+    async def _wait_for_end(self, call: Call) -> asyncio.CancelledError | None:
+        """Wait until the call is concluded; give a cancellation of the reader that came meanwhile."""
         over = self._over
-        if over is not None and not over.done():
-            cancellation = await wait_for_all([over], call.loop.time() + _PATIENCE_S)
-            if cancellation is not None:
-                raise cancellation
+        if over is None or over.done():
+            return None
+        return await wait_for_all([over], call.loop.time() + _PATIENCE_S)
 
     def _say_end(self) -> Any:
         error = self._take_error()
@@ -238,7 +269,7 @@ class Stream:
             _raise(error)
         if self._end == "cancelled":
             raise StreamClosedError("this stream was cut off while it was read: what was read is not all of it")
-        if self._end == "closed" and self._closer is not asyncio.current_task():
+        if self._closer is not None and self._closer() is not asyncio.current_task():
             raise StreamClosedError("this stream was closed by another task: what was read is not all of it")
         raise StopAsyncIteration
 
@@ -254,8 +285,9 @@ class Stream:
         assert winner is not None
         flow = winner.flow
         assert flow is not None
-        if flow.handover.has_item or self._end is not None:
-            return
+        self._idle = None
+        if not self._is_read or flow.handover.ready or self._end is not None:
+            return  # nobody waits; who asks next arms it again
         if not is_due(flow.last_sign + idle_s, call.loop.time()):
             self._idle = call.loop.call_at(flow.last_sign + idle_s, self._look_at_idle, idle_s, 2, context=Context())
         elif turns:
@@ -292,11 +324,16 @@ class Stream:
         if self._state != "open" or call is None or winner is None:
             self._state = "ended"
             return
-        self._closer = asyncio.current_task()
-        if self._end is None and winner.flow is not None and winner.flow.is_complete:
-            await self._let_it_end(call, winner, winner.flow)
-        await self._cut(call, "closed", None)
+        cancellation = None
+        if self._closer is None and self._end is None and winner.ended is None:
+            closer = asyncio.current_task()
+            self._closer = None if closer is None else weakref.ref(closer)
+            if winner.flow is not None and winner.flow.is_complete:
+                cancellation = await self._let_it_end(call, winner, winner.flow)
+        cancellation = await self._cut(call, "closed", None) or cancellation
         raised, self._raised = self._raised, None
+        if cancellation is not None:
+            raise cancellation
         if raised is not None:
             _raise(raised)
 
@@ -308,7 +345,7 @@ class Stream:
         else:
             await self.close()
 
-    async def _let_it_end(self, call: Call, winner: Execution, flow: Flow) -> None:
+    async def _let_it_end(self, call: Call, winner: Execution, flow: Flow) -> asyncio.CancelledError | None:
         """Let a generator whose answer is complete run to its own end: usage comes after the finish reason."""
         until = call.loop.time() + CLEANUP_GRACE_S
         while not winner.is_over and not is_due(until, call.loop.time()):
@@ -318,19 +355,20 @@ class Stream:
                 break
             cancellation = await wait_for_all([waiter], until)
             if cancellation is not None:
-                await self._cut(call, "cancelled", cancellation)
-                raise cancellation
+                return cancellation
+        return None
 
     def abandon(self) -> None:
         """Cut off a stream that nothing refers to any more. Safe from any thread; nothing is done on a closed loop."""
         call = self._call
-        if call is not None and self._state == "open" and not call.loop.is_closed():
-            call.loop.call_soon_threadsafe(self._begin_cut, call, "closed", None, context=Context())
+        if call is not None and self._state == "open":
+            with suppress(RuntimeError):  # the loop is closed, in another thread perhaps this very moment
+                call.loop.call_soon_threadsafe(self._begin_cut, call, "closed", None, context=Context())
 
-    async def _cut(self, call: Call, end: StreamEnd, reason: BaseException | None) -> None:
-        """Cut the generator off, and wait until the call is concluded."""
+    async def _cut(self, call: Call, end: StreamEnd, reason: BaseException | None) -> asyncio.CancelledError | None:
+        """Cut the generator off, and wait until the call is concluded; give a cancellation that came meanwhile."""
         self._begin_cut(call, end, reason)
-        await self._wait_for_end(call)
+        return await self._wait_for_end(call)
 
     def _begin_cut(self, call: Call, end: StreamEnd, reason: BaseException | None) -> None:
         winner = self._winner
@@ -338,35 +376,39 @@ class Stream:
             return
         self._end, self._reason = end, reason
         is_cancelled = end == "cancelled" or isinstance(reason, DeadlineExceededError)
-        winner.cut_off(Cut(call.loop.time(), time.time_ns()), AttemptStatus.CANCELLED if is_cancelled else None)
-        keep_alive(call.loop.create_task(self._conclude(call), context=Context()))
+        now = call.loop.time()
+        # Its own task concludes the call then, so that needs no task that a loop's end could cancel before its start.
+        winner.cut_off(Cut(now, time.time_ns()), AttemptStatus.CANCELLED if is_cancelled else None)
+        grace = now + CLEANUP_GRACE_S
+        self._straggling = call.loop.call_at(grace, self._conclude_without_it, call, context=Context())
+
+    def _conclude_without_it(self, call: Call) -> None:
+        self._straggling = None
+        if not self._is_concluding:
+            keep_alive(call.loop.create_task(self._conclude(call), context=Context()))
 
     # The end.
 
     async def _conclude(self, call: Call) -> None:
         """Settle and tell the call, once its generator has ended, or has ignored its cancellation for 250 ms."""
         winner = self._winner
+        self._is_concluding = True
         if winner is None:
             call.break_off(self._end or "failed", call.error, call.outcome)
         else:
-            if winner.cut is not None and winner.task is not None:
-                await wait_for_all([winner.task], winner.cut.at + CLEANUP_GRACE_S)
             self._judge(call, winner)
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
         # Losers were cut off at the win: what is left of their 250 ms counts.
-        await clear_away(call, None if self._cut_at is None else self._cut_at + CLEANUP_GRACE_S)
+        cancellation = await clear_away(call, None if self._cut_at is None else self._cut_at + CLEANUP_GRACE_S)
         self._finish(call, complete(call, wants_record=True))
+        if cancellation is not None:
+            if self.record is not None:
+                attach_record(cancellation, self.record)
+            raise cancellation
 
     def _judge(self, call: Call, winner: Execution) -> None:
         """Say how the stream ended, and what its reader is raised."""
         if self._end is None:
             self._end, self._reason = _natural_end(call, winner)
-        if winner.cut is not None and not winner.is_over:
-            finish_or_detach(call, winner, [])
-        elif self._end == "closed" and isinstance(winner.error, Exception):
-            self._raised = winner.error
         error, outcome = self._reason, _OUTCOMES[self._end]
         if isinstance(error, DeadlineExceededError):
             outcome = "deadline_exceeded"
@@ -374,20 +416,37 @@ class Stream:
             failure = judged(call, winner, error)
             winner.fail(failure)
             error = failure.error
+        winner.win()  # unless something else has become of it
+        if winner.life is not Life.ENDED:
+            finish_or_detach(call, winner, [])
+        elif self._end == "closed" and isinstance(winner.error, Exception):
+            self._raised = winner.error
         call.break_off(self._end, error, outcome)
 
     def _finish(self, call: Call, record: CallRecord | None) -> None:
         self.record = record
         self._state = "ended"
+        self._is_concluding = True
+        for timer in (self._deadline, self._straggling, self._idle):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._straggling = self._idle = None
         # A reader that was cancelled has its cancellation already.
         self._error = None if self._end == "cancelled" and self._winner is not None else call.error
         self._reason = None
-        if self._winner is not None and self._winner.flow is not None:
-            self._winner.flow.handover.close()
+        flow = None if self._winner is None else self._winner.flow
+        # What a reader has not taken yet is still its own, before the end or the error.
+        left = flow.handover.take_all() if flow is not None and self._end in _WITH_ITEMS else []
+        call.forget()
+        if flow is not None:
+            flow.handover.fill(left)
+            flow.handover.close()
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
-        call.forget()
 
+
+_WITH_ITEMS: frozenset[StreamEnd | None] = frozenset({None, "completed", "failed"})
+"""The ends before which a reader still gets the items that are there."""
 
 _OUTCOMES: Mapping[StreamEnd, CallOutcome] = {
     "completed": "succeeded",

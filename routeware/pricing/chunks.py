@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from routeware.pricing.fields import fields
 
-__all__ = ["has_output", "is_final", "is_unfinished"]
+__all__ = ["finish_reasons", "has_output", "is_final", "is_unfinished"]
 
 
 class _Said(NamedTuple):
@@ -68,6 +68,37 @@ def is_unfinished(item: object) -> bool:
     """
     held = fields(item)
     return any("stop_reason" in part and part["stop_reason"] is None for part in (held, fields(held.get("message"))))
+
+
+def finish_reasons(item: object) -> tuple[str, ...]:
+    """Return the reasons that an item gives for the end of an answer, one per choice, as its API spells them.
+
+    Knows the items that :func:`is_final` knows. OpenAI's responses give one only where an answer is incomplete.
+    """
+    if isinstance(item, str | bytes | bytearray):
+        return ()
+    outer = fields(item)
+    inner = (fields(outer.get(name)) for name in ("delta", "data", "chunk", "messageStop", "response", "message"))
+    for held in (outer, *inner):
+        told = [_reason(held), *(_reason(fields(one)) for name in _LISTS for one in _items(held, name) or ())]
+        reasons = tuple(reason for reason in told if reason is not None)
+        if reasons:
+            return reasons
+    return ()
+
+
+_LISTS = ("choices", "candidates")
+_REASONS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
+
+
+def _reason(held: Mapping[str, object]) -> str | None:
+    for name in _REASONS:
+        value = held.get(name)
+        if _is_reason(value):
+            told = getattr(value, "value", value)  # of an enum member
+            return told if isinstance(told, str) else None
+    reason = fields(held.get("incomplete_details")).get("reason")
+    return reason if isinstance(reason, str) and reason else None
 
 
 def _said(item: object) -> _Said | None:
@@ -232,6 +263,7 @@ def _always(reading: _Said) -> Callable[[Mapping[str, object]], _Said]:
 _EVENTS: Mapping[str, Callable[[Mapping[str, object]], _Said]] = {
     # Anthropic, events and helper
     "ping": _always(_NOTHING),
+    "error": _always(_NOTHING),  # some SDKs raise it, others hand it on
     "message_start": _always(_NOTHING),
     "content_block_start": _block_start,
     "content_block_delta": _block_delta,

@@ -86,6 +86,9 @@ TIME_TO_FIRST_CHUNK: Final = _add(
 FIRST_ITEM_S: Final = _add(
     "routeware.stream.first_item_s", "double", "attempt", "The same, where the function is no call to an LLM"
 )
+FINISH_REASONS: Final = _add(
+    "gen_ai.response.finish_reasons", "string[]", "attempt", "Why the model stopped, where a stream's items tell it"
+)
 STREAM_ITEMS: Final = _add("routeware.stream.items", "int", "attempt", "How many items its reader got")
 ATTEMPT_STATUS: Final = _add(
     "routeware.attempt.status", "string", "attempt", "`succeeded`, `failed`, `rejected`, `race_lost` or `cancelled`"

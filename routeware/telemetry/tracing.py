@@ -243,6 +243,8 @@ class CallTrace:
             found[names.LEDGER_WAIT_S] = attempt.ledger_wait_s
         if attempt.items is not None:
             found[names.STREAM_ITEMS] = attempt.items
+            if self._tracing.operation is not None and (reasons := attempt.finish_reasons):
+                found[names.FINISH_REASONS] = [bounded(reason) for reason in reasons]
         if attempt.first_item_s is not None:
             known = self._tracing.operation is not None
             found[names.TIME_TO_FIRST_CHUNK if known else names.FIRST_ITEM_S] = attempt.first_item_s

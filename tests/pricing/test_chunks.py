@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from routeware.pricing.chunks import has_output, is_final
+from routeware.pricing.chunks import finish_reasons, has_output, is_final
 
 
 def chat(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
@@ -285,3 +285,27 @@ def test_a_blocked_prompt_is_final_with_an_enum_too() -> None:
     assert reply.prompt_feedback is not None
     assert reply.prompt_feedback.block_reason is BlockedReason.SAFETY
     assert is_final(reply)
+
+
+@pytest.mark.parametrize(
+    ("item", "reasons"),
+    [
+        ({"choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}]}, ("stop", "length")),
+        (GenerateContentResponse.model_validate({"candidates": [{"finishReason": "MAX_TOKENS"}]}), ("MAX_TOKENS",)),
+        ({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, ("end_turn",)),
+        ({"data": {"choices": [{"finish_reason": "tool_calls"}]}}, ("tool_calls",)),
+        ({"messageStop": {"stopReason": "end_turn"}}, ("end_turn",)),
+        ({"done": True, "done_reason": "stop", "message": {}}, ("stop",)),
+        (
+            {"type": "response.incomplete", "response": {"incomplete_details": {"reason": "max_output_tokens"}}},
+            ("max_output_tokens",),
+        ),
+        ({"choices": [{"finish_reason": None}]}, ()),
+        ({"finish_reason": 3}, ()),
+        ("stop", ()),
+        (object(), ()),
+    ],
+)
+def test_an_item_says_why_the_model_stopped(item: object, reasons: tuple[str, ...]) -> None:
+    """As its API spells it."""
+    assert finish_reasons(item) == reasons

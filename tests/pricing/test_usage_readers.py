@@ -582,3 +582,17 @@ def test_botocores_error_response_is_no_usage() -> None:
     told = {"Error": {"Code": "ThrottlingException", "Message": "slow"}, "ResponseMetadata": {"HTTPStatusCode": 429}}
 
     assert read_error(ClientError(told, "Converse")) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "chunk", "chunk": OPENAI_CHAT, "snapshot": OPENAI_CHAT},
+        {"data": OPENAI_CHAT},
+        {"x_groq": {"usage": OPENAI_CHAT["usage"]}, "choices": []},
+    ],
+)
+def test_usage_is_read_one_level_down_in_the_events_of_streams(event: dict[str, Any]) -> None:
+    """OpenAI's helper and Mistral's SDK wrap each chunk."""
+    assert read_reply(event).usage == OPENAI_CHAT_USAGE
+    assert read_reply({"data": [OPENAI_CHAT]}) == NOTHING

@@ -12,9 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "examples"
-LOOPBACK = FOLDER / "loopback.py"
+HELPERS = [FOLDER / "loopback.py", FOLDER / "loopback_streams.py"]
 OWN_TESTS = FOLDER / "own_tests.py"
-EXAMPLES = [path for path in sorted(FOLDER.glob("*.py")) if path != LOOPBACK]
+EXAMPLES = [path for path in sorted(FOLDER.glob("*.py")) if path not in HELPERS]
 
 OFFLINE = """
 import runpy, sys
@@ -78,7 +78,7 @@ def test_the_example_of_own_tests_passes_where_aioresponses_works(older_aiohttp:
     assert printed(OWN_TESTS, older_aiohttp) == told(OWN_TESTS) != ""
 
 
-@pytest.mark.parametrize("example", [*EXAMPLES, LOOPBACK], ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", [*EXAMPLES, *HELPERS], ids=lambda path: path.stem)
 def test_an_example_is_one_idea(example: Path) -> None:
     """Forty lines at most, and the first says which idea."""
     lines = example.read_text(encoding="utf-8").splitlines()

@@ -185,3 +185,12 @@ async def test_outcome_reads_to_the_end() -> None:
     assert outcome.value == ["1", "2"]
     assert outcome.record.cost_usd == 7
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_usage_of_a_stream_that_ended_without_its_last_item_is_the_least() -> None:
+    """It was cut short, however cleanly its connection was closed."""
+    made = film(reply(3, 4), "2")
+    made.ask.last_item(lambda _item: False)
+    await read(made.ask())
+
+    assert (made.records[-1].cost_usd, made.records[-1].uncertain_usd) == (7.0, 93.0)

@@ -105,7 +105,8 @@ async def calls(options: dict[str, Any]) -> None:
     async with routeware.session("elsewhere", ledger=Remote()):
         await call(script(a=answers(10)))
     for operation in ("chat", None):
-        await Film({"a": ["item"]}, options={**options, "operation": operation}).ask.outcome()
+        last = {"choices": [{"finish_reason": "stop"}]}
+        await Film({"a": [last]}, options={**options, "operation": operation}).ask.outcome()
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,8 @@ _PLACES: tuple[tuple[str, Callable[[Fields], bool]], ...] = (
     ("delta", lambda held: _type(held) == "message-end"),  # Cohere's stream
     ("metadata", lambda held: len(held) == 1),  # Bedrock's stream
     ("x_groq", _always),
+    ("chunk", lambda held: _type(held) == "chunk"),  # the helper around OpenAI's stream
+    ("data", lambda held: "choices" in fields(held["data"])),  # Mistral's stream
     ("raw", lambda held: "parsed" in held),  # LangChain's structured output
     ("_raw_response", _always),  # Instructor
     ("context_wrapper", _always),  # a run of OpenAI's agents

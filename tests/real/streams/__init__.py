@@ -1,0 +1,1 @@
+"""Real clients that stream from a loopback server."""
