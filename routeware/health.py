@@ -173,14 +173,20 @@ _LOCK = _Lock()
 
 
 class LinkStates:
-    """What is known of every link on one clock. ``now`` is always a time of that clock, in seconds."""
+    """What is known of every link on one clock. ``now`` is always a time of that clock, in seconds.
 
-    __slots__ = ("_draw", "_fresh", "_links")
+    Attributes:
+        troubled: True if a link has failed or cools. While it is False, nothing is passed over, and no answer says
+            anything new, so calls ask nothing else.
+    """
+
+    __slots__ = ("_draw", "_fresh", "_links", "troubled")
 
     def __init__(self, draw: Callable[[], float]) -> None:
         self._draw = draw
         self._fresh: dict[str, Ticket] = {}
         self._links: dict[str, _LinkState] = {}
+        self.troubled = False
 
     def cooling_until(self, label: str, now: float) -> float | None:
         """Return when the pause of a link that is to be passed over ends (or ended, while its probe is in flight).
@@ -197,9 +203,9 @@ class LinkStates:
 
         Every ticket is handed back by one of :meth:`answered`, :meth:`failed` and :meth:`said_nothing`.
         """
-        state = self._links.get(label)
+        state = self._links.get(label) if self.troubled else None
         if state is None:
-            # One ticket serves all attempts at a link that never failed: this is what cooldown costs when all is well.
+            # One ticket serves all attempts while all is well: this is what cooldown costs when all is well.
             return self._fresh.get(label) or self._fresh_ticket(label)
         with _LOCK.held:
             due = state.pauses > 0 and state.until <= now and state.probe is None
@@ -217,6 +223,7 @@ class LinkStates:
         with _LOCK.held:
             paused = state.pauses > 0
             state.recover()
+            self._note_recovery(ticket.label, state)
             return paused
 
     def failed(
@@ -236,6 +243,7 @@ class LinkStates:
                     state.prolong(now + self._spread(asked_s))
                 return None
             state.count()
+            self.troubled = True
             length_s = self._length_s(state, ticket, rule, category, asked_s)
             if length_s <= 0:
                 return None
@@ -257,6 +265,7 @@ class LinkStates:
         with _LOCK.held:
             state = self._state(label)
             state.begin(max(state.until, now + pause_s), _MANUAL)
+            self.troubled = True
 
     def reset(self, label: str | None) -> None:
         """Forget what is known of one link, or of all."""
@@ -264,6 +273,7 @@ class LinkStates:
             for name, state in self._links.items():
                 if label is None or name == label:
                     state.forget()
+                    self._note_recovery(name, state)
 
     def report(self, now: float) -> tuple[LinkHealth, ...]:
         """Return the health of every link that has ever failed, in the order of their first failures."""
@@ -274,8 +284,14 @@ class LinkStates:
     def _fresh_ticket(self, label: str) -> Ticket:
         if len(self._fresh) >= _MOST_LINKS:
             self._fresh.clear()
-        ticket = self._fresh[label] = Ticket(label)
+        state = self._links.get(label)
+        ticket = self._fresh[label] = Ticket(label, 0 if state is None else state.begun)
         return ticket
+
+    def _note_recovery(self, label: str, state: _LinkState) -> None:
+        # A ticket from before the pause would say nothing about what follows.
+        self._fresh[label] = Ticket(label, state.begun)
+        self.troubled = any(one.failures or one.pauses for one in self._links.values())
 
     def _state(self, label: str) -> _LinkState:
         state = self._links.get(label)

@@ -42,11 +42,12 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
             raise final_error(call)
     if call.deadline is not None and is_due(call.deadline, call.loop.time()):
         raise deadline_error(call)
-    if call.health is not None:
+    states = call.health
+    if states is not None and states.troubled:
         pass_over_cooling(call)
     execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
-    if call.health is not None:
-        execution.claim(call.health, call.loop.time())
+    if states is not None:
+        execution.claim(states, call.loop.time() if states.troubled else 0.0)
     if call.is_capped or (call.payer is not None and call.payer.reserving):
         try:
             _reserve(call, execution)

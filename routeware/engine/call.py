@@ -316,7 +316,11 @@ class Call(Request):
         prepared = execution.prepared
         timeout_ms = prepared.timeout_ms
         states, may_follow = self.health, self.attempts_left or self.rounds_left
-        if timeout_ms is None and may_follow and (states is None or self._may_go_on(states, execution, now)):
+        if (
+            timeout_ms is None
+            and may_follow
+            and (states is None or not states.troubled or self._may_go_on(states, execution, now))
+        ):
             timeout_ms = DEFAULT_TIMEOUT_MS
         due = None if timeout_ms is None else now + timeout_ms / 1000
         deadline = self.deadline

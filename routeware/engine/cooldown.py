@@ -52,7 +52,8 @@ def note_success(call: Call, winner: Execution) -> None:
     """Tell the winner's link of its answer, before losers clean up, and give back to the budget of retries."""
     if call.prepared.retries:
         call.prepared.retry_budget.give_back()
-    note_answer(call, winner)
+    if call.health is not None and call.health.troubled:
+        note_answer(call, winner)
 
 
 def note_answer(call: Call, execution: Execution) -> None:

@@ -36,7 +36,7 @@ async def execute(
             if CURRENT.get() is not None:
                 call.enter_container()
             call.succeed(winner := await decide(call))
-            if call.health is not None or call.prepared.retries:
+            if call.prepared.retries or (call.health is not None and call.health.troubled):
                 note_success(call, winner)
         except asyncio.CancelledError as error:
             call.fail(error, "cancelled")

@@ -155,7 +155,7 @@ class Stream:
         self._flow, self._idle_s = winner.flow, winner.prepared.idle_timeout_s
         self.link = winner.link
         call.succeed(winner)
-        if call.health is not None or call.prepared.retries:
+        if call.prepared.retries or (call.health is not None and call.health.troubled):
             note_success(call, winner)
         self._cut_at = call.loop.time()
         cut_off_losers(call)

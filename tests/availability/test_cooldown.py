@@ -439,3 +439,31 @@ async def test_a_target_does_not_learn_from_calls_that_find_a_link_cooling() -> 
     report = world.ask.latency_report()
     assert report is not None
     assert [link.as_primary.attempts for link in report.links] == [1, 0, 0]
+
+
+async def test_a_link_that_has_recovered_cools_again() -> None:
+    """Its earlier pause is no reason to take new failures for old ones."""
+    world = service("a", "b")
+    await fall(world)
+    await pause(10_000)
+    world.does["a"] = 0
+    assert await world.call() == "a"
+    assert world.ask.health is not None
+    assert [one.state for one in world.ask.health.report()] == ["ready"]
+
+    await fall(world)
+
+    assert await world.call() == "b"
+    assert world.last == ["a skipped:cooldown", "b selected"]
+
+
+async def test_failures_that_are_forgotten_by_hand_count_anew() -> None:
+    """After a reset a whole row is needed again."""
+    world = service("a", "b")
+    await fall(world)
+    calm(world.ask.health).reset()
+    await fall(world, 2)
+    assert world.last == ["a failed:overloaded", "b selected"]
+    await fall(world, 1)
+    await world.call()
+    assert world.last == ["a skipped:cooldown", "b selected"]
