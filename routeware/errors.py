@@ -86,7 +86,7 @@ class RoutewareError(Exception):
         return _rebuild, (type(self), self.args, self._state())
 
     def _state(self) -> dict[str, Any]:
-        """What travels with a pickled copy: every attribute, for they are plain values."""
+        """Return what travels with a pickled copy: every attribute, because all are plain values."""
         return dict(vars(self))
 
 
@@ -147,7 +147,7 @@ class BudgetExceededError(RoutewareError):
         self.label = label
 
     def about(self, label: str) -> BudgetExceededError:
-        """The same refusal, naming the link that was refused: a ledger does not know links."""
+        """Return the same refusal with the link that was refused, which a ledger does not know."""
         return BudgetExceededError(
             kind=self.kind,
             limit_usd=self.limit_usd,

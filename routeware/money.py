@@ -64,7 +64,8 @@ def amount_usd(value: object, key: str) -> float:
         PolicyError: Anything else, booleans included. Names ``key`` and the value.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PolicyError(f"{value!r:.100} is not a number of dollars", key=key)
+        advice = " (a number is written without quotes)" if isinstance(value, str) else ""
+        raise PolicyError(f"{value!r:.100} is not a number of dollars{advice}", key=key)
     amount = _as_float(value)
     if not math.isfinite(amount) or amount < 0:
         raise PolicyError(f"{amount!r} is not a finite number of dollars that is at least 0", key=key)

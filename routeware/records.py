@@ -202,7 +202,7 @@ class CallRecord:
         return restored(cls, plain)
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as plain JSON: dicts, lists, strings, numbers, booleans and ``None``."""
+        """Return the record as plain JSON: dicts, lists, strings, numbers, booleans and ``None``."""
         return attrs.asdict(self, value_serializer=_plain)
 
     @property
@@ -220,7 +220,7 @@ class CallRecord:
         return trail_of([Step(one.provider, one.model, one.label, one.status, one.error) for one in self.attempts])
 
     def decision(self) -> RoutingDecision:
-        """The same call as a routing decision."""
+        """Return the same call as a routing decision."""
         winner = None if self.selected is None else self.attempts[self.selected]
         return RoutingDecision(
             policy=self.label,
@@ -254,7 +254,7 @@ def filled(kind: type[T], values: dict[str, Any]) -> T:
 
 
 def record_of(error: BaseException) -> CallRecord | None:
-    """The record of the call that raised ``error``; ``None`` for an error that no routed call raised.
+    """Return the record of the call that raised ``error``; ``None`` for an error that no routed call raised.
 
     Where routed calls nest it is the outermost one's; where several calls raise one object, the latest one's.
     """
@@ -271,7 +271,7 @@ def attach_record(error: BaseException, record: CallRecord) -> None:
 
 
 def own_attributes(error: BaseException) -> dict[str, Any]:
-    """The ``__dict__`` of ``error``, written past ``__setattr__``; an empty one where its class hides it."""
+    """Return the ``__dict__`` of ``error``, written past ``__setattr__``; an empty one where its class hides it."""
     try:
         own = error.__dict__
     except Exception:  # noqa: BLE001 - a foreign property; the error is raised without what would be written there

@@ -119,9 +119,12 @@ def check_ledger(ledger: Ledger, name: str | None, *, replacing: bool) -> None:
     """
     if name is None:
         raise PolicyError("a session with a ledger needs a name: it is what the sum is kept under", key="name")
+    if isinstance(ledger, type):
+        raise PolicyError(f"{ledger.__qualname__} is a class: pass a ledger that was made of it", key="ledger")
     if not all(hasattr(ledger, method) for method in ("hold", "settle", "tally")):
+        advice = ", as SqliteLedger(path) and RedisLedger(url) have" if isinstance(ledger, str) else ""
         raise PolicyError(
-            f"{type(ledger).__qualname__} is not a ledger: it has no hold, settle and tally", key="ledger"
+            f"{type(ledger).__qualname__} is not a ledger: it has no hold, settle and tally{advice}", key="ledger"
         )
     if replacing and not hasattr(ledger, "set_limit"):
         kind = type(ledger).__qualname__

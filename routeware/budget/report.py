@@ -136,11 +136,11 @@ class SessionReport:
     race_usd: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON."""
+        """Return the report as plain JSON."""
         return {**attrs.asdict(self), "attempts": [attrs.asdict(row) for row in self.attempts]}
 
     def __str__(self) -> str:
-        """The report as a table, in plain text."""
+        """Return the report as a table, in plain text."""
         sums = {"spent": self.spent_usd, "uncertain": self.uncertain_usd, "reserved": self.reserved_usd}
         calls = ", ".join(f"{count} {outcome}" for outcome, count in self.calls.items())
         lines = [

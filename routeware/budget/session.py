@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 from routeware.budget.account import Account, lesser
 from routeware.budget.delivery import SettlementQueue
@@ -108,6 +108,13 @@ class Session:
         self._counts: CallCounts | None = None
         self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
         self._repeats: dict[asyncio.Future[Any], SettlementQueue] = {}
+
+    def __enter__(self) -> NoReturn:
+        """Refuse ``with session(...)`` with the remedy, which Python's own message does not name."""
+        raise TypeError("a session is entered by `async with`, not by `with`")
+
+    def __exit__(self, *error: object) -> None:
+        """Stand beside ``__enter__``: Python asks for both before it enters."""
 
     async def __aenter__(self) -> Self:
         if self._state != "made":

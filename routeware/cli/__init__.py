@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from routeware.cli import plain
+from routeware.cli import install, plain
 
 __all__ = ["main"]
 
@@ -38,5 +38,5 @@ def main() -> None:
         if library == "typer" and plain.knows(sys.argv[1:]):
             plain.run(sys.argv[1:])
             return
-        sys.stderr.write(f"routeware: {library} is not installed; pip install 'routeware[{_EXTRAS[library]}]'\n")
+        sys.stderr.write(f"routeware: {library} is not installed; {install.command(_EXTRAS[library])}\n")
         sys.exit(2)

@@ -27,7 +27,7 @@ _SDKS = {
 }
 _SDK_OF = {provider: sdk for sdk, providers in _SDKS.items() for provider in providers}
 
-# Shorter times are hard to mean. Nobody's model answers in the last of them.
+# Shorter times are probably mistakes: no model answers within the last of them.
 _SHORTEST_WAIT_MS = 5
 _SHORTEST_TIMEOUT_MS = 50
 _SHORTEST_ANSWER_MS = 200
@@ -254,7 +254,7 @@ def _no_time_for_failover(policy: RoutingPolicy) -> Iterator[Finding]:
         return
     timeout = _timeout(policy, 0)
     if timeout is None or timeout >= deadline:
-        # A target that the primary meets alone races nobody.
+        # A target that the primary meets alone starts no races.
         when = " in a call that is not raced" if targeted else ""
         text = f"when {first.label} hangs{when}, nothing else is tried: its time-out is not shorter than the deadline"
         yield Finding("latency.deadline_ms", text)

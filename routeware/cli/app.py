@@ -24,7 +24,7 @@ app = typer.Typer(
     name="routeware",
     no_args_is_help=True,
     add_completion=False,
-    # A traceback of ours is for a bug report: plain, whole, and without anybody's variables in it.
+    # A traceback of ours is for a bug report: plain, whole, and without the values of variables.
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,9 +57,10 @@ def check(
     checking.run(file, table=table, as_json=as_json)
 
 
-app.command(epilog=DEMO_CODES)(demo)
-app.command(epilog=checking.CODES, help=checking.SUMMARY)(check)
-app.command()(trace)
-app.add_typer(budget, name="budget")
-app.command(epilog=TUNE_CODES)(tune)
-app.command(epilog=REPLAY_CODES)(replay)
+# Short help fits a terminal of 60 columns, where a longer line is cut.
+app.command(epilog=DEMO_CODES, short_help="Compare bare and routed calls.")(demo)
+app.command(epilog=checking.CODES, help=checking.SUMMARY, short_help="Validate a policy and show its settings.")(check)
+app.command(short_help="Draw calls from a trace file or a Jaeger.")(trace)
+app.add_typer(budget, name="budget", short_help="Show and change the sessions of a ledger.")
+app.command(epilog=TUNE_CODES, short_help="Find when to start a race, from recordings.")(tune)
+app.command(epilog=REPLAY_CODES, short_help="Compare past calls under another policy.")(replay)

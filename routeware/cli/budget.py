@@ -54,7 +54,7 @@ def list_all(ledger: Where, *, prefix: Prefix = "routeware", as_json: AsJson = F
 
 @budget.command(epilog=CODES)
 def show(ledger: Where, name: Name, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
-    """Show what one session stands at, and what was changed by hand."""
+    """Show one session's balance, and what was changed by hand."""
     from routeware.cli import budget_screen, screen
 
     async def look(opened: SqliteLedger | RedisLedger) -> tuple[list[Kept], list[Change]]:

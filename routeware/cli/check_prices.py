@@ -21,7 +21,7 @@ class Quote:
     """The price of one link.
 
     Attributes:
-        price: today's, of a short prompt; ``None`` where nobody knows it.
+        price: today's, of a short prompt; ``None`` if it is unknown.
         source: ``policy``, or the catalogue with its version; ``None`` where there is no catalogue to ask.
         matched: what the catalogue calls the model, where it knows it.
         nearest: what the catalogue has instead, where it does not.
@@ -33,7 +33,7 @@ class Quote:
     nearest: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any] | None:
-        """Plain JSON; ``None`` where nobody was asked."""
+        """Return plain JSON; ``None`` if no catalogue was asked."""
         if self.source is None:
             return None
         told = attrs.asdict(self, filter=lambda field, _: field.name not in {"price", "nearest"})

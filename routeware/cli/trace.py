@@ -78,7 +78,7 @@ class _Shown:
 
 
 def _chosen(source: str, trace_id: str | None, limit: int, service: str | None) -> _Shown:
-    """The calls to show.
+    """Choose the calls to show.
 
     Raises:
         TraceError: the source cannot be read, or has nothing to show.
@@ -107,7 +107,7 @@ def _nothing(trace_id: str | None, count: int) -> str:
 
 
 def _interest(call: CallTree) -> tuple[bool, float]:
-    """What is worth a look comes first, then what is new."""
+    """Rank a call: those worth a look first, and of these the latest."""
     return len(call.attempts) != 1 or call.outcome != "succeeded", call.started_at_ms or 0.0
 
 
@@ -128,8 +128,25 @@ def _queried(source: str, trace_id: str | None, limit: int, service: str | None)
     if wanted is not None:
         yield from address.trace(wanted)
         return
-    for name in address.services() if service is None else [service]:
+    if service is not None:
+        yield from _of_service(address, service, limit)
+        return
+    for name in address.services():
         yield from address.recent(name, max(limit, _FEWEST_TRACES))
+
+
+def _of_service(address: QueryAddress, service: str, limit: int) -> Iterator[Span]:
+    """Yield the latest spans of one service.
+
+    Raises:
+        TraceError: there are none, because the Jaeger does not know the service; names those that it knows.
+    """
+    count = 0
+    for span in address.recent(service, max(limit, _FEWEST_TRACES)):
+        count += 1
+        yield span
+    if not count and service not in (known := address.services()):
+        raise TraceError(address.base, f"no service {service!r}; there are {', '.join(known) or 'none'}")
 
 
 def _draw(shown: _Shown) -> None:

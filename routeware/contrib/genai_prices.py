@@ -50,7 +50,7 @@ def catalogue(context: Mapping[str, str] | None = None) -> Catalogue:
             ``{"processing": "batch"}``.
 
     Raises:
-        ModuleNotFoundError: genai-prices is not installed: ``pip install 'routeware[prices]'``.
+        ModuleNotFoundError: genai-prices is not installed: it comes with the extra ``prices``.
     """
     import genai_prices
 

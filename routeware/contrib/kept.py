@@ -1,4 +1,4 @@
-"""What a ledger that outlives its processes says of a tally: what it stands at, and who changed it by hand."""
+"""What a ledger that outlives its processes keeps of a tally: its balance, and the changes made by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Kept:
 
     Attributes:
         name: the session's name.
-        balance: what it stands at.
+        balance: what is settled, uncertain and reserved.
         limited: whether a session was entered with it, which fixes its limit.
         limit_nanos: the cap in nano-dollars; ``None`` for none.
     """

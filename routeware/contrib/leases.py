@@ -2,7 +2,7 @@
 
 A ledger that outlives its processes cannot tell by itself. So a reservation there is good for a while only, and the
 process that holds it renews it, until it settles it. When a lease ends, what it held becomes uncertain: it may have
-been spent, and nobody is left to say.
+been spent, and no process is left that knows.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class RedisLedger:
             await client.aclose()
 
     async def tally(self, tally: Tally, /) -> Balance:
-        """Open ``tally``, or go on with it, and say what it stands at.
+        """Open ``tally``, or go on with it, and return its balance.
 
         Raises:
             PolicyError: it was opened with another limit (names both), or with one above 2^53 - 1 nano-dollars.

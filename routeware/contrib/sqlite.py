@@ -1,7 +1,7 @@
 """A ledger in a file: the processes of one host share it, and it outlives them. It needs no server.
 
 SQLite (the standard library's) is asked in a thread of its own, so that a disk or a lock never keeps the event loop.
-Every transaction begins with the write lock (``BEGIN IMMEDIATE``), so nobody changes a sum between the check and the
+Every transaction begins with the write lock (``BEGIN IMMEDIATE``), so no other process changes a sum between check and
 hold; questions that wait for the file share one. The write-ahead log keeps what was committed when a process is killed
 at any moment.
 """
@@ -90,7 +90,7 @@ class SqliteLedger:
             await thread.aclose()
 
     async def tally(self, tally: Tally, /) -> Balance:
-        """Open ``tally``, or go on with it, and say what it stands at.
+        """Open ``tally``, or go on with it, and return its balance.
 
         Raises:
             PolicyError: it was opened with another limit (names both), or with one that does not fit in 64 bits.

@@ -132,7 +132,7 @@ class LedgerFile:
         self._connection.execute("ROLLBACK")
 
     def open_tally(self, tally: Tally) -> Balance:
-        """Fix the tally's limit, or compare it with the one it has; return what it stands at."""
+        """Fix the tally's limit, or compare it with the one it has; return its balance."""
         row, limit = self._look(tally.name), _fitting(tally.limit_nanos)
         if row.limited and row.limit != limit:
             raise PolicyError(different_limit(tally.name, row.limit, limit), key="limit_usd")

@@ -34,7 +34,7 @@ _REFUSALS = (BudgetExceededError, PolicyError, OverflowError)
 
 
 class _Asked(NamedTuple):
-    """A question and where its answer is awaited; nobody waits after ``until``, on the monotonic clock."""
+    """A question and where its answer is awaited, until ``until`` on the monotonic clock."""
 
     question: Callable[[LedgerFile], Any]
     until: float
@@ -112,7 +112,7 @@ class LedgerThread:
     def _alone(self, asked: _Asked) -> list[Any]:
         try:
             return self._transact([asked])
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:  # noqa: BLE001 - as above
             return [error]
 
     def _transact(self, batch: Sequence[_Asked]) -> list[Any]:
@@ -168,7 +168,7 @@ def _hand_over(batch: Sequence[_Asked], answers: Sequence[Any]) -> None:
         try:
             loop.call_soon_threadsafe(_resolve, pairs)
         except RuntimeError:
-            continue  # its loop is closed: nobody waits
+            continue  # its loop is closed, so no caller waits
 
 
 def _resolve(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:

@@ -130,5 +130,7 @@ def _not_a_policy(source: object) -> str:
         hint = ": RoutingPolicy.from_toml(path) reads a file, RoutingPolicy.watch_toml(path) follows it"
     elif isinstance(source, list | tuple):
         hint = ": RoutingPolicy(chain=[...]) makes a policy of links, RoutingPolicy.from_dict(...) one of settings"
+    elif isinstance(source, type):
+        hint = " itself, which is a class: build one, RoutingPolicy(chain=[...])"
     name = source.__qualname__ if isinstance(source, type) else f"a {type(source).__qualname__}"
     return f"routed takes a RoutingPolicy, or a function without arguments that returns one, not {name}{hint}"

@@ -16,7 +16,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def plain_function(fn: Any) -> Any:
-    """What ``fn`` calls in the end, partials unwrapped."""
+    """Return what ``fn`` calls in the end, partials unwrapped."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     return fn
@@ -117,7 +117,7 @@ def _resolved(annotation: str, fn: Any) -> Any:
 
 
 def caller_signature(signature: inspect.Signature, place: int) -> inspect.Signature:
-    """The signature without the attempt: what callers pass (a method's instance among it)."""
+    """Return the signature without the attempt: what callers pass (a method's instance among it)."""
     parameters = list(signature.parameters.values())
     if place < len(parameters) and parameters[place].kind in _POSITIONAL:
         del parameters[place]

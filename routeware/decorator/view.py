@@ -103,7 +103,7 @@ class View(Generic[P, T_co]):
         return self._policies.now().policy
 
     def latency_report(self) -> LatencyReport | None:
-        """What a latency target has led to so far, and what is believed of each link; ``None`` without a target."""
+        """Report what a latency target has led to so far and what is known of each link; ``None`` without a target."""
         learner = self._policies.now().learner
         return None if learner is None else learner.report()
 
@@ -132,7 +132,7 @@ class View(Generic[P, T_co]):
         return measure
 
     def with_policy(self, policy: PolicySource) -> Self:
-        """The same function under another policy; registrations, prices and what was learned are shared.
+        """Return the same function under another policy; registrations, prices and what was learned are shared.
 
         Raises:
             PolicyError: the policy caps spending, and a link has no price.
@@ -152,7 +152,7 @@ class View(Generic[P, T_co]):
         attributes: Mapping[str, Any] | Unchanged | None = UNCHANGED,
         spread_key: str | Unchanged | None = UNCHANGED,
     ) -> Self:
-        """The same function with single settings of its policy changed; ``None`` switches one off.
+        """Return the same function with single settings of its policy changed; ``None`` switches one off.
 
         Args:
             deadline_ms: bound on the whole call.
@@ -185,7 +185,7 @@ class View(Generic[P, T_co]):
         return self._policies.health
 
     def with_health(self, health: Health | None) -> Self:
-        """The same function with another memory of what failed, or with none: cooldown is off then.
+        """Return the same function with another memory of what failed, or with none: cooldown is off then.
 
         For a tenant with keys of its own, say, whose refused calls are no reason to pass a link over for others.
 

@@ -66,7 +66,7 @@ def _context(span: ReadableSpan) -> SpanContext:
 
 
 def _references(span: ReadableSpan) -> list[dict[str, str]]:
-    """The parent first, as Jaeger has it: pages hang a span under its first reference. Then what its links lead to."""
+    """Return the parent first, because pages hang a span under its first reference, then what its links lead to."""
     parents = [] if span.parent is None else [_reference("CHILD_OF", span.parent)]
     return [*parents, *(_reference("FOLLOWS_FROM", link.context) for link in span.links)]
 

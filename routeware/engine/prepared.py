@@ -265,7 +265,7 @@ class PreparedPolicy:
         if self._unpriced and not self.policy.budget.allow_unpriced:
             index = [one.link.label for one in self.links].index(self._unpriced[0])
             raise PolicyError(
-                f"nobody knows what {self._unpriced[0]} costs, and {whose} caps spending: give the link a price (or"
+                f"the price of {self._unpriced[0]} is unknown, and {whose} caps spending: give the link a price (or"
                 " routed(prices=...)), or set budget.allow_unpriced",
                 key=f"chain[{index}].price",
             )

@@ -28,7 +28,7 @@ _TRIGGERS = {trigger.value: trigger for trigger in AttemptTrigger}
 
 
 def calls(spans: Iterable[Span], *, waiting: int = 20_000) -> Iterator[CallTree]:
-    """The calls in ``spans``, each as soon as it is complete; all other spans are passed over.
+    """Yield the calls in ``spans``, each as soon as it is complete; skip all other spans.
 
     At most ``waiting`` calls are held at once. A span that comes after its call was given out incomplete makes a
     second tree of it, with what had been missing.
@@ -50,7 +50,7 @@ def calls(spans: Iterable[Span], *, waiting: int = 20_000) -> Iterator[CallTree]
 
 
 def _call_of(span: Span) -> str | None:
-    """The id of the call's span that ``span`` is or belongs to; ``None`` if it is not one of routeware's."""
+    """Return the id of the call's span that ``span`` is or belongs to; ``None`` if it is not one of routeware's."""
     if _NUMBER in span.attributes:
         return span.parent_id or span.span_id
     return span.span_id if _NAME in span.attributes else None
@@ -105,7 +105,7 @@ def _tree(call: Span, attempts: list[Span]) -> CallTree:
 
 
 def _tree_without_call(attempts: list[Span]) -> CallTree:
-    """Attempts whose call has no span here: it had not ended, was dropped, or is in another file."""
+    """Yield attempts whose call has no span here: it had not ended, was dropped, or is in another file."""
     start_ns = min(span.start_ns for span in attempts)
     bars = [_bar(span, start_ns) for span in attempts]
     return CallTree(
@@ -146,7 +146,7 @@ def _count(value: float | None) -> int | None:
 
 
 def _status(word: str | None) -> AttemptStatus | None:
-    """A status by its word; one of a later version than this is not known."""
+    """Return a status by its word; one of a later version than this is not known."""
     return _STATUSES.get(word or "")
 
 
@@ -162,7 +162,7 @@ def _with_selected(bars: list[AttemptBar], label: str | None) -> list[AttemptBar
 
 
 def _skips(call: Span) -> list[CallEvent]:
-    """The events of links that were passed over, which have no span of their own."""
+    """Return the events of links that were passed over, which have no span of their own."""
     return [
         event
         for event in _events(call)
@@ -171,7 +171,7 @@ def _skips(call: Span) -> list[CallEvent]:
 
 
 def _with_skipped(bars: list[AttemptBar], call: Span) -> tuple[AttemptBar, ...]:
-    """The attempts with the skipped links among them, at the numbers that the attempts leave free."""
+    """Put the skipped links among the attempts, at the numbers that these leave free."""
     taken = {bar.number for bar in bars}
     skips = _skips(call)
     free = [number for number in range(1, len(bars) + len(skips) + 1) if number not in taken]
@@ -194,7 +194,7 @@ def _skipped(event: CallEvent, number: int, *, after_a_start: bool) -> AttemptBa
 
 
 def _events(call: Span) -> Iterator[CallEvent]:
-    """The call's events in time. The prefix of their names is the policy's to choose, the last word is ours."""
+    """Return the call's events in time. The prefix of their names is the policy's to choose, the last word is ours."""
     for event in sorted(call.events, key=lambda event: event.time_ns):
         name = event.name.rpartition(".")[2]
         yield CallEvent(name=name, at_ms=_ms(event.time_ns - call.start_ns), attributes=event.attributes)

@@ -116,7 +116,7 @@ class CallTree:
     events: tuple[CallEvent, ...] = ()
 
     def rivals(self, attempt: AttemptBar) -> tuple[AttemptBar, ...]:
-        """The attempts that were in flight when ``attempt`` was started beside them."""
+        """Return the attempts that were in flight when ``attempt`` was started beside them."""
         return tuple(
             other
             for other in self.attempts
@@ -126,14 +126,14 @@ class CallTree:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """The tree as plain JSON."""
+        """Return the tree as plain JSON."""
         plain = attrs.asdict(self)
         plain["attempts"] = [{**attrs.asdict(attempt), "uncertain": attempt.uncertain} for attempt in self.attempts]
         return plain
 
 
 def call_from_record(record: CallRecord) -> CallTree:
-    """The tree of a call whose record is at hand. Records keep no events and no time of day, so neither does it."""
+    """Make the tree of a call from its record. Records keep no events and no time of day, so neither does it."""
     winner = None if record.selected is None else record.attempts[record.selected]
     return CallTree(
         name=record.name,

@@ -46,7 +46,7 @@ def _few(names: Iterable[str]) -> str:
 
 
 def _look_for_a_chain(document: Mapping[str, Any]) -> None:
-    # Whoever forgot the table would otherwise be told that every other part of the file is no setting.
+    # Without this, a user who forgot the table would read that every other part of the file is no setting.
     elsewhere = [name for name, settings in _tables(document) if "chain" in settings]
     if elsewhere and "chain" not in document:
         raise PolicyError(f"is not at the top of the file; did you mean table={elsewhere[0]!r}?", key="chain")

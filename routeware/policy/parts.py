@@ -227,7 +227,7 @@ class BudgetRules:
         per_call_usd: cap on one call, at least 0: what it has committed so far and the next projection.
         session_usd: cap on the innermost session's total, at least 0.
         on_exceed: what happens to an attempt that would pass a cap; ``downgrade`` is another word for ``skip``.
-        allow_unpriced: whether links whose price nobody knows may run under a cap.
+        allow_unpriced: True if links without a known price may run under a cap.
 
     Raises:
         PolicyError: a value that cannot be meant.
@@ -247,7 +247,7 @@ class BudgetRules:
 @names_nearest
 @attrs.frozen(kw_only=True)
 class ObserveRules:
-    """What is told about a call.
+    """What is recorded and logged about a call.
 
     Attributes:
         emit_event: prefix of event names; not empty.

@@ -49,7 +49,8 @@ def _link(value: object, key: str) -> Link:
         return part(Link, value, key)
     provider, _, model = (half.strip() for half in value.partition(":"))
     if not provider or not model:
-        raise checks.refusal(key, '"provider:model", neither of them empty', value)
+        advice = f"did you mean {value.replace('/', ':', 1)!r}?" if "/" in value.strip("/") else None
+        raise checks.refusal(key, '"provider:model", neither of them empty', value, advice)
     return Link(provider=provider, model=model)
 
 
@@ -83,7 +84,7 @@ class RoutingPolicy:
         failover: when the next link is tried.
         latency: when it is tried beside a slow one, and the deadline of the whole call.
         budget: what a call and its session may cost.
-        observe: what is told about a call.
+        observe: what is recorded and logged about a call.
         label: its name in spans and records; ``routing_policy(chain=N)`` by default.
 
     Raises:

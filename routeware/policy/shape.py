@@ -72,7 +72,7 @@ def named(kind: type[attrs.AttrsInstance], value: object, elsewhere: Mapping[str
     Args:
         kind: the class whose settings these are.
         value: what was given.
-        elsewhere: full paths of settings, by name, that somebody might look for here.
+        elsewhere: full paths of settings, by name, that a user may expect here.
 
     Raises:
         PolicyError: not a mapping, a name that is unknown or no text, a required one that is missing.

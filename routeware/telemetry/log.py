@@ -12,6 +12,7 @@ from routeware.text import bounded, visible
 __all__ = ["EventLog"]
 
 logger = logging.getLogger("routeware")
+logger.addHandler(logging.NullHandler())  # otherwise Python prints warnings of programs that have set up no logging
 
 
 class EventLog:

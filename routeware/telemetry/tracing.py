@@ -72,7 +72,7 @@ class Tracing:
             own: the attributes of the call itself.
         """
         if self._waits_for_sdk and getattr(trace, "_TRACER_PROVIDER", self) is None:
-            # Asked past the API, which answers only by starting a span for nobody, at a sixth of what a call costs.
+            # Asked past the API, which answers only by starting a span, at a sixth of what a call costs.
             # Where a later API keeps its provider elsewhere, that is what is done.
             return None
         try:

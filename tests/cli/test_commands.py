@@ -224,8 +224,16 @@ def test_without_arguments_it_says_what_it_can_do() -> None:
     result = routeware()
 
     assert result.exit_code == 2
-    assert "Check a policy: is it valid, and what does it do?" in result.output
-    assert "Compare bare and routed calls over real sockets." in result.output
+    assert "Validate a policy and show its settings." in result.output
+    assert "Compare bare and routed calls." in result.output
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_the_list_of_commands_is_not_cut(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a sentence does not say what a command does."""
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert "..." not in routeware("--help").output.replace("COMMAND [ARGS]...", "")
 
 
 def test_it_tells_its_version() -> None:
@@ -248,7 +256,9 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(library: str, 
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
 
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == f"routeware: {library} is not installed; pip install 'routeware[{extra}]'\n"
+    assert run.stderr.startswith(f"routeware: {library} is not installed; ")
+    assert f"routeware[{extra}]" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 def bare(*arguments: str) -> subprocess.CompletedProcess[str]:

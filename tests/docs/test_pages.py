@@ -170,6 +170,19 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
     assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
 
 
+def test_the_readme_is_read_in_ten_minutes() -> None:
+    """What does not fit has a page of its own."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 250
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_page_installs_routeware_from_an_index(page: Path) -> None:
+    """It is on none: the command would fail, or install what somebody else has put there under its name."""
+    text = page.read_text(encoding="utf-8")
+
+    assert re.findall(r"(?:pip|uv|pipx)\b.* (?:install|add|run) [^\n]*(?<![\w./-])routeware\b(?![-/.])", text) == []
+
+
 def test_two_commands_do_all_the_set_up() -> None:
     """One line installs and runs the demo, one installs and runs the tests, on a machine that has Python only."""
     for name, ends_with in (("demo", "routeware demo"), ("tests", "-m pytest")):

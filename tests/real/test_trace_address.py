@@ -121,6 +121,17 @@ def test_a_service_may_be_named(address: str) -> None:
     assert len(Handler.asked) == 1
 
 
+@pytest.mark.parametrize(("known", "listed"), [(["a", "b c"], "a, b c"), ([], "none")])
+def test_a_service_that_is_not_there_is_answered_with_those_that_are(
+    known: list[str], listed: str, address: str
+) -> None:
+    """A misspelt name looks like a service without spans otherwise."""
+    lay_out("/api/services", {"data": known, "total": len(known)})
+    lay_out("/api/traces?service=x&limit=100", {"data": []})
+
+    assert drawn(address, "--service", "x") == (1, [], f"routeware: {address}: no service 'x'; there are {listed}\n")
+
+
 def test_a_jaeger_with_nothing_in_it_has_no_spans(address: str) -> None:
     """Its list of services is null then."""
     lay_out("/api/services", {"data": None})

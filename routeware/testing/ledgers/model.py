@@ -13,7 +13,7 @@ __all__ = ["Model", "Step", "an_id", "fresh", "steps"]
 
 
 def fresh(limit: int | None = None, name: str = "day") -> Tally:
-    """A tally that nobody else counts in."""
+    """Make a tally that no other test counts in."""
     return Tally(f"{name}/{uuid4().hex}", limit)
 
 

@@ -24,7 +24,7 @@ class LedgerOpening:
     """How many orders of questions are tried for each pair of limits."""
 
     def opening(self) -> AbstractAsyncContextManager[Ledger]:
-        """A ledger that is ready, and is closed afterwards."""
+        """Open a ledger that is ready, and close it afterwards."""
         raise NotImplementedError
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -33,7 +33,7 @@ class LedgerOpening:
 
     @asynccontextmanager
     async def opened(self, *tallies: Tally) -> AsyncIterator[Ledger]:
-        """A ledger that knows these tallies."""
+        """Open a ledger that knows these tallies."""
         async with self.opening() as ledger:
             for tally in tallies:
                 await ledger.tally(tally)
