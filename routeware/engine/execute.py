@@ -53,8 +53,8 @@ async def execute(
         raise
     raised = call.error
     result = None if call.winner is None else call.winner.result
-    if hasattr(type(result), "__aiter__"):
-        registered.warn_of_stream(prepared.tracing.name, result)
+    if type(result) is not registered.result_type:
+        registered.see_result(prepared.tracing.name, result)
     call.forget()
     if raised is not None:
         try:
