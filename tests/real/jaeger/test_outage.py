@@ -45,7 +45,8 @@ async def timed(sender: Sender) -> float:
         record = (await ask(providers, sender).outcome()).record
         assert record.outcome == "succeeded"
         assert record.trace_id is not None
-        assert len(record.attempts) == (3 if number % 20 == 0 else 2)
+        # On a busy machine an answer may take longer than the race waits.
+        assert len(record.attempts) in ({3} if number % 20 == 0 else {2, 3})
     return time.perf_counter() - started
 
 
