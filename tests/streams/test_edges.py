@@ -27,7 +27,7 @@ from routeware import (
     record_of,
     routed,
 )
-from tests.fakes.providers import armed_timers, other_tasks, pause
+from tests.fakes.providers import HTTPStatusError, armed_timers, other_tasks, pause
 from tests.fakes.tracing import Traces
 from tests.streams.films import Film, Report, Wait, read
 
@@ -627,4 +627,21 @@ async def test_a_started_race_of_eager_tasks() -> None:
         assert await anext(stream) == "a1"
     film = Film({"a": []})
     assert await read(film.ask()) == ([], None)
+    quiet()
+
+
+async def test_a_dropped_stream_is_cut_off_though_its_first_link_failed_at_once_in_an_eager_task() -> None:
+    """The traceback of that error must not hold the reader's frames, and with them the stream."""
+    if sys.version_info < (3, 12):
+        return
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    film = Film({"a": [HTTPStatusError(503)], "b": [Wait(5), 1, Wait(5), 2]})
+
+    async def reader() -> None:
+        async for _ in film.ask():
+            return
+
+    await reader()
+    await pause(1)
+    assert film.records[-1].ended == "closed"
     quiet()

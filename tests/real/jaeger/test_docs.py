@@ -98,6 +98,7 @@ async def ask(attempt, refuse):
     if attempt.provider == "openai":
         attempt.report_usage(input_tokens=1, output_tokens=1, web_searches=2)
         await asyncio.sleep(0.2)
+        attempt.report_usage(input_tokens=1, output_tokens=1, web_searches=2)
 
 async def main():
     async with session("tenant-7"):
