@@ -9,9 +9,10 @@ Whoever cuts the generator off (the reader, a timer, the collector) says why; wh
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import Context
 from typing import Any, Literal
@@ -181,7 +182,7 @@ class Stream:
         """Run an attempt that was started, in a task and a context of its own."""
         flow = Flow(call.loop)
         execution.stream_to(flow)
-        task = call.loop.create_task(self._run(call, execution, flow), context=self._context.copy())
+        task = _task(call.loop, self._run(call, execution, flow), self._context.copy())
         execution.run_in(task)
         # A task that is cancelled before its first step has run nothing that could say so.
         task.add_done_callback(lambda _task: flow.land(), context=Context())
@@ -443,6 +444,16 @@ class Stream:
             flow.handover.close()
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
+
+
+def _task(loop: asyncio.AbstractEventLoop, run: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+    """Make the task of an attempt. It is never eager: what fails on top of the reader's frames keeps them alive.
+
+    The traceback of a first attempt's error would hold the stream itself, and a stream that is dropped would read on.
+    """
+    if sys.version_info >= (3, 12) and loop.get_task_factory() is asyncio.eager_task_factory:
+        return asyncio.Task(run, loop=loop, context=context)
+    return loop.create_task(run, context=context)
 
 
 _WITH_ITEMS: frozenset[StreamEnd | None] = frozenset({None, "completed", "failed"})
