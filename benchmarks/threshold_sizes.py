@@ -3,8 +3,8 @@
 Worlds: latencies by input size that were recorded (facts computed from them, in a folder that is not part of this
 project; skipped without it), and made ones. Nothing was tuned on the seeds that are reported: those below 100.
 
-    git worktree add --detach /tmp/older COMMIT
-    python benchmarks/threshold_sizes.py [--data DIR] [--against /tmp/older] [--runs 40] [--only KIND]   # numpy
+    git worktree add --detach ../older COMMIT
+    python benchmarks/threshold_sizes.py [--data DIR] [--against ../older] [--runs 40] [--only KIND]   # numpy
 """
 
 from __future__ import annotations
