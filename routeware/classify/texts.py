@@ -35,13 +35,17 @@ def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
+# Many SDKs put the class of the error in front of what the provider said ("RateLimitError: You exceeded your current
+# quota"), and every 429 is of that class: its name is no sentence about a rate.
+_NOT_A_CLASS = r"(?!(?-i:\w*(?:Error|Exception|Fault)\b))"
 _THROTTLE = _any(
-    r"rate[ _-]?limit",
+    rf"rate[ _-]?limit{_NOT_A_CLASS}",
     r"too many requests",
-    r"\bthrottl",
+    rf"\bthrottl{_NOT_A_CLASS}",
     r"per[ _-]?(?:second|minute|min|hour|day)(?![a-z])|per(?:minute|day)per",
     r"\b[rt]p[md]\b",
 )
+_THROTTLE_CLASS = re.compile(r"(?:RateLimit|Throttl)\w*(?:Error|Exception|Fault)\b")
 _WAIT = re.compile(
     r"\b(?:try again|retry|wait)\b[^.\n]{0,30}?\b(?:in|after|for)\s+(?:(\d+(?:\.\d+)?)\s*m(?:in\w*)?\s*)??"
     r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec\w*)\b",
@@ -208,11 +212,14 @@ def _phrase(text: str, matters: frozenset[ErrorCategory], *, throttled: bool) ->
         return ErrorCategory.QUOTA
     if ErrorCategory.CONTENT_POLICY in matters and _REFUSED.search(text) and not _ABOUT_OTHER_MATTERS.search(text):
         return ErrorCategory.CONTENT_POLICY
-    return ErrorCategory.CONTEXT_LENGTH if ErrorCategory.CONTEXT_LENGTH in matters and _too_long(text) else None
+    if ErrorCategory.CONTEXT_LENGTH in matters and _too_long(text):
+        return ErrorCategory.CONTEXT_LENGTH
+    named = ErrorCategory.RATE_LIMIT in matters and _THROTTLE_CLASS.search(text)
+    return ErrorCategory.RATE_LIMIT if named else None
 
 
 def names_a_throttle(text: str) -> bool:
-    """Tell whether a text names a rate, or a time after which there is room again."""
+    """Tell whether a text names a rate, or a time after which there is room again. The name of a class is neither."""
     return _THROTTLE.search(text) is not None or soon(names_a_wait(text))
 
 

@@ -227,3 +227,29 @@ def test_a_code_that_repeats_a_refusal_leaves_the_word_to_the_text(
 ) -> None:
     """Every other code that settles the matter comes before what is said in prose."""
     assert classify(FailedError(text, status_code=status, code=code)).category.value == category
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "category"),
+    [
+        (429, "litellm.RateLimitError: RateLimitError: OpenAIException - You exceeded your current quota", "quota"),
+        (429, "RateLimitError('Your credit balance is too low')", "quota"),
+        (429, "OpenAI::RateLimitError: 429 You exceeded your current quota", "quota"),
+        (429, "com.openai.errors.RateLimitException: 429: insufficient_quota", "quota"),
+        (429, "ThrottlingException: your credits are exhausted", "quota"),
+        (429, "RateLimitExceededError: the monthly spending limit has been reached", "quota"),
+        (403, "openai.RateLimitError: billing hard limit has been reached", "quota"),
+        (429, "litellm.RateLimitError: Rate limit reached; you exceeded your current quota", "rate_limit"),
+        (429, "RateLimitError: you exceeded your current quota of requests per minute", "rate_limit"),
+        (429, "RateLimitError: you exceeded your current quota. Please retry in 12.5s", "rate_limit"),
+        (429, "rate_limit_error: you exceeded your current quota", "rate_limit"),
+        (429, "rateLimitExceeded: you exceeded your current quota", "rate_limit"),
+        (429, "ThrottlingException: Too many tokens per day", "rate_limit"),
+        (429, "RateLimitError: slow down", "rate_limit"),
+        (403, "RateLimitError: slow down", "rate_limit"),
+        (403, "ThrottledException: slow down", "rate_limit"),
+    ],
+)
+def test_the_name_of_a_class_in_a_text_is_no_rate(status: int, text: str, category: str) -> None:
+    """SDKs put the class in front of the provider's words; a sentence says more than it, and it more than nothing."""
+    assert classify(FailedError(text, status_code=status)).category.value == category
