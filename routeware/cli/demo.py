@@ -51,6 +51,12 @@ def demo(
         typer.Option(metavar="FILE.json", help="Save one trace, to be opened in Jaeger's page.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Only run providers for your own code, which need no key, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, metavar="N", help="Where --serve listens; 0 takes a free port.")
+    ] = 8765,
 ) -> None:
     """Compare bare and routed calls over real sockets.
 
@@ -59,6 +65,11 @@ def demo(
     ones did, ten times as fast; all times that are shown are their own. A request without an answer counts as late in
     both columns.
     """
+    if serve:
+        from routeware.cli import demo_serve
+
+        demo_serve.serve(port)
+        return
     from routeware.cli import demo_screen, screen
     from routeware.demo.errors import DemoError
 

@@ -19,10 +19,11 @@ from aiohttp import web
 
 from routeware.demo.draws import Draw, Draws, Fault, Incident
 from routeware.demo.facts import Facts, packaged_facts
+from routeware.demo.replies import CHAT, Answer, completion, openai_error
 
 __all__ = ["INCIDENT_HEADER", "PATH", "REQUEST_HEADER", "main", "provider_app"]
 
-PATH = "/v1/chat/completions"
+PATH = CHAT.path
 REQUEST_HEADER = "X-Demo-Request"
 """Says which request this is: what becomes of it is drawn from its number, not from its place in a queue."""
 
@@ -69,27 +70,19 @@ def _reply(request: web.Request, facts: Facts, provider: str, draw: Draw) -> web
 
 
 def _completion(facts: Facts, provider: str, draw: Draw) -> dict[str, object]:
-    return {
-        "id": "chatcmpl-demo",
-        "object": "chat.completion",
-        "model": facts.models[provider],
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": f"an answer by {provider}"},
-                "finish_reason": "stop",
-            }
-        ],
-        "usage": {
-            "prompt_tokens": facts.input_tokens,
-            "completion_tokens": draw.output_tokens,
-            "total_tokens": facts.input_tokens + draw.output_tokens,
-        },
-    }
+    return completion(
+        Answer(
+            number=0,
+            model=facts.models[provider],
+            text=f"an answer by {provider}",
+            input_tokens=facts.input_tokens,
+            output_tokens=draw.output_tokens,
+        )
+    )
 
 
 def _refusal(status: int, code: str, headers: dict[str, str]) -> web.Response:
-    body = {"error": {"message": "the demo's provider refuses this request", "type": code, "code": code}}
+    body = openai_error(status, code, "the demo's provider refuses this request")
     return web.json_response(body, status=status, headers=headers)
 
 

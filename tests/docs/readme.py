@@ -1,9 +1,10 @@
 """The fenced blocks of README.md and of the pages under docs/, with what the comment above each one says about it.
 
 A comment ``<!-- key: value -->`` above a block is about that block: ``runs: no`` (a fragment: compiled or parsed only),
-``runs: with SDKs`` (against providers on loopback), ``file: N`` (there for the scripts of its page to open),
-``prints: the script`` (what the script above it prints), ``prints: COMMAND`` (what that command prints),
-``spans: the script`` (the trace that it leaves), ``command: N`` (one command of the set-up).
+``runs: with SDKs`` (against the providers of ``routeware demo --serve``), ``file: N`` (there for the scripts of its
+page to open), ``prints: the script`` (what the script above it prints), ``prints: the script with OpenAI down``,
+``prints: COMMAND`` (what that command prints), ``spans: the script`` (the trace that it leaves), ``command: N`` (one
+command of the set-up).
 ``python3 tests/docs/readme.py NAME`` prints a command; ``.ci/run`` runs it, so the README cannot promise anything else.
 """
 

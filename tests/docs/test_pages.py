@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from routeware import RoutingPolicy
-from tests.docs.loopback import sdks_environment
+from routeware.cli.demo_serve import ADDRESS
+from tests.docs.loopback import providers, sdks_environment
 from tests.docs.readme import PAGES, README, Block, blocks, command
 
 ROOT = README.parent
@@ -34,6 +35,8 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 
+WITH_SDKS = "with SDKs"
+OPENAI_DOWN = "the script with OpenAI down"
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 
@@ -69,19 +72,20 @@ atexit.register(show)
 """
 
 
-def ran(block: Block, folder: Path) -> str:
+def ran(block: Block, folder: Path, *, openai: str = "/openai/v1") -> str:
     """What a script prints: in a file, a fresh interpreter, offline; a traceback names the line on the page.
 
-    One that runs with SDKs finds them pointed at providers on loopback.
+    Those that call providers find the demo's: at the address that they name, or where the SDKs' variables point.
     """
     script = folder / block.page.with_suffix(".py").name
-    script.write_text("\n" * (block.line - 1) + block.text, encoding="utf-8")
     lay_out_files(block.page, folder)
-    with sdks_environment() if block.notes.get("runs") == "with SDKs" else nullcontext({}) as further:
+    with providers() if block.notes.get("runs") == WITH_SDKS else nullcontext("") as url:
+        sdks = sdks_environment(url, openai) if url else {}
+        script.write_text("\n" * (block.line - 1) + block.text.replace(ADDRESS, url), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", OFFLINE, str(script)],
             cwd=folder,
-            env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONUTF8": "1", **further},
+            env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONUTF8": "1", **sdks},
             capture_output=True,
             text=True,
             check=False,
@@ -118,9 +122,10 @@ def test_a_script_runs_as_it_stands(block: Block, tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", named(None, "prints"))
 def test_what_is_said_to_be_printed_is_printed(block: Block, tmp_path: Path) -> None:
     """By the script above it, or by a command, word for word; blanks at the ends of lines aside."""
-    if block.notes["prints"] == "the script":
+    if block.notes["prints"].startswith("the script"):
         script = [other for other in blocks("python", [block.page]) if other.line < block.line][-1]
-        printed = ran(script, tmp_path)
+        openai = "/down/openai/v1" if block.notes["prints"] == OPENAI_DOWN else "/openai/v1"
+        printed = ran(script, tmp_path, openai=openai)
     else:
         lay_out_files(block.page, tmp_path)
         words = shlex.split(block.notes["prints"])
