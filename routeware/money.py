@@ -274,6 +274,8 @@ def meter(price: Price) -> Callable[[Usage], int | None]:
     needs_input, needs_output = any(input_rates), bool(output_rate or spoken_rate)
     input_parts_differ = len(set(input_rates)) > 1
     request, search = nanos(price.request_usd), _or(price.web_search_usd, 0)
+    if not (input_parts_differ or spoken_rate != output_rate or request or search):
+        return _two_rates(input_rate, output_rate)
 
     def cost(usage: Usage) -> int | None:
         sent, answered = usage.input_tokens, usage.output_tokens
@@ -285,6 +287,20 @@ def meter(price: Price) -> Callable[[Usage], int | None]:
         if usage.output_audio_tokens and answered:
             tokens += min(usage.output_audio_tokens, answered) * (spoken_rate - output_rate)
         return (tokens + _TOKENS_PER_MTOK // 2) // _TOKENS_PER_MTOK + request + (usage.web_searches or 0) * search
+
+    return cost
+
+
+def _two_rates(input_rate: int, output_rate: int) -> Callable[[Usage], int | None]:
+    """Return the meter of a price that knows input and output only, as most do: it takes half as long."""
+
+    def cost(usage: Usage) -> int | None:
+        sent, answered = usage.input_tokens, usage.output_tokens
+        if sent is None or answered is None:
+            if (answered is None and output_rate) or (sent is None and input_rate):
+                return None
+            sent, answered = sent or 0, answered or 0
+        return (sent * input_rate + answered * output_rate + _TOKENS_PER_MTOK // 2) // _TOKENS_PER_MTOK
 
     return cost
 

@@ -15,7 +15,7 @@ from routeware.budget.memory import MemoryLedger
 from routeware.budget.offline import OfflineLedger
 from routeware.budget.opening import current_session, session
 from routeware.budget.report import AttemptSums, CountedAttempt, SessionReport
-from routeware.budget.reservation import PendingReservation, Reservation
+from routeware.budget.reservation import PendingReservation, Reservation, charge
 from routeware.budget.session import CURRENT_SESSION, Session
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Session",
     "SessionReport",
     "Tally",
+    "charge",
     "current_session",
     "different_limit",
     "refusal",

@@ -8,16 +8,18 @@ from typing import Any, Protocol
 import attrs
 
 from routeware.money import usd
+from routeware.observers import Cost
 from routeware.records import AttemptStatus, AttemptTrigger
 
 __all__ = ["AttemptSums", "CallCounts", "CountedAttempt", "SessionReport", "report_of"]
 
 # Looked up once: finding a member of an enumeration costs as much as counting an attempt.
 _RACE, _SUCCEEDED, _RACE_LOST = AttemptTrigger.RACE, AttemptStatus.SUCCEEDED, AttemptStatus.RACE_LOST
+_NONE = (0, 0, 0)
 
 
 class CountedAttempt(Protocol):
-    """An attempt that has ended, with what it was settled at, in nano-dollars; ``None`` where that is unknown."""
+    """An attempt that has ended, with what it cost."""
 
     @property
     def label(self) -> str:
@@ -35,13 +37,8 @@ class CountedAttempt(Protocol):
         ...
 
     @property
-    def settled(self) -> int | None:
+    def cost(self) -> Cost:
         """What it cost."""
-        ...
-
-    @property
-    def uncertain(self) -> int | None:
-        """What it may have cost besides."""
         ...
 
 
@@ -60,27 +57,26 @@ class CallCounts:
 
     def __init__(self) -> None:
         self.calls: dict[str, int] = {}
-        self.attempts: dict[tuple[str, AttemptStatus | None], list[int]] = {}
-        self.races = 0
-        self.races_won = 0
-        self.race_nanos = 0
+        self.attempts: dict[tuple[str, AttemptStatus | None], tuple[int, int, int]] = {}
+        self.races = self.races_won = self.race_nanos = 0
 
     def add(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
         """Count one call and its attempts."""
         self.calls[outcome] = self.calls.get(outcome, 0) + 1
         raced = False
         for attempt in attempts:
-            status, settled, uncertain = attempt.status, attempt.settled or 0, attempt.uncertain or 0
-            sums = self.attempts.setdefault((attempt.label, status), [0, 0, 0])
-            sums[0] += 1
-            sums[1] += settled
-            sums[2] += uncertain
+            status, cost = attempt.status, attempt.cost
+            settled, uncertain = cost.settled or 0, cost.uncertain or 0
+            key = attempt.label, status
+            count, settled_before, uncertain_before = self.attempts.get(key, _NONE)
+            self.attempts[key] = count + 1, settled_before + settled, uncertain_before + uncertain
             if attempt.trigger is _RACE:
                 raced = True
                 self.races_won += status is _SUCCEEDED
             if status is _RACE_LOST:
                 self.race_nanos += settled + uncertain
-        self.races += raced
+        if raced:
+            self.races += 1
 
 
 @attrs.frozen(kw_only=True)

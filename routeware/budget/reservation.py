@@ -15,13 +15,24 @@ from routeware.budget.delivery import SettlementQueue
 from routeware.budget.session import Session
 from routeware.errors import BudgetExceededError
 
-__all__ = ["PendingReservation", "Reservation"]
+__all__ = ["PendingReservation", "Reservation", "charge"]
+
+
+def charge(session: Session, settled: int, uncertain: int) -> None:
+    """Book amounts for which nothing was set aside, in every account of this process. Any thread may call it."""
+    with guard.LOCK:
+        change(session.accounts, 0, settled, uncertain)
 
 
 class Reservation:
     """The money of one attempt; settled once, corrected afterwards.
 
     Without a session nothing is written down anywhere: it then knows the amounts for a call's own cap.
+
+    Args:
+        session: where the money counts.
+        settled: what is settled there already, in nano-dollars.
+        uncertain: what is booked there as uncertain.
 
     Attributes:
         held: what is set aside now, in nano-dollars.
@@ -31,15 +42,15 @@ class Reservation:
 
     __slots__ = ("_accounts", "_delivery", "_loop", "_queues", "_session", "held", "settled", "uncertain")
 
-    def __init__(self, session: Session | None) -> None:
+    def __init__(self, session: Session | None, settled: int = 0, uncertain: int = 0) -> None:
         self._session = session
         self._accounts: tuple[Account, ...] = () if session is None else session.accounts
         self._queues: tuple[SettlementQueue, ...] = ()
         self._delivery: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.held = 0
-        self.settled = 0
-        self.uncertain = 0
+        self.settled = settled
+        self.uncertain = uncertain
 
     @property
     def undelivered(self) -> asyncio.Task[None] | None:
@@ -105,11 +116,13 @@ class Reservation:
         Any thread may call it, and the collector. Remote ledgers are told on the loop that asked them.
         """
         with guard.LOCK:
-            more_settled, more_uncertain = settled - self.settled, uncertain - self.uncertain
-            held, self.held, self.settled, self.uncertain = self.held, 0, settled, uncertain
+            more_settled, more_uncertain, held = settled - self.settled, uncertain - self.uncertain, self.held
+            self.settled, self.uncertain, self.held = settled, uncertain, 0
             change(self._accounts, -held, more_settled, more_uncertain)
+            if not self._queues:
+                return
             # Under the lock, so that reports of several threads are told in the order in which they were booked.
-            news = self._queues and [queue for queue in self._queues if queue.add(more_settled, more_uncertain)]
+            news = [queue for queue in self._queues if queue.add(more_settled, more_uncertain)]
         if news:
             self._hand_over()
 

@@ -91,21 +91,23 @@ class Session:
         self.name = name
         limit = None if limit_usd is None else nanos(amount_usd(limit_usd, "limit_usd"))
         self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
-        self.capped = self.reserving = limit is not None
+        self.capped = limit is not None
+        self.reserving = limit is not None or ledger is not None
+        self.shown = Account(name, limit)
         # What was charged through this object, whoever else counts in its ledger.
-        self._own = self.shown = Account(name, limit)
+        self._own = self.shown if ledger is None else Account(name)
         self.accounts: tuple[Account, ...] = ()
         self.views: tuple[LedgerView, ...] = ()
         self._ledger = ledger
-        self._spare_usd = spare_of(on_unavailable)
-        self._offline: OfflineLedger | None = None
+        self._spare_usd = None if on_unavailable == "refuse" else spare_of(on_unavailable)
         self._replace_limit = replace_limit
         self._root = root
+        self._state: Literal["made", "entering", "open", "left"] = "made"
+        self._offline: OfflineLedger | None = None
         self._around: Session | None = None
         self._before: Session | None = None
-        self._state: Literal["made", "entering", "open", "left"] = "made"
-        self._drained = False
         self._counts: CallCounts | None = None
+        self._drained = False
         self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
         self._repeats: dict[asyncio.Future[Any], SettlementQueue] = {}
 
@@ -121,15 +123,21 @@ class Session:
             raise SessionClosedError(f"{self} was entered before; make another with session(...)")
         before = CURRENT_SESSION.get()
         around = None if self._root else before
-        if around is not None:
+        if around is None:
+            self.accounts = (self._own,)
+        else:
             around.check_open()
-        # Said before anything is awaited: a second `async with` on the same object is refused while a ledger thinks.
-        self._state = "entering"
-        try:
-            await self._open(around)
-        except BaseException:
-            self._state = "made"
-            raise
+            self.accounts = (*around.accounts, self._own)
+        if self._ledger is not None:
+            # Said before anything is awaited: a second `async with` on the same object is refused meanwhile.
+            self._state = "entering"
+            try:
+                await self._open_tally(self._ledger, () if around is None else around.views)
+            except BaseException:
+                self._state = "made"
+                raise
+        if around is not None:
+            self._inherit(around)
         self._around, self._before = around, before
         self._state = "open"
         CURRENT_SESSION.set(self)
@@ -167,12 +175,12 @@ class Session:
         """
         one: Session | None = self
         while one is not None:
-            if one._state == "left":
+            if one._state != "open":
                 raise SessionClosedError(
                     f"{one} was left before this call started; start it inside, or in a session of its own"
+                    if one._state == "left"
+                    else f"{one} was not entered"
                 )
-            if one._state != "open":
-                raise SessionClosedError(f"{one} was not entered")
             one = one._around
 
     @property
@@ -296,23 +304,19 @@ class Session:
             await asyncio.wait(last, timeout=max(until - loop.time(), _LAST_WORDS_S))
         return len(given_up)
 
-    async def _open(self, around: Session | None) -> None:
-        """Find the accounts that a charge is written to, and open the tally in the ledger, if there is one."""
-        ledger = self._ledger
-        if ledger is not None:
-            self._own = Account(self.name)
-        self.accounts = (self._own,) if around is None else (*around.accounts, self._own)
-        self.views = () if around is None else around.views
-        if ledger is not None:
-            self.reserving = True
-            await self._open_tally(ledger, Tally(self.name or "", self.shown.limit))
-        if around is not None:
-            self.capped = self.capped or around.capped
-            self.reserving = self.reserving or around.reserving
-            if around.attributes:
-                self.attributes = {**around.attributes, **self.attributes}
+    def _inherit(self, around: Session) -> None:
+        """Take over what holds for everything inside the session around."""
+        self.capped = self.capped or around.capped
+        self.reserving = self.reserving or around.reserving
+        if self._ledger is None:
+            self.views = around.views
+        if around.attributes:
+            self.attributes = {**around.attributes, **self.attributes}
 
-    async def _open_tally(self, ledger: Ledger, tally: Tally) -> None:
+    async def _open_tally(self, ledger: Ledger, views: tuple[LedgerView, ...]) -> None:
+        """Open the tally in the ledger, inside the sessions that ``views`` stand for."""
+        tally = Tally(self.name or "", self.shown.limit)
+        self.views = views
         in_process = getattr(ledger, "account", None)
         if in_process is not None:
             # In this process: the account itself, so that holding and settling need no await.

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from routeware.budget import Reservation
+from routeware.budget import Reservation, charge, guard
 from routeware.engine.cost_warnings import (
     warn_dropped,
     warn_exceeded,
@@ -24,7 +24,9 @@ from routeware.engine.registrations import Request
 from routeware.money import Usage, amount_usd, nanos
 from routeware.observers import Cost
 from routeware.pricing import (
+    NO_READING,
     Reading,
+    joined,
     merged_usage,
     projected_usage,
     read_error,
@@ -33,13 +35,15 @@ from routeware.pricing import (
 )
 from routeware.pricing.chunks import is_unfinished
 
-__all__ = ["FREE", "Bill", "Ending"]
+__all__ = ["FREE", "UNKNOWN", "Bill", "Ending"]
 
 logger = logging.getLogger("routeware")
 
 
 FREE = Cost()
 """What an attempt cost that was not billed."""
+UNKNOWN = Cost(None, None)
+"""What an attempt cost that has no price."""
 
 
 class Ending(NamedTuple):
@@ -78,17 +82,14 @@ class Bill:
     """
 
     __slots__ = (
+        "_booked",
         "_by_hand",
-        "_deduced_output",
         "_has_learned",
         "_has_projection",
         "_is_container",
-        "_is_settled",
         "_link",
-        "_reported_nanos",
+        "_reading",
         "_request",
-        "_response_model",
-        "_usage",
         "cost",
         "is_unfinished",
         "projection",
@@ -98,21 +99,17 @@ class Bill:
     def __init__(self, link: PreparedLink, request: Request, cost: Cost | None = None) -> None:
         self._link = link
         self._request = request
-        self._reported_nanos: int | None = None
-        self._usage: Usage | None = None
-        self._response_model: str | None = None
-        self._has_projection = self._is_container = False
-        self._deduced_output = self._has_learned = False
-        self._by_hand = self.is_unfinished = False
-        self._is_settled = cost is not None
+        # All that was reported, in one object that is replaced as a whole: threads may report while this is settled.
+        self._reading = NO_READING
+        self._has_projection = self._is_container = self._has_learned = self._by_hand = self.is_unfinished = False
         self.projection: int | None = None
         self.reservation: Reservation | None = None
-        self.cost = cost
+        self.cost = self._booked = cost
 
     @property
     def usage(self) -> Usage | None:
         """What was reported, or read from the answer; ``None`` where nothing was."""
-        return self._usage
+        return self._reading.usage
 
     @property
     def committed(self) -> int:
@@ -165,18 +162,17 @@ class Bill:
             by_hand: True if the function says it, and no reply: it counts as it is, however a stream ends.
             is_unfinished: True if it is a message whose API has not said yet why it stopped.
         """
-        self._by_hand = self._by_hand or by_hand
+        if by_hand:
+            self._by_hand = True
         self._take(reading)
         if reading.usage is not None:
             self.is_unfinished = is_unfinished
-        if reading.usage is not None or reading.cost_nanos is not None:
-            self._correct()
+        if self._booked is not None:
+            self._correct(reading)
 
     def report_cost(self, amount: int) -> None:
         """Take a cost, in nano-dollars. It outranks the price of the usage."""
-        self._by_hand = True
-        self._reported_nanos = amount
-        self._correct()
+        self.report(Reading(cost_nanos=amount), by_hand=True)
 
     def drop(self, names: Sequence[str]) -> None:
         """Leave out what was reported and can't be meant; say so once per link."""
@@ -185,105 +181,132 @@ class Bill:
 
     def read_items(self, items: Sequence[object]) -> None:
         """Read the usage off items of a stream, part by part, if its function has reported none."""
-        if self._usage is None and not self._is_container:
+        if self._reading.usage is None and not self._is_container:
             for item in items:
                 reading = read_report(item)
-                self._take(reading, by_report=False)
+                self._take(reading, on_purpose=False)
                 if reading.usage is not None:
                     self.is_unfinished = is_unfinished(item)
 
     def learn(self) -> None:
         """Let projections learn from the answer, once it is known in full. Once per attempt, not per report."""
-        usage = self._usage
-        if usage is None or usage.output_tokens is None or self._has_learned:
+        if self._has_learned:
             return
-        self._has_learned = True
-        self._link.stats.outputs.learn(usage.output_tokens, deduced=self._deduced_output)
+        usage = self._reading.usage
+        if usage is not None and usage.output_tokens is not None:
+            self._has_learned = True
+            self._link.stats.outputs.learn(usage.output_tokens, deduced=self._reading.deduced_output)
+
+    def settle_reported(self) -> Cost | None:
+        """Settle at what was reported; ``None`` where that is not known, and more has to be looked at."""
+        reading = self._reading
+        cost = None if reading.usage is None else self._priced(reading)
+        if cost is not None:
+            self.learn()
+            cost = self.cost = self._compared(cost)
+            self._book(cost, reading)
+        return cost
 
     def settle(self, ending: Ending) -> Cost:
         """Work out what the attempt cost, and replace its reservation by that. Once; later calls change nothing."""
         if self.cost is None:
-            self.cost = self._work_out(ending)
-            self._book(self.cost)
+            self.cost, reading = self._work_out(ending)
+            self._book(self.cost, reading)
         return self.cost
 
-    def detach(self, ending: Ending) -> Cost:
+    def detach(self, ending: Ending) -> None:
         """Estimate what an attempt costs whose call goes on without it. What it holds stays held until it ends."""
         if self.cost is None:
-            self.cost = self._work_out(ending)
-        return self.cost
+            self.cost, _ = self._work_out(ending)
 
     def settle_detached(self, ending: Ending) -> None:
         """Book what a detached attempt cost, now that it has ended. Its call, record and span are closed."""
-        if not self._is_settled:
-            self._book(self._work_out(ending))
+        if self._booked is None:
+            self._book(*self._work_out(ending))
 
     def give_up(self) -> None:
         """Book a detached attempt at its estimate: its session is left before it ends. Its end still corrects that."""
         if self.cost is not None:
-            self._settle(self.cost.settled or 0, self.cost.uncertain or 0)
+            self._change(self.cost.settled or 0, self.cost.uncertain or 0)
 
-    def _book(self, cost: Cost) -> None:
-        usage, reported = self._usage, self._reported_nanos
-        self._settle(cost.settled or 0, cost.uncertain or 0)
-        self._is_settled = True
-        if usage is not self._usage or reported != self._reported_nanos:
-            self._correct()  # another thread has reported meanwhile, and took the attempt for running
+    def _book(self, cost: Cost, reading: Reading) -> None:
+        settled, uncertain, payer = cost.settled or 0, cost.uncertain or 0, self._request.payer
+        if self.reservation is not None:
+            self.reservation.settle(settled, uncertain)
+        elif payer is not None and (settled or uncertain):
+            # Nothing had to be set aside: no cap is in force, and no ledger is asked.
+            charge(payer, settled, uncertain)
+        self._booked = cost
+        if reading is not self._reading:
+            self._correct(self._reading)  # another thread has reported meanwhile, and took the attempt for running
 
-    def _correct(self) -> None:
+    def _correct(self, reported: Reading) -> None:
         # Reported after it was settled: the session is corrected, and so is the record, unless the call has ended. The
         # span is closed.
-        if not self._is_settled:
+        if reported.usage is None and reported.cost_nanos is None:
             return
         self.learn()
-        cost = self._reported()
+        cost = self._priced(self._reading)
         if cost is not None:
             self.cost = cost
-            self._settle(cost.settled or 0, 0)
+            self._change(cost.settled or 0, 0)
 
-    def _settle(self, settled: int, uncertain: int) -> None:
-        if self.reservation is None:
-            if self._request.payer is None or not (settled or uncertain):
-                return
-            # Nothing had to be set aside: no cap is in force, and no ledger is asked.
-            self.reservation = Reservation(self._request.payer)
-        self.reservation.settle(settled, uncertain)
+    def _change(self, settled: int, uncertain: int) -> None:
+        """Correct what is booked; a reservation knows what that was."""
+        payer = self._request.payer
+        with guard.LOCK:  # two threads that report at once
+            if self.reservation is None and payer is not None:
+                booked = self._booked or FREE
+                self.reservation = Reservation(payer, booked.settled or 0, booked.uncertain or 0)
+        if self.reservation is not None:
+            self.reservation.settle(settled, uncertain)
 
-    def _reported(self) -> Cost | None:
+    def _priced(self, reading: Reading) -> Cost | None:
         """Price what was reported; ``None`` where nothing was, or where that has no known price."""
-        usage, model = self._usage, self._response_model
-        if self._reported_nanos is not None:
-            return Cost(self._reported_nanos, 0, "reported", usage, model)
-        amount = None if usage is None else self._link.cost(usage)
-        if usage is None or amount is None:
+        usage, model, link = reading.usage, reading.response_model, self._link
+        if reading.cost_nanos is not None:
+            return Cost(reading.cost_nanos, 0, "reported", usage, model)
+        if usage is None:
             return None
-        unpriced = self._link.unpriced(usage)
+        amount = link.cost(usage)
+        if amount is None:
+            return None
+        unpriced = link.unpriced(usage)
         if unpriced:
-            warn_unpriced(self._link, unpriced)
+            warn_unpriced(link, unpriced)
         return Cost(amount, 0, "priced", usage, model, None, unpriced)
 
-    def _work_out(self, ending: Ending) -> Cost:
-        nothing_reported = self._usage is None and self._reported_nanos is None
+    def _compared(self, cost: Cost) -> Cost:
+        """Mark a cost that exceeds what was set aside."""
+        held = 0 if self.reservation is None else self.reservation.held
+        return cost if not held or (cost.settled or 0) <= held else self._exceeding(cost, held)
+
+    def _work_out(self, ending: Ending) -> tuple[Cost, Reading]:
+        """Work out what the attempt cost, and what that is made of."""
+        nothing_reported = self._reading.usage is None and self._reading.cost_nanos is None
         # A reply that was there has been paid for, whatever the error says that came of judging it.
         if nothing_reported and (not ending.invoked or (ending.not_billed and not ending.has_value)):
-            return Cost(response_model=self._response_model)
-        if self._usage is None and not self._is_container:
+            return Cost(response_model=self._reading.response_model), self._reading
+        if self._reading.usage is None and not self._is_container:
             self._read(ending)
         self.learn()
-        cost = self._reported()
-        if cost is not None and ending.is_partial and not self._by_hand:
-            return self._at_least(cost)
+        reading = self._reading
+        cost = self._priced(reading)
         if cost is not None:
-            held = 0 if self.reservation is None else self.reservation.held
-            return cost if not held or (cost.settled or 0) <= held else self._exceeding(cost, held)
-        facts = self._usage, self._response_model
+            is_known = not ending.is_partial or self._by_hand
+            return (self._compared(cost) if is_known else self._at_least(cost)), reading
+        return self._estimated(ending, reading), reading
+
+    def _estimated(self, ending: Ending, reading: Reading) -> Cost:
+        """Book the projection, because nothing that was reported says what the attempt cost."""
+        facts = reading.usage, reading.response_model
         if self._is_container:
             return Cost(0, 0, None, *facts)
         projection = self._projection_to_book()
         if projection is None:
             return Cost(None, None, None, *facts)
         if ending.has_value:
-            warn_unreadable(self._link, ending.given, partly=self._usage is not None)
+            warn_unreadable(self._link, ending.given, partly=reading.usage is not None)
         return Cost(0, round(projection * ending.uncertain_share), "estimated", *facts)
 
     def _at_least(self, cost: Cost) -> Cost:
@@ -293,21 +316,18 @@ class Bill:
 
     def _read(self, ending: Ending) -> None:
         if ending.has_value:
-            self._take(read_reply(ending.given), by_report=False)
+            self._take(read_reply(ending.given), on_purpose=False)
         elif isinstance(ending.given, BaseException):
-            self._take(read_error(ending.given), by_report=False)
+            self._take(read_error(ending.given), on_purpose=False)
 
-    def _take(self, reading: Reading, *, by_report: bool = True) -> None:
+    def _take(self, reading: Reading, *, on_purpose: bool = True) -> None:
         if reading.dropped:
             self.drop(reading.dropped)
-        # What was said on purpose outranks what is found in the result.
-        if reading.response_model is not None and (by_report or self._response_model is None):
-            self._response_model = reading.response_model
-        if reading.cost_nanos is not None and (by_report or self._reported_nanos is None):
-            self._reported_nanos = reading.cost_nanos
-        if reading.usage is not None:
-            self._usage = merged_usage(self._usage, reading.usage, plain_input=reading.plain_input)
-            self._deduced_output = reading.deduced_output
+        if self._reading is NO_READING:
+            self._reading = reading
+            return
+        with guard.LOCK:  # two threads that report at once
+            self._reading = joined(self._reading, reading, on_purpose=on_purpose)
 
     def _projection_to_book(self) -> int | None:
         if self._has_projection:

@@ -11,7 +11,7 @@ import asyncio
 from enum import Enum
 from typing import Any
 
-from routeware.engine.cost import FREE, Bill, Ending
+from routeware.engine.cost import FREE, UNKNOWN, Bill, Ending
 from routeware.engine.flow import Flow
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
@@ -19,7 +19,7 @@ from routeware.errors import ErrorCategory, ResultRejectedError
 from routeware.health import LinkStates, Ticket
 from routeware.observers import Cost, Cut, Failure
 from routeware.policy import Link
-from routeware.pricing import read_report
+from routeware.pricing import is_no_reply, read_report
 from routeware.pricing.chunks import is_unfinished
 from routeware.records import AttemptStatus, AttemptTrigger, SkipReason
 from routeware.telemetry import NO_SPAN, Span
@@ -242,9 +242,11 @@ class Execution:
     def report(self, reply: object) -> None:
         """Take a reply that its function reports: what it cost, and what it says if the function then fails."""
         self.reply = reply
-        if self.flow is not None:
+        if self.flow is None:
+            self.bill.report(read_report(reply))
+        else:
             self.flow.tell(reply)
-        self.bill.report(read_report(reply), is_unfinished=self.flow is not None and is_unfinished(reply))
+            self.bill.report(read_report(reply), is_unfinished=is_unfinished(reply))
 
     def sign(self) -> None:
         """Take a report by hand for a sign of life."""
@@ -388,7 +390,7 @@ class Execution:
     def bill(self) -> Bill:
         """Its money; made when first needed."""
         if self._bill is None:
-            self._bill = Bill(self.prepared, self.request, FREE if self.concluded and self._is_free else None)
+            self._bill = Bill(self.prepared, self.request, self._unbilled_cost() if self.concluded else None)
         return self._bill
 
     @property
@@ -401,13 +403,17 @@ class Execution:
         """What it cost, worked out and settled when first asked for. Only to be read once it has ended."""
         bill = self._bill
         if bill is None:
-            if self._is_free:
-                return FREE
+            unbilled = self._unbilled_cost()
+            if unbilled is not None:
+                return unbilled
             bill = self.bill
-        if bill.cost is not None:
-            return bill.cost
-        not_billed = self.failure is not None and self.failure.not_billed
-        return bill.settle(self._ending(invoked=self.invoked, not_billed=not_billed))
+        cost = bill.cost
+        if cost is None and self.flow is None:
+            cost = bill.settle_reported()
+        if cost is None:
+            not_billed = self.failure is not None and self.failure.not_billed
+            cost = bill.settle(self._ending(invoked=self.invoked, not_billed=not_billed))
+        return cost
 
     def _ending(self, *, invoked: bool, not_billed: bool = False) -> Ending:
         if self.flow is not None and self.flow.has_items:
@@ -436,23 +442,18 @@ class Execution:
         unanswered = failure is None or failure.snapshot.category in _UNANSWERED
         return self.prepared.link.uncertain_share if unanswered else 1.0
 
-    @property
-    def _is_free(self) -> bool:
-        """True if it cost nothing unless it says otherwise: the provider did not answer, or answered with an error."""
-        if self.has_value or (self.flow is not None and self.flow.has_items):
-            return False
-        return not self.invoked or (self.failure is not None and self.failure.not_billed)
+    def _unbilled_cost(self) -> Cost | None:
+        """Give what it cost as long as it has reported nothing, where that takes no bill to tell; else ``None``."""
+        if self.flow is not None and self.flow.has_items:
+            return None
+        if self.has_value:
+            # No price, and a result that is no reply: a bill would take a third of the time of a record.
+            is_priced = self.prepared.tariff is not None or self.request.registrations.estimate is not None
+            return UNKNOWN if not is_priced and is_no_reply(self.result) else None
+        # The provider did not answer, or answered with an error.
+        is_free = not self.invoked or (self.failure is not None and self.failure.not_billed)
+        return FREE if is_free else None
 
     def settle(self) -> None:
         """Work out what it cost, and replace its reservation by that."""
         _ = self.cost
-
-    @property
-    def settled(self) -> int | None:
-        """What is settled of its cost, in nano-dollars; ``None`` where that is unknown."""
-        return self.cost.settled
-
-    @property
-    def uncertain(self) -> int | None:
-        """What it may have cost besides, in nano-dollars; ``None`` where that is unknown."""
-        return self.cost.uncertain

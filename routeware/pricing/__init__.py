@@ -8,14 +8,26 @@ many tokens did it take, judged by its answer? All of it is pure: nothing here w
 from routeware.pricing.books import PriceBook, price_book, tariff_of
 from routeware.pricing.outputs import MINIMUM_OUTPUT_TOKENS, LargestOutput
 from routeware.pricing.projection import OutputArgument, output_argument, projected_usage, text_tokens
-from routeware.pricing.readers import Reading, merged_usage, read_error, read_reply, read_report
+from routeware.pricing.readers import (
+    NO_READING,
+    Reading,
+    is_no_reply,
+    joined,
+    merged_usage,
+    read_error,
+    read_reply,
+    read_report,
+)
 
 __all__ = [
     "MINIMUM_OUTPUT_TOKENS",
+    "NO_READING",
     "LargestOutput",
     "OutputArgument",
     "PriceBook",
     "Reading",
+    "is_no_reply",
+    "joined",
     "merged_usage",
     "output_argument",
     "price_book",

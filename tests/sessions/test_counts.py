@@ -8,6 +8,7 @@ import attrs
 
 import routeware
 from routeware import Session
+from routeware.observers import Cost
 from routeware.records import AttemptStatus, AttemptTrigger
 
 
@@ -18,6 +19,10 @@ class Ended:
     trigger: AttemptTrigger = AttemptTrigger.INITIAL
     settled: int | None = 0
     uncertain: int | None = 0
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(self.settled, self.uncertain)
 
 
 def sums(session: Session) -> dict[tuple[str, str], tuple[int, int, int]]:

@@ -10,7 +10,7 @@ A shape is recognised by the names of its counts, never by a class, so no SDK is
 missing, or is not a count, is unknown.
 """
 
-from routeware.pricing.readers.reading import Reading, merged_usage
-from routeware.pricing.readers.reply import read_error, read_reply, read_report
+from routeware.pricing.readers.reading import NO_READING, Reading, joined, merged_usage
+from routeware.pricing.readers.reply import is_no_reply, read_error, read_reply, read_report
 
-__all__ = ["Reading", "merged_usage", "read_error", "read_reply", "read_report"]
+__all__ = ["NO_READING", "Reading", "is_no_reply", "joined", "merged_usage", "read_error", "read_reply", "read_report"]

@@ -7,18 +7,17 @@ from typing import Any
 
 import attrs
 
-from routeware.money import MOST_COUNT, Usage, plain_usage, reported_nanos
+from routeware.money import Usage, plain_usage, reported_nanos
 from routeware.pricing.fields import fields, given_fields
 from routeware.pricing.readers.counts import Counts
 from routeware.pricing.readers.envelopes import inner_replies
-from routeware.pricing.readers.reading import Reading
+from routeware.pricing.readers.reading import NO_READING, Reading, plain_reading
 from routeware.pricing.readers.shapes import SHAPES
-from routeware.text import bounded
+from routeware.text import LONGEST_TEXT, bounded
 
-__all__ = ["read_error", "read_reply", "read_report"]
+__all__ = ["is_no_reply", "read_error", "read_reply", "read_report"]
 
-_NOTHING = Reading()
-_NO_REPLIES = frozenset({str, bytes, int, float, bool, list, tuple})
+_NO_REPLIES = frozenset({str, bytes, int, float, bool, list, tuple, type(None)})
 _DEPTH = 3
 _COUNTS = ("usage", "usage_metadata", "usageMetadata", "meta", "amazon-bedrock-invocationMetrics")
 _MODELS = ("model", "model_version", "modelVersion", "model_name")
@@ -33,12 +32,17 @@ def read_reply(reply: object) -> Reading:
     their streams, and what LangChain, Pydantic AI and Instructor make of them. The model is read only where usage is:
     a result that is no such reply may have a field of that name for its own purposes. Never raises.
     """
-    if reply is None or type(reply) in _NO_REPLIES:
-        return _NOTHING
     try:
-        return (_at_a_glance(reply) if type(reply) is dict else None) or _read(reply, _DEPTH)
+        if type(reply) is dict:
+            return _at_a_glance(reply) or _read(reply, _DEPTH)
+        return NO_READING if is_no_reply(reply) else _read(reply, _DEPTH)
     except Exception:  # noqa: BLE001 - whatever a strange mapping raises, it says nothing about usage
-        return _NOTHING
+        return NO_READING
+
+
+def is_no_reply(value: object) -> bool:
+    """Return True for plain values, which say nothing of what they cost: text, numbers, lists."""
+    return type(value) in _NO_REPLIES
 
 
 def read_report(reply: object) -> Reading:
@@ -62,29 +66,30 @@ def read_error(error: BaseException) -> Reading:
     try:
         enclosed = [error.__dict__.get(name) for name in ("completion", "response", "last_completion")]
     except Exception:  # noqa: BLE001 - an error may have anything in place of its fields
-        return _NOTHING
+        return NO_READING
     readings = (read_reply(reply) for reply in enclosed if reply is not None)
-    return next((reading for reading in readings if reading.usage is not None), _NOTHING)
+    return next((reading for reading in readings if reading.usage is not None), NO_READING)
 
 
 def _at_a_glance(reply: dict[str, object]) -> Reading | None:
     """Read the commonest reply: JSON of an OpenAI-compatible API that counts input, output and perhaps their sum."""
     counts = reply.get("usage")
-    if type(counts) is not dict or len(counts) > 3:
+    if type(counts) is not dict or "service_tier" in reply:
         return None
     sent, output = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if type(sent) is not int or type(output) is not int:
+    if type(sent) is not int or type(output) is not int or (sent | output) >> 53:  # below 0, or above the largest count
         return None
-    if not (0 <= sent <= MOST_COUNT and 0 <= output <= MOST_COUNT) or "service_tier" in reply:
+    if len(counts) > 2 and (len(counts) > 3 or counts.get("total_tokens") != sent + output):
         return None
-    if len(counts) == 3 and counts.get("total_tokens") != sent + output:
-        return None
-    return Reading(plain_usage(sent, output), _model(reply))
+    model = reply.get("model")
+    if type(model) is not str or len(model) > LONGEST_TEXT or not model.isascii():
+        model = _model(reply)
+    return plain_reading(plain_usage(sent, output), model)
 
 
 def _read(reply: object, depth: int) -> Reading:
     held = reply if type(reply) is dict else fields(reply)
-    outcome = _NOTHING
+    outcome = NO_READING
     for name in _COUNTS:
         if name in held:
             outcome = _with_usage(held, held[name])
