@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,11 @@ app = typer.Typer(
     # A traceback of ours is for a bug report: plain, whole, and without the values of variables.
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # Click would go up to 80 columns, and never below 50.
+        "terminal_width": min(max(shutil.get_terminal_size().columns, 40), 82) - 2,
+    },
 )
 
 

@@ -28,7 +28,7 @@ budget = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=CODES,
-    help="Look at the sessions of a ledger (a SQLite file, or a Redis), and change their limits by hand.",
+    help="Show the sessions of a ledger (a SQLite file, or a Redis), and change their limits.",
 )
 
 Where = Annotated[
@@ -36,13 +36,14 @@ Where = Annotated[
     typer.Argument(metavar="LEDGER", help="A file (or sqlite:///file), or redis://host:port/db.", show_default=False),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The session's name.", show_default=False)]
-Prefix = Annotated[str, typer.Option(help="What the keys in Redis begin with.")]
-AsJson = Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")]
+Prefix = Annotated[str, typer.Option(help="The prefix of the keys in Redis.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object instead.")]
 
 
-@budget.command("list", epilog=CODES)
+# Short help fits a terminal of 60 columns.
+@budget.command("list", epilog=CODES, short_help="List all sessions of a ledger.")
 def list_all(ledger: Where, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
-    """List all sessions of a ledger, with their limits and sums."""
+    """List all sessions of a ledger, with their limits and totals."""
     from routeware.cli import budget_screen, screen
 
     kept = _ask(ledger, prefix, lambda opened: opened.kept())
@@ -52,9 +53,9 @@ def list_all(ledger: Where, *, prefix: Prefix = "routeware", as_json: AsJson = F
         budget_screen.show_sessions(kept)
 
 
-@budget.command(epilog=CODES)
+@budget.command(epilog=CODES, short_help="Show one session and its history.")
 def show(ledger: Where, name: Name, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
-    """Show one session's balance, and what was changed by hand."""
+    """Show one session's balance, and the changes that were made with this command."""
     from routeware.cli import budget_screen, screen
 
     async def look(opened: SqliteLedger | RedisLedger) -> tuple[list[Kept], list[Change]]:
@@ -70,7 +71,7 @@ def show(ledger: Where, name: Name, *, prefix: Prefix = "routeware", as_json: As
         budget_screen.show_history(history)
 
 
-@budget.command("set-limit", epilog=CODES)
+@budget.command("set-limit", epilog=CODES, short_help="Give a session another limit.")
 def set_limit(
     ledger: Where,
     name: Name,
@@ -94,9 +95,9 @@ def set_limit(
     budget_screen.show_limit(before, after)
 
 
-@budget.command(epilog=CODES)
+@budget.command(epilog=CODES, short_help="Write off what is uncertain.")
 def release(ledger: Where, name: Name, *, prefix: Prefix = "routeware") -> None:
-    """Take what is uncertain off a session's sum, when the bill has come and shows that it was not spent."""
+    """Write off a session's uncertain dollars, after the provider's bill has shown that they weren't spent."""
     from routeware.cli import budget_screen
 
     async def change(opened: SqliteLedger | RedisLedger) -> list[Kept]:
@@ -114,6 +115,9 @@ def _ask(where: str, prefix: str, question: Callable[[SqliteLedger | RedisLedger
     if "://" in where and not where.startswith((*(f"{scheme}://" for scheme in _REDIS), _SQLITE)):
         # Without the address: what looks like one may hold a password.
         screen.fail("a ledger is a file, or an address that begins with sqlite:///, redis://, rediss:// or unix://", 2)
+
+    if "://" not in (file := where.removeprefix(_SQLITE)) and not Path(file).exists():
+        screen.fail(f"there is no file {file}; a SqliteLedger makes it when a session first uses it", 2)
 
     async def ask() -> T:
         async with _opened(where, prefix) as ledger:

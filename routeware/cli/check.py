@@ -6,6 +6,7 @@ core. :func:`run` is the command without its arguments; what reads them is ``app
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def run(file: Path, *, table: str | None = None, as_json: bool = False) -> None:
         if as_json:
             screen.print_json({"file": str(file), "valid": False, "key": error.key, "error": str(error)})
             raise SystemExit(1) from None
-        screen.fail(f"not valid: {error}", 1)
+        # The argument of from_toml is an option here.
+        screen.fail(re.sub(r"did you mean table='(.*?)'\?", r"did you mean --table \1?", f"not valid: {error}"), 1)
     except OSError as error:
         screen.fail(f"cannot read {file}: {error.strerror or error}", 2)
     if as_json:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any
 
+from routeware.decorator.annotations import without_evaluation
 from routeware.errors import PolicyError
 from routeware.policy import Link, nearest
 from routeware.text import bounded
 
-__all__ = ["check_accepts", "check_providers"]
+__all__ = ["check_accepts", "check_hook", "check_providers"]
 
 logger = logging.getLogger("routeware")
 
@@ -62,8 +64,30 @@ def _is_typo(name: str, known: str) -> bool:
     return swapped or mine[1:] == theirs[1:] or mine[1:] == theirs or mine == theirs[1:]
 
 
-def check_accepts(name: str, taken: inspect.Signature, ask: str, passed: inspect.Signature) -> None:
-    """Refuse a provider function that cannot be called as its routed function is.
+def check_hook(kind: str, hook: Callable[..., Any], ask: str, passed: Sequence[_KINDS]) -> None:
+    """Refuse a hook that cannot be called with what it is going to be called with.
+
+    Raises:
+        TypeError: names what it is called with, and what it takes.
+    """
+    try:
+        taken = without_evaluation(hook)
+    except ValueError:  # a function of C may keep its signature to itself
+        return
+    if next(_differences(list(taken.parameters.values()), passed), None) is not None:
+        name = getattr(hook, "__name__", type(hook).__name__)
+        raise TypeError(
+            f"the {kind} hook of {ask} is called with {_shown(passed)}, and {name} takes"
+            f" {_shown(list(taken.parameters.values()))}"
+        )
+
+
+def _shown(parameters: Sequence[_KINDS]) -> str:
+    return f"({', '.join(str(one.replace(annotation=_KINDS.empty)) for one in parameters)})"
+
+
+def check_accepts(name: str, taken: Sequence[_KINDS], ask: str, passed: Sequence[_KINDS]) -> None:
+    """Refuse a function that cannot be called as a routed function is.
 
     Args:
         name: what it is called.
@@ -74,12 +98,12 @@ def check_accepts(name: str, taken: inspect.Signature, ask: str, passed: inspect
     Raises:
         TypeError: names the first difference.
     """
-    difference = next(_differences(list(taken.parameters.values()), list(passed.parameters.values())), None)
+    difference = next(_differences(taken, passed), None)
     if difference is not None:
         raise TypeError(f"{name} cannot be called as {ask} is: {difference}")
 
 
-def _differences(taken: list[_KINDS], passed: list[_KINDS]) -> Iterator[str]:
+def _differences(taken: Sequence[_KINDS], passed: Sequence[_KINDS]) -> Iterator[str]:
     rests = {one.kind for one in taken if one.kind in _RESTS}
     places = [one for one in taken if one.kind in _BY_PLACE]
     names = {one.name: one for one in taken if one.kind in _BY_NAME}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from routeware.classify import ClassifyHook
 from routeware.decorator.annotations import without_evaluation
+from routeware.decorator.mistakes import check_hook
 from routeware.decorator.policies import PolicyCache, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
 from routeware.decorator.streams import RoutedGenerator
@@ -23,6 +25,7 @@ from routeware.decorator.view import (
 from routeware.engine import Attempt, Registrations, execute, provider_function
 from routeware.health import Health
 from routeware.money import Price, Tariff
+from routeware.policy import SETTING_PATHS, keywords_named
 from routeware.pricing import PriceBook, output_argument, price_book
 from routeware.records import CallRecord, Outcome
 from routeware.telemetry import MeterProvider, Metrics, TracerProvider, Tracing
@@ -112,6 +115,7 @@ class Routed(View[P, T_co]):
         """
         if not callable(check):
             raise TypeError(f"accept takes a function of the result, not {check!r}")
+        check_hook("accept", check, self.__qualname__, [inspect.Parameter("result", inspect.Parameter.POSITIONAL_ONLY)])
         registrations_of(self).accept_by(check)
         return check
 
@@ -126,6 +130,7 @@ def draw_by(view: Routed[..., Any], draw: Callable[[], float]) -> None:
     registrations_of(view).latency.draw_by(draw)
 
 
+@partial(keywords_named, elsewhere=SETTING_PATHS, where=" of the policy")
 def routed(
     policy: PolicySource,
     *,

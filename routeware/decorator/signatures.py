@@ -75,24 +75,31 @@ def attempt_place(fn: Callable[..., Any], signature: inspect.Signature) -> int:
     """Where ``fn`` takes its attempt: 0 for a function, 1 for a method, after its instance.
 
     Raises:
-        TypeError: it takes none.
+        TypeError: it takes none, or takes it at another place.
     """
     taken = list(signature.parameters.values())
     if taken and taken[0].kind is inspect.Parameter.VAR_POSITIONAL:
         return 0
     first = [parameter for parameter in taken[:2] if parameter.kind in _POSITIONAL]
     kinds = [_is_attempt(parameter, plain_function(fn)) for parameter in first]
+    name = getattr(fn, "__qualname__", repr(fn))
     for place, kind in enumerate(kinds):
         if kind:
             return place
+    misplaced = next((one.name for one in taken[1:] if _is_called_attempt(one)), None)
+    if misplaced is not None:
+        raise TypeError(f"{name} has to take its attempt first (after self, in a method): move {misplaced!r} there")
     # Without an annotation that says otherwise, the attempt comes first, or after an instance that is called self.
     place = 1 if first and first[0].name in ("self", "cls") else 0
     if place < len(kinds) and kinds[place] is None:
         return place
     if place and len(taken) > 1 and taken[1].kind is inspect.Parameter.VAR_POSITIONAL:
         return place
-    name = getattr(fn, "__qualname__", repr(fn))
     raise TypeError(f"{name} takes no attempt: its first parameter (after self) has to be one, `attempt: Attempt`")
+
+
+def _is_called_attempt(parameter: inspect.Parameter) -> bool:
+    return parameter.name == "attempt" or parameter.annotation in (Attempt, "Attempt")
 
 
 def _is_attempt(parameter: inspect.Parameter, fn: Any) -> bool | None:

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
+from routeware.decorator.mistakes import check_hook
 from routeware.decorator.signatures import require_generator
 from routeware.decorator.view import View, make_call, register_provider, registrations_of
 from routeware.engine import Attempt, Call, Stream
@@ -106,6 +107,7 @@ class RoutedGenerator(View[P, T_co]):
         """
         if not callable(check):
             raise TypeError(f"accept takes a function of the item, not {check!r}")
+        check_hook("accept", check, self.__qualname__, [inspect.Parameter("item", inspect.Parameter.POSITIONAL_ONLY)])
         registrations_of(self).accept_by(check)
         return check
 

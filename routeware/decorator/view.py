@@ -10,16 +10,17 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from routeware.decorator.annotations import given_annotations, text_of, without_evaluation
-from routeware.decorator.mistakes import check_accepts, check_providers
+from routeware.decorator.mistakes import check_accepts, check_hook, check_providers
 from routeware.decorator.policies import PolicyCache, PolicySource
 from routeware.decorator.signatures import attempt_place, caller_signature, plain_function
 from routeware.engine import UNBOUND, Call, Registrations, provider_function
 from routeware.health import Health
 from routeware.money import Usage
-from routeware.policy import UNCHANGED, RoutingPolicy, Unchanged, keywords_named
+from routeware.policy import SETTING_PATHS, UNCHANGED, RoutingPolicy, Unchanged, keywords_named
 from routeware.threshold import LatencyReport
 
 __all__ = ["View", "checked_health", "make_call", "register_provider", "registrations_of", "require_unrouted"]
@@ -116,6 +117,8 @@ class View(Generic[P, T_co]):
         """
         if not callable(projection) or inspect.iscoroutinefunction(projection):
             raise TypeError(f"estimate takes a function that is not async, not {projection!r}")
+        link = inspect.Parameter("link", inspect.Parameter.POSITIONAL_ONLY)
+        check_hook("estimate", projection, self.__qualname__, [link, *_passed(self)])
         self._registrations.estimate_by(projection)
         return projection
 
@@ -128,6 +131,7 @@ class View(Generic[P, T_co]):
         """
         if not callable(measure) or inspect.iscoroutinefunction(measure):
             raise TypeError(f"size takes a function that is not async, not {measure!r}")
+        check_hook("size", measure, self.__qualname__, _passed(self))
         self._registrations.size_by(measure)
         return measure
 
@@ -141,7 +145,7 @@ class View(Generic[P, T_co]):
         view._policies = self._policies.under(policy)
         return view
 
-    @keywords_named
+    @partial(keywords_named, elsewhere=SETTING_PATHS, where=" of a policy, for with_policy")
     def with_options(
         self,
         *,
@@ -229,21 +233,22 @@ def register_provider(view: View[..., Any], fn: Callable[..., Any], names: tuple
     Raises:
         TypeError: it takes no attempt, or at another place than the function of the view.
     """
+    require_unrouted(fn)
     signature = without_evaluation(fn)
     place = attempt_place(fn, signature)
     if place != view._place and inspect.isfunction(fn):
         wanted = "after its instance, as" if view._place else "first, as"
         raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {view.__qualname__} does")
-    taken = _without_instance(caller_signature(signature, place), place)
-    passed = _without_instance(view._signature, view._place)
-    check_accepts(getattr(fn, "__qualname__", repr(fn)), taken, view.__qualname__, passed)
+    taken = list(caller_signature(signature, place).parameters.values())[place:]
+    check_accepts(getattr(fn, "__qualname__", repr(fn)), taken, view.__qualname__, _passed(view))
     if view._policies.fixed is not None:
         check_providers(view.__qualname__, names, view._policies.fixed.policy.chain)
     view._registrations.register(provider_function(fn), names)
 
 
-def _without_instance(signature: inspect.Signature, place: int) -> inspect.Signature:
-    return signature.replace(parameters=list(signature.parameters.values())[place:])
+def _passed(view: View[..., Any]) -> list[inspect.Parameter]:
+    """List what callers pass, without an instance."""
+    return list(view._signature.parameters.values())[view._place :]
 
 
 def require_unrouted(fn: object) -> None:

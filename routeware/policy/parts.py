@@ -26,6 +26,8 @@ _AT_LEAST_0 = attrs.validators.optional(checks.number(low=0))
 _AMOUNT = attrs.validators.optional(checks.number(low=0, high=MOST_USD))
 _COUNT = attrs.validators.optional(checks.whole_number(low=1))
 
+names_nearest(Price)  # beside Link, for prices are written where links are
+
 _KINDS: dict[str, str] = {
     **{category.value: category.value for category in ErrorCategory},
     **{alias: category.value for alias, category in CATEGORY_ALIASES.items()},

@@ -19,7 +19,7 @@ from routeware.policy.shape import named, names_nearest, part, plain
 from routeware.policy.spread import check_spreads
 from routeware.policy.watch import PolicyFile
 
-__all__ = ["UNCHANGED", "RoutingPolicy", "Unchanged", "with_settings"]
+__all__ = ["SETTING_PATHS", "UNCHANGED", "RoutingPolicy", "Unchanged", "with_settings"]
 
 
 class Unchanged(Enum):
@@ -117,7 +117,10 @@ class RoutingPolicy:
         Raises:
             PolicyError: a setting that is unknown, missing or wrong.
         """
-        return cls(**named(cls, settings, _ELSEWHERE))
+        if isinstance(settings, list):
+            wanted, hint = "a mapping of settings or a RoutingPolicy", "RoutingPolicy(chain=[...]) takes links"
+            raise checks.refusal(None, wanted, settings, hint)
+        return cls(**named(cls, settings, SETTING_PATHS))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], *, table: str | None = None) -> Self:
@@ -127,6 +130,8 @@ class RoutingPolicy:
             OSError: the file cannot be read; FileNotFoundError where there is none.
             PolicyError: it is not TOML, has no such table, or a setting is wrong. Names the file.
         """
+        if isinstance(path, Mapping):
+            raise TypeError("from_toml takes a file's path; RoutingPolicy.from_dict(...) takes a mapping")
         try:
             return cls.from_dict(read_table(path, table))
         except PolicyError as error:
@@ -163,13 +168,13 @@ def _summary(policy: RoutingPolicy) -> str:
 
 _SECTIONS = {"failover": FailoverRules, "latency": LatencyRules, "budget": BudgetRules, "observe": ObserveRules}
 
-_ELSEWHERE = {
+SETTING_PATHS = {
     **{field.name: f"chain[].{field.name}" for field in attrs.fields(Link)},
     **{field.name: f"{section}.{field.name}" for section, kind in _SECTIONS.items() for field in attrs.fields(kind)},
 }
 """Where settings belong that may be written at the top: a flat file is the likeliest mistake."""
 
-names_nearest(RoutingPolicy, _ELSEWHERE)
+names_nearest(RoutingPolicy, SETTING_PATHS)
 
 
 def with_settings(

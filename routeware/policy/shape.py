@@ -23,14 +23,19 @@ T = TypeVar("T")
 Part = TypeVar("Part", bound=attrs.AttrsInstance)
 
 
-def keywords_named(call: Callable[P, T], elsewhere: Mapping[str, str] | None = None) -> Callable[P, T]:
-    """Let a keyword argument that ``call`` does not take be refused with the nearest one that it does.
+def keywords_named(call: Callable[P, T], elsewhere: Mapping[str, str] | None = None, where: str = "") -> Callable[P, T]:
+    """Refuse a keyword argument that ``call`` does not take with the nearest one that it does.
+
+    Where all arguments are keyword-only, one that is passed by its position is refused with their names.
 
     Args:
-        call: a function, or a class's ``__init__``.
-        elsewhere: full paths of settings, by name, that somebody might look for here.
+        call: a function, a method, or a class's ``__init__``.
+        elsewhere: full paths of settings, by name, that a user may expect here.
+        where: what such a path is a path in.
     """
-    known = list(inspect.signature(call).parameters)[1:]
+    parameters = [one for one in inspect.signature(call).parameters.values() if one.name != "self"]
+    known = [one.name for one in parameters]
+    takes_names_only = all(one.kind is one.KEYWORD_ONLY for one in parameters)
 
     @functools.wraps(call)
     def named_call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -39,10 +44,16 @@ def keywords_named(call: Callable[P, T], elsewhere: Mapping[str, str] | None = N
         except TypeError:
             wrong = next((name for name in kwargs if name not in known), None)
             if wrong is None:
+                if takes_names_only and len(args) > 1:
+                    what = call.__qualname__.removesuffix(".__init__")
+                    required = [one.name for one in parameters if one.default is one.empty] or known[:1]
+                    shown_call = f"{what}({', '.join(f'{name}=...' for name in required)})"
+                    raise TypeError(f"{what} takes its settings by name: {shown_call}") from None
                 raise
         paths = {**(elsewhere or {}), **{name: name for name in known}}
         close = nearest(wrong, paths)
-        advice = f"did you mean {paths[close]!r}?" if close else f"known are {', '.join(known)}"
+        place = where if close and close not in known else ""
+        advice = f"did you mean {paths[close]!r}{place}?" if close else f"known are {', '.join(known)}"
         raise TypeError(f"there is no setting {bounded(wrong, _LONGEST_KEY)!r}; {advice}")
 
     return named_call

@@ -228,12 +228,35 @@ def test_without_arguments_it_says_what_it_can_do() -> None:
     assert "Compare bare and routed calls." in result.output
 
 
-@pytest.mark.parametrize("columns", ["60", "80"])
-def test_the_list_of_commands_is_not_cut(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a sentence does not say what a command does."""
-    monkeypatch.setenv("COLUMNS", columns)
+COMMANDS = (
+    ["demo", "check", "trace", "tune", "replay", "budget"]
+    + [f"budget {name}" for name in ("list", "show", "set-limit", "release")]
+    + [""]
+)
 
-    assert "..." not in routeware("--help").output.replace("COMMAND [ARGS]...", "")
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_is_cut_or_padded(command: str, columns: int) -> None:
+    """Half a sentence does not say what a command does, and blanks at the end are noise in a pipe."""
+    result = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=columns - 2)
+
+    usage, _, rest = result.stdout.partition("\n\n")
+    assert result.exit_code == 0
+    assert usage.startswith("Usage: ")
+    assert "..." not in rest
+    assert [line for line in rest.splitlines() if line != line.rstrip()] == []
+    if command != "tune":  # its longest option leaves ten columns for the text, which is the least
+        assert max(map(len, rest.splitlines())) <= columns
+
+
+@pytest.mark.parametrize(("columns", "longest"), [("40", 38), ("60", 58), ("200", 80)])
+def test_help_fits_the_terminal(columns: str, longest: int) -> None:
+    """Whatever is left of the options' names, down to 40 columns."""
+    command = [sys.executable, "-m", "routeware", "budget", "--help"]
+    result = subprocess.run(command, env={**os.environ, "COLUMNS": columns}, capture_output=True, text=True, check=True)
+
+    assert max(map(len, result.stdout.splitlines())) <= longest
 
 
 def test_it_tells_its_version() -> None:

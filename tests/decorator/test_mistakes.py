@@ -1,16 +1,85 @@
-"""Mistakes are seen while decorating, with what to write instead, and not in the outage that needs the function."""
+"""The mistakes of a new user, and what the error says: which mistake it is, and what to write instead.
+
+``mistakes.toml`` has the code and the whole message. Most are seen while decorating, and not in the outage that needs
+the function.
+"""
 
 from __future__ import annotations
 
+import ast
 import functools
+import gc
+import inspect
 import logging
 import re
+import sys
+import tomllib
+import types
+import warnings
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from routeware import Attempt, FailoverRules, Link, PolicyError, RoutingPolicy, routed
+import routeware
+from routeware import Attempt, PolicyError, RoutingPolicy, routed
+
+MISTAKES = tomllib.loads(Path(__file__).with_name("mistakes.toml").read_text(encoding="utf-8"))["mistake"]
+AB = RoutingPolicy(chain=["a:m", "b:m"])
+
+
+async def bare(attempt: Attempt, prompt: str) -> str:
+    """Give an answer."""
+    return "Rayleigh."
+
+
+async def film(attempt: Attempt, prompt: str) -> AsyncIterator[str]:
+    """Give an item."""
+    yield "Rayleigh."
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["title"])
+async def test_a_mistake_is_answered_with_its_remedy(
+    mistake: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word for word: the message is what a new user has to go by."""
+    if sys.version_info >= tuple(mistake.get("right_since", (9,))):
+        pytest.skip("from this CPython on it works")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - its class and its whole text are compared below
+        await _run(mistake["code"])
+
+    error = raised.value
+    assert (type(error).__name__, str(error)) == (mistake["error"], mistake["message"])
+    assert getattr(error, "__notes__", []) == mistake.get("notes", [])
+
+
+async def _run(code: str) -> None:
+    names = {name: getattr(routeware, name) for name in routeware.__all__}
+    names |= {"AB": AB, "bare": bare, "ask": routed(AB)(bare), "films": routed(AB)(film), "Path": Path}
+    compiled = compile(code, "you.py", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    waited = types.FunctionType(compiled, {"__builtins__": __builtins__, **names})()
+    if inspect.isawaitable(waited):
+        await waited
+
+
+def test_every_mistake_is_another() -> None:
+    """At least forty of them, each with a title of its own."""
+    assert len({mistake["title"] for mistake in MISTAKES}) == len(MISTAKES) >= 40
+
+
+@pytest.mark.parametrize(("code", "name"), [("ask('Why?')", "bare"), ("ask.outcome('Why?')", "bare.outcome")])
+async def test_a_forgotten_await_names_the_users_function(code: str, name: str) -> None:
+    """In Python's own warning."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        await _run(code)
+        gc.collect()
+
+    assert [str(warning.message) for warning in seen] == [f"coroutine '{name}' was never awaited"]
+
 
 POLICY = RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude", "azure-1:gpt-4o"])
 
@@ -154,12 +223,6 @@ def test_methods_are_compared_without_their_instance() -> None:
                 return question
 
 
-def test_a_routed_function_is_not_routed_again() -> None:
-    """Two chains would multiply their attempts."""
-    with pytest.raises(TypeError, match=r"ask is routed already.*with_policy"):
-        routed(POLICY)(ask)  # type: ignore[call-overload]
-
-
 class Client:
     """Something with an async ``__call__``."""
 
@@ -168,68 +231,9 @@ class Client:
         return prompt
 
 
-def sync_wrapper(fn: Any) -> Any:
-    """Wrap as libraries of decorators do that were not made for async functions."""
-
-    @functools.wraps(fn)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return fn(*args, **kwargs)
-
-    return wrapper
-
-
-@pytest.mark.parametrize(
-    ("fn", "advice"),
-    [
-        (classmethod(fitting), "cannot be a class method; make it a method, or a static method"),
-        (staticmethod(fitting), "put @staticmethod above @routed"),
-        (Client(), r"routed\(policy\)\(client.__call__\)"),
-        (sync_wrapper(fitting), "define the wrapper with `async def`, or put it above @routed"),
-        (lambda attempt: None, "define it with `async def`"),
-        (5, "cannot be called at all"),
-    ],
-)
-def test_what_cannot_be_routed_says_what_to_do(fn: Any, advice: str) -> None:
-    """One advice, and one that works."""
-    with pytest.raises(TypeError, match=advice):
-        routed(POLICY)(fn)
-
-
 async def test_the_advice_on_a_callable_object_works() -> None:
     """Its method is an async function."""
     assert await routed(POLICY)(Client().__call__)("sky?") == "sky?"
-
-
-@pytest.mark.parametrize(
-    ("policy", "advice"),
-    [
-        ({"chain": ["a:m"]}, r"RoutingPolicy.from_dict\("),
-        (["a:m"], r"RoutingPolicy\(chain=\[...\]\)"),
-        ("policy.toml", r"RoutingPolicy.from_toml\(path\)"),
-        (Path("policy.toml"), r"RoutingPolicy.from_toml\(path\)"),
-    ],
-)
-def test_a_policy_that_is_none_says_how_to_make_one(policy: Any, advice: str) -> None:
-    """From settings, links or a file."""
-    with pytest.raises(TypeError, match=advice):
-        routed(policy)(fitting)
-
-
-@pytest.mark.parametrize(
-    ("make", "advice"),
-    [
-        (lambda: Link(provider="a", model="m", timeout=5), "'timeout'; did you mean 'timeout_ms'"),
-        (lambda: FailoverRules(on_statuses=[429]), "'on_statuses'; did you mean 'on_status'"),
-        (lambda: RoutingPolicy(chian=["a:m"]), "'chian'; did you mean 'chain'"),
-        (lambda: RoutingPolicy(chain=["a:m"], race_after_ms=5), "did you mean 'latency.race_after_ms'"),
-        (lambda: FailoverRules(zzz=1), "'zzz'; known are on_status, "),
-        (lambda: ask.with_options(deadline=5), "'deadline'; did you mean 'deadline_ms'"),
-    ],
-)
-def test_a_wrong_setting_names_the_nearest_right_one(make: Any, advice: str) -> None:
-    """In policy classes, and in with_options."""
-    with pytest.raises(TypeError, match=advice):
-        make()
 
 
 def test_another_mistake_stays_itself() -> None:
