@@ -7,8 +7,9 @@ named: ``pip install tenacity stamina langchain-core pydantic-ai-slim litellm he
 libraries take turns within one run, and a figure is the median over the rounds.
 
 **Tail**: a primary and a backup that usually answer in about 100 ms, and that need another 1.5 s for 8 % of the calls.
-Each library gets the same sequence of draws, and a time-out of 600 ms: its own where it has one, else the client's. What
-it does then, and whether it does anything earlier, is the library's own. The bare function has no time-out. The libraries take turns here, too, in real time.
+Each library gets the same sequence of draws, and a time-out of 600 ms: its own where it has one, else the client's.
+What it does then, and whether it does anything earlier, is the library's own. The bare function has no time-out. The
+libraries take turns here, too, in real time.
 """
 
 from __future__ import annotations
