@@ -131,7 +131,7 @@ class Instruments:
         meter.create_observable_gauge(
             "routeware.link.cooling",
             [self.cooling.observe],
-            "1",
+            "{link}",  # with "1" a Collector would call it a ratio
             "1 from the start of a link's pause until an answer ends it.",
         )
         meter.create_observable_gauge(

@@ -6,8 +6,8 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
+from routeware import Attempt, BudgetExceededError, RoutingPolicy, routed
 from tests.fakes.providers import HTTPStatusError, Script, answers, busy, hangs, reports, script
 from tests.real.prometheus.server import MISSING, Prometheus, program, running_prometheus, scraped
 
@@ -57,6 +58,21 @@ async def traffic(exposed: Exposed) -> None:
         await ask(script(a=busy()), exposed)
 
 
+async def all_traffic(exposed: Exposed) -> None:
+    """The same; a link that cooldown takes out, a call that its budget refuses, and a stream."""
+    await traffic(exposed)
+    resting = script(a=busy(), b=answers())
+    await ask(resting, exposed, failover={"cooldown_ms": 60_000, "cooldown_after": 1})
+    with suppress(BudgetExceededError):
+        await ask(script(a=answers()), exposed, per_call_usd=0.1)
+
+    @routed(RoutingPolicy(chain=["a:m"]), name="ask", meter_provider=exposed.provider)
+    async def films(attempt: Attempt) -> AsyncIterator[str]:
+        yield "item"
+
+    assert [item async for item in films()] == ["item"]
+
+
 async def ask(providers: Script, exposed: Exposed, **settings: Any) -> None:
     """One call."""
     prices = dict.fromkeys(providers.behaviours, 0.5)
@@ -75,11 +91,25 @@ def there_is_a_prometheus() -> None:
 @pytest.fixture
 async def asked(there_is_a_prometheus: None, exposed: Exposed, tmp_path: Path) -> AsyncIterator[Ask]:
     """A Prometheus that has scraped before some traffic and after it, asked about its scrape of all of that."""
-    await traffic(exposed)
+    async with scraping(traffic, exposed, tmp_path) as ask_it:
+        yield ask_it
+
+
+@pytest.fixture
+async def asked_of_all(there_is_a_prometheus: None, exposed: Exposed, tmp_path: Path) -> AsyncIterator[Ask]:
+    """The same, with traffic that moves every metric."""
+    async with scraping(all_traffic, exposed, tmp_path) as ask_it:
+        yield ask_it
+
+
+@asynccontextmanager
+async def scraping(send: Callable[[Exposed], Awaitable[None]], exposed: Exposed, tmp_path: Path) -> AsyncGenerator[Ask]:
+    """A Prometheus that scrapes before and after what is sent."""
+    await send(exposed)
     with running_prometheus(tmp_path, exposed.port) as running:
         # The first scrape that is read sees all of the traffic so far, and so does the last: what is between adds up.
         await scraped_all(running, exposed)
-        await traffic(exposed)
+        await send(exposed)
         # Always at the moment of that scrape: a later one that fails, as on a busy machine, has no values.
         at = await scraped_all(running, exposed)
         yield lambda query: running.ask(query, at)

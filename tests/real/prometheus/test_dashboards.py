@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,34 +33,48 @@ def alerts() -> Iterator[tuple[str, str]]:
         yield name, re.sub(r">[^>]*$", "", expression)
 
 
-async def test_every_panel_shows_something(asked: Ask) -> None:
-    """A panel without data looks like good news."""
-    empty = [title for title, query in panels() if not asked(query)]
+async def test_every_panel_and_every_alert_has_data(asked_of_all: Ask) -> None:
+    """A panel without data looks like good news, and an alert whose query finds nothing never fires."""
+    queries = [*panels(), *alerts()]
+    assert len(dict(alerts())) == ALERTS.count("- alert:")
+
+    empty = [title for title, query in queries if not asked_of_all(query)]
 
     assert empty == []
 
 
-async def test_every_alert_has_data_to_judge(asked: Ask) -> None:
-    """An alert whose query finds nothing never fires. No budget refuses here, so that one asks for failures."""
-    found = dict(alerts())
-    assert len(found) == ALERTS.count("- alert:")
+def test_every_metric_is_on_the_dashboard() -> None:
+    """What is measured can be seen."""
+    page = (FOLDER.parent / "metrics.md").read_text(encoding="utf-8")
+    measured = re.findall(r"^\| `(routeware\.[\w.]+)` \|", page, re.MULTILINE)
+    shown = " ".join(query for _, query in panels())
 
-    empty = [name for name, query in found.items() if not asked(query.replace("budget_exceeded", "failed"))]
-
-    assert empty == []
+    assert [name for name in measured if name.replace(".", "_") not in shown] == []
 
 
-def test_promtool_takes_the_rules(there_is_a_prometheus: None) -> None:
-    """The tool that checks rules before they are deployed."""
+@pytest.mark.parametrize(("check", "file"), [("check", "alerts.yml"), ("test", "alerts_test.yml")])
+def test_promtool_takes_the_rules_and_sees_them_fire(
+    check: str, file: str, there_is_a_prometheus: None, tmp_path: Path
+) -> None:
+    """Each fires on a function or link that is bad enough, and on no other: alerts_test.yml has the series."""
     promtool = program("promtool")
     if promtool is None:
         pytest.skip("no promtool is installed (Debian: it is part of the package prometheus)")
+    for source in (FOLDER / "alerts.yml", Path(__file__).with_name("alerts_test.yml")):
+        shutil.copy(source, tmp_path)
 
     told = subprocess.run(
-        [promtool, "check", "rules", FOLDER / "alerts.yml"], capture_output=True, text=True, check=False, timeout=60
+        [promtool, check, "rules", tmp_path / file], capture_output=True, text=True, check=False, timeout=60
     )
 
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_promtool_sees_every_alert_fire() -> None:
+    """A new rule needs a case."""
+    cases = Path(__file__).with_name("alerts_test.yml").read_text(encoding="utf-8")
+
+    assert re.findall(r"alertname: (\w+)", cases) == [name for name, _ in alerts()]
 
 
 def test_the_dashboard_can_be_imported() -> None:
@@ -71,3 +86,17 @@ def test_the_dashboard_can_be_imported() -> None:
     assert len(ids) == len(set(ids))
     assert sources == {"${datasource}"}
     assert all(panel["description"] for panel in DASHBOARD["panels"] if panel["type"] != "row")
+
+
+def test_no_panel_covers_another() -> None:
+    """On a grid of 24 columns."""
+    places = [panel["gridPos"] for panel in DASHBOARD["panels"]]
+    cells = [
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+
+    assert len(cells) == len(set(cells))
+    assert {x for x, _ in cells} == set(range(24))
