@@ -76,7 +76,7 @@ CATEGORY_ALIASES: dict[str, ErrorCategory] = {
 """Other spellings of one category, as ``failover.on_error_kinds`` takes them."""
 
 DEFAULT_KINDS = ("default", "any")
-"""Words in ``failover.on_error_kinds`` that stand for many categories: what is taken without any rule, and all."""
+"""Words in ``failover.on_error_kinds`` that mean many categories: the default ones, and all."""
 
 
 class RoutewareError(Exception):
@@ -159,7 +159,7 @@ class BudgetExceededError(RoutewareError):
 
 
 class LedgerUnavailableError(RoutewareError):
-    """The ledger could not be asked, so nobody knows whether the money is there."""
+    """The ledger could not be reached, so it is unknown whether the money is there."""
 
 
 class AttemptTimeoutError(RoutewareError, TimeoutError):
@@ -209,7 +209,7 @@ class ResultRejectedError(RoutewareError):
 
 
 class ProviderCancelledError(RoutewareError):
-    """A provider function raised ``CancelledError`` although nobody had cancelled it.
+    """A provider function raised ``CancelledError`` without having been cancelled.
 
     Raised in its place, because a CancelledError would pass for the caller's own cancellation.
 
@@ -218,7 +218,7 @@ class ProviderCancelledError(RoutewareError):
     """
 
     def __init__(self, label: str) -> None:
-        super().__init__(f"{label} raised CancelledError by itself; nobody had cancelled it")
+        super().__init__(f"{label} raised CancelledError without having been cancelled")
         self.label = label
 
 

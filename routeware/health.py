@@ -72,7 +72,7 @@ class LinkHealth:
             0); ``probing`` while the probe is in flight.
         failures: failures in a row that counted.
         pauses: pauses in a row, without an answer between them.
-        left_ms: what is left of the pause, in milliseconds.
+        left_ms: the rest of the pause, in milliseconds.
         category: the category of the failure that began the pause, or ``manual``; ``None`` without a pause.
     """
 

@@ -1,8 +1,8 @@
-"""Who is told of a call, and with which facts.
+"""The observers of calls, and the facts that they get.
 
 Spans, metrics, log lines, a session's counts and the latency learner are listeners. Each is called at a moment of a
 call's life with the call or the attempt itself, seen through a protocol that it can only read. The facts are complete
-by then. A call holds one tuple of listeners for each moment, so a moment that nobody listens to costs a loop over an
+by then. A call holds one tuple of listeners for each moment, so a moment without listeners costs a loop over an
 empty tuple, and whatever a listener would work out is not worked out.
 """
 
@@ -122,37 +122,37 @@ class AttemptFacts(Protocol):
 
     @property
     def trigger(self) -> AttemptTrigger:
-        """Why it was started."""
+        """The reason for its start."""
         ...
 
     @property
     def timeout_ms(self) -> float | None:
-        """The time that it has."""
+        """Its time-out; ``None`` without one."""
         ...
 
     @property
     def status(self) -> AttemptStatus | None:
-        """What became of it; ``None`` while it runs."""
+        """Its status; ``None`` while it runs."""
         ...
 
     @property
     def skip_reason(self) -> SkipReason | None:
-        """Why its link was skipped, where it was."""
+        """The reason for skipping its link, if it was skipped."""
         ...
 
     @property
     def started(self) -> float:
-        """When it was started, on the loop's clock."""
+        """The time of its start, on the loop's clock."""
         ...
 
     @property
     def ended(self) -> float | None:
-        """When it ended, timed out or was cut off, on the loop's clock."""
+        """The time at which it ended, timed out or was cut off, on the loop's clock."""
         ...
 
     @property
     def cut(self) -> Cut | None:
-        """When it was cut off, where it was."""
+        """The time at which it was cut off, if it was."""
         ...
 
     @property
@@ -162,42 +162,42 @@ class AttemptFacts(Protocol):
 
     @property
     def duration_ms(self) -> float:
-        """How long it took, until it ended or was cut off."""
+        """Its duration, until it ended or was cut off."""
         ...
 
     @property
     def cost(self) -> Cost:
-        """What it cost, worked out when first asked for. Only to be read once it has ended."""
+        """Its cost, computed when first read. Read it only after the attempt has ended."""
         ...
 
     @property
     def failure(self) -> Failure | None:
-        """Why it failed, where it did."""
+        """Its failure, if it failed."""
         ...
 
     @property
     def ledger_wait_s(self) -> float | None:
-        """How long it waited for a ledger before it started; ``None`` where none had to be asked."""
+        """Its wait for a ledger before it started; ``None`` if no ledger was asked."""
         ...
 
     @property
     def items(self) -> int | None:
-        """How many items a stream's reader has got; ``None`` for a plain function."""
+        """The number of items that a stream's reader has got; ``None`` for a plain function."""
         ...
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
-        """Why the model stopped, as far as a stream has told it."""
+        """The model's reasons to stop, as far as a stream's items give them."""
         ...
 
     @property
     def first_item_s(self) -> float | None:
-        """How long a stream's first item took; ``None`` where there was none."""
+        """The time to a stream's first item; ``None`` without one."""
         ...
 
     @property
     def cleanup_s(self) -> float | None:
-        """How long it took to end after it was cut off, where it was."""
+        """The time that it took to end after it was cut off, if it was."""
         ...
 
 
@@ -211,7 +211,7 @@ class CallFacts(Protocol):
 
     @property
     def outcome(self) -> CallOutcome:
-        """How it ended."""
+        """Its outcome."""
         ...
 
     @property
@@ -221,22 +221,22 @@ class CallFacts(Protocol):
 
     @property
     def error(self) -> BaseException | None:
-        """What it raises."""
+        """The error that it raises."""
         ...
 
     @property
     def is_exhausted(self) -> bool:
-        """True if it raises an error of ours because every link failed."""
+        """True if it raises one of routeware's errors because every link failed."""
         ...
 
     @property
     def began(self) -> float:
-        """When it began, on the loop's clock."""
+        """The time of its start, on the loop's clock."""
         ...
 
     @property
     def ended(self) -> float:
-        """When it ended, on the loop's clock."""
+        """The time of its end, on the loop's clock."""
         ...
 
     @property
@@ -246,7 +246,7 @@ class CallFacts(Protocol):
 
     @property
     def race_source(self) -> str | None:
-        """Where the threshold came from."""
+        """The source of the threshold."""
         ...
 
     @property
@@ -256,12 +256,12 @@ class CallFacts(Protocol):
 
     @property
     def stream_end(self) -> StreamEnd | None:
-        """How a stream ended; ``None`` for a plain call."""
+        """The end of a stream; ``None`` for a plain call."""
         ...
 
     @property
     def session_spent_usd(self) -> float | None:
-        """What its session has spent by now; ``None`` without a session."""
+        """The dollars that its session has spent so far; ``None`` without a session."""
         ...
 
 

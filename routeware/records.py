@@ -48,7 +48,7 @@ _RECORD_KEY = "__routeware_record__"
 
 
 class AttemptStatus(StrEnum):
-    """What became of one attempt."""
+    """The status of one attempt."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -78,7 +78,7 @@ class AttemptRecord:
         label: the link's label.
         tier: the link's tier, free text.
         price: the plain price in force, where one was known.
-        status: what became of it.
+        status: how it ended.
         trigger: why it was started.
         started_ms: when it started, after the call did.
         duration_ms: how long it took, on the same clock; until it was cut off, where it was.
@@ -132,7 +132,7 @@ class RoutingDecision:
     Attributes:
         policy: the policy's label.
         selected_provider: of the attempt whose result was returned; ``None`` without one.
-        selected_model: likewise.
+        selected_model: its model.
         alternatives: one for each attempt, in order. Their ``reason`` is ``selected``, ``failed:<category>``,
             ``rejected``, ``skipped:budget``, ``skipped:cooldown``, ``race_lost`` or ``cancelled``.
     """
@@ -207,7 +207,7 @@ class CallRecord:
 
     @property
     def raced(self) -> bool:
-        """True if a backup was started beside a slow attempt."""
+        """True if a backup was started while an attempt was slow."""
         return any(attempt.trigger is AttemptTrigger.RACE for attempt in self.attempts)
 
     @property
@@ -345,7 +345,7 @@ def _reason(attempt: AttemptRecord) -> str:
         case AttemptStatus.SKIPPED:
             return f"skipped:{attempt.skip_reason or 'budget'}"
         case AttemptStatus.SUCCEEDED:
-            # It answered, and nobody got the answer: the caller was gone by then.
+            # It answered after the caller had gone, so the answer was lost.
             return "cancelled"
         case AttemptStatus.REJECTED | AttemptStatus.RACE_LOST | AttemptStatus.CANCELLED as status:
             return status.value

@@ -1,6 +1,6 @@
 """Error bodies: where providers put codes, texts and numbers in what they answer.
 
-A body is a mapping, the JSON text of one, or a list of one. What it says may stand at the top, or under ``error``,
+A body is a mapping, the JSON text of one, or a list of one. Its fields may be at the top, or under ``error``,
 ``detail``, ``errors``, ``fault`` or ``body``, one inside the other.
 """
 

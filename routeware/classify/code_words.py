@@ -26,7 +26,7 @@ class WordMeaning(NamedTuple):
     Attributes:
         category: the category that it names; ``None`` where the word is unknown.
         specific: it says more than a status does. ``invalid_request_error`` comes with 400, 401, 404 and 429 alike.
-        passing: a quota that may fill again: with a time to wait beside it, it is a rate limit.
+        passing: a quota that may fill again. With a time to wait next to it, it is a rate limit.
     """
 
     category: ErrorCategory | None = None

@@ -58,7 +58,7 @@ class Code:
         specific: it says more than a status does.
         passing: a quota that may fill again.
         local: the client made it up when no answer came.
-        numbered: it is one of JSON-RPC's, each of which stands for many things.
+        numbered: it is one of JSON-RPC's, each of which means many things.
     """
 
     text: str | None

@@ -17,7 +17,7 @@ from routeware.errors import ErrorCategory
 
 __all__ = ["failed_over_by_status"]
 
-# Their classes say that there was no answer: a status beside them may be the SDK's own, and money may have been spent.
+# Their classes say that there was no answer: a status next to them may be the SDK's own, and money may have been spent.
 _UNSURE = frozenset(
     {
         ErrorCategory.TIMEOUT,

@@ -31,7 +31,7 @@ _BROKEN_OFF = re.compile(
 # The client gives these by itself, too: always, or where its text says that the connection or the answer broke.
 _GIVEN_BY_TIMERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.CANCELLED})
 _GIVEN_BY_TRANSPORTS = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.SERVER_ERROR, ErrorCategory.RATE_LIMIT})
-# The HTTP status that a category stands for, so that its texts are read as those of an HTTP answer.
+# The HTTP status that a category corresponds to, so that its texts are read as those of an HTTP answer.
 _AS_STATUS = {
     ErrorCategory.BAD_REQUEST: 400,
     ErrorCategory.AUTH: 403,

@@ -83,7 +83,7 @@ class View:
         self.get: Callable[[str], object] = partial(_get, of, self.own, readers) if readers else self.own.get
 
     def constant(self, name: str) -> object:
-        """Give a value that stands in the class itself, as ``google.api_core`` keeps its statuses.
+        """Return a value that is in the class itself, as ``google.api_core`` keeps its statuses.
 
         A property of that name is not asked: ``code`` is mostly a deprecated alias.
         """

@@ -92,7 +92,7 @@ def _read_extra(value: object) -> object:
 
 
 def _error_in(fields: Mapping[object, object]) -> object:
-    """Find the part of a reply that describes an error; ``None`` where there is an answer beside it."""
+    """Find the part of a reply that describes an error; ``None`` if there is an answer next to it."""
     failed = as_text(entry(fields, "status")) == "failed" or as_text(entry(fields, "type")) == "error"
     if not failed and _has_answer(fields):
         return _in_choice(fields)

@@ -1,4 +1,4 @@
-"""What is kept of an error: plain values, and a line that quotes nobody."""
+"""Snapshots of errors: plain values, and a line that quotes no provider."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def classify(error: BaseException, *, with_text: bool = False, reported: ErrorSn
 
     Args:
         error: what a provider function raised, of any library.
-        with_text: take the error's own text (cut at 256 characters) as the message, not a line that quotes nobody.
+        with_text: take the error's own text (cut at 256 characters) as the message, not a line that quotes no provider.
         reported: the error that the function's last reply consisted of (``error_in_reply``), if it did. It classifies
             what the function stumbled over: a missing key, an object of the wrong type, an error of the function's own.
     """

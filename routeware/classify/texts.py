@@ -194,7 +194,7 @@ def status_in_text(text: str) -> int | None:
 def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
     """Give the meaning of a few well-known phrases, and where there are none, of the status found in the text.
 
-    The error may be of any class, and its text about anything: only phrases that nobody else uses count.
+    The error may be of any class, and its text about anything: only phrases with no other use count.
     """
     if status is not None:
         return refined_by_text(status, text, throttled=False) or category_of_status(status)

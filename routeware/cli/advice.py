@@ -290,7 +290,7 @@ def _cap_below_one_answer(policy: RoutingPolicy) -> Iterator[Finding]:
 
 def _exceed_without_cap(policy: RoutingPolicy) -> Iterator[Finding]:
     if policy.budget.on_exceed is OnExceed.WARN and not policy.budget.capped:
-        yield Finding("budget.on_exceed", "warn softens only caps that stand in the policy, and there is none")
+        yield Finding("budget.on_exceed", "warn softens only caps that are set in the policy, and there is none")
 
 
 def _error_texts(policy: RoutingPolicy) -> Iterator[Finding]:
@@ -339,7 +339,7 @@ def _has_rules(policy: RoutingPolicy) -> bool:
 
 
 def _most_in_flight(policy: RoutingPolicy) -> int:
-    """Return how many attempts a race may have: each link stands in it once, however many rounds there are."""
+    """Return the number of attempts that a race may have: each link once, however many rounds there are."""
     return min(policy.max_attempts, len(policy.chain))
 
 

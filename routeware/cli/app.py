@@ -25,7 +25,7 @@ app = typer.Typer(
     name="routeware",
     no_args_is_help=True,
     add_completion=False,
-    # A traceback of ours is for a bug report: plain, whole, and without the values of variables.
+    # Our own tracebacks are for bug reports: plain, whole, and without the values of variables.
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={

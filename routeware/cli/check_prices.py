@@ -1,4 +1,4 @@
-"""What each link of a policy costs, and who says so: the policy itself, or the catalogue where that is installed."""
+"""The price of each link of a policy, and its source: the policy itself, or the catalogue if that is installed."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _budget(budget: BudgetRules) -> str:
 
 
 def _prices(quoted: Sequence[Quote]) -> dict[str, str]:
-    """Say who knows what links cost that the policy has no price for."""
+    """Show the catalogue's prices for the links that have none in the policy."""
     told = []
     for number, quote in enumerate(quoted, 1):
         if quote.matched is not None:

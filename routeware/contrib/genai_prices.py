@@ -115,7 +115,7 @@ class CatalogueTariff:
 
     @property
     def matched(self) -> str:
-        """The name that the catalogue has for it: ``anthropic:claude-sonnet-4-5``."""
+        """The catalogue's name for it: ``anthropic:claude-sonnet-4-5``."""
         return f"{self._found.id}:{self._current().id}"
 
     def cost_usd(self, usage: Usage, at: datetime, /) -> float | None:
@@ -177,7 +177,7 @@ class CatalogueTariff:
         return any(one.constraint is None or one.constraint.active(at) for one in variants)
 
     def _is_own(self, info: ModelInfo) -> bool:
-        """Return True unless the model is another provider's: tiers are sold by whoever serves it."""
+        """Return True unless the model is another provider's: the provider that serves it sells its tiers."""
         return any(info is one for one in self._found.models)
 
     def _price(self, info: ModelInfo, at: datetime, context: Mapping[str, str]) -> ModelPrice:

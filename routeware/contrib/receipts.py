@@ -52,7 +52,7 @@ class Receipts:
 
     @property
     def pending(self) -> bool:
-        """Return True if there is something that the ledger may forget and was not told."""
+        """Return True if the ledger may forget something and does not know that yet."""
         return bool(self._to_forget)
 
     def unanswered(self, id: str) -> None:
@@ -97,5 +97,5 @@ class Receipts:
         return taken
 
     def put_back(self, ids: Iterable[str]) -> None:
-        """Keep ``ids`` for another time: the ledger could not be told."""
+        """Keep ``ids`` for another time: the message did not reach the ledger."""
         self._to_forget.extend(ids)

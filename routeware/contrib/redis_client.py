@@ -36,7 +36,7 @@ _LEAVE_S = 0.5
 _TO_FORGET = 200
 """How many ids one request acknowledges at most."""
 _TOGETHER = 256
-"""How many questions one request carries at most: the server answers nobody else meanwhile, for some 3 ms."""
+"""The most questions in one request: the server answers no other client meanwhile, for some 3 ms."""
 
 
 @attrs.define(eq=False)
@@ -83,7 +83,7 @@ class RedisClient:
             leases: the key that all questions share.
             settings: the script's first arguments.
             probe: what the keys of reservations, tallies and histories begin with.
-            receipts: what the server is told that it may forget, and which questions had no answer.
+            receipts: what the server may forget, and which questions had no answer.
 
         Raises:
             PolicyError: redis-py cannot read the URL.
@@ -137,7 +137,7 @@ class RedisClient:
     async def _take_leave(self) -> None:
         if not self._receipts.pending:
             return
-        # What it is not told, the server forgets by itself, later.
+        # Without the message, the server forgets it later by itself.
         with suppress(*_failures(), LedgerUnavailableError):
             async with asyncio.timeout(min(self._timeout_s, _LEAVE_S)):
                 while self._receipts.pending:
@@ -244,7 +244,7 @@ def _connect(url: str, cluster: bool) -> Redis | RedisCluster:
 
     settings: dict[str, Any] = {
         "decode_responses": True,
-        # No time-outs of its own: beside ours, they can eat the cancellation that ours is made of.
+        # No time-outs of its own: next to ours, they can swallow the cancellation that ours is made of.
         "socket_timeout": None,
         "socket_connect_timeout": None,
         # Requests are repeated here, where it is noted that the first copy may still arrive.

@@ -51,7 +51,7 @@ class SqliteLedger:
         """Make a ledger that opens its file when it is first asked.
 
         Args:
-            path: the file; two more of its name with ``-wal`` and ``-shm`` stand beside it.
+            path: the file; SQLite keeps two more next to it, with ``-wal`` and ``-shm`` after its name.
             timeout_s: how long a request may take, locks of other processes included.
             lease_s: how long a reservation stays reserved after its process was killed; then it becomes uncertain.
             expire_s: how long after its first use a tally is forgotten, with its limit; ``None`` for never.

@@ -56,7 +56,7 @@ class LedgerThread:
         Args:
             connect: opens the database.
             open_file: gives the answers over a connection.
-            receipts: what the ledger is told that it may forget.
+            receipts: what the ledger may forget.
         """
         self._connect = connect
         self._open_file = open_file
@@ -145,7 +145,7 @@ class LedgerThread:
                 connection.execute(f"PRAGMA busy_timeout = {_LEAVE_MS}")
                 self._transact([])
         except sqlite3.Error:
-            pass  # what it is not told, the file forgets by itself, later
+            pass  # without the message, the file forgets it later by itself
         finally:
             connection.close()
             self._file = None

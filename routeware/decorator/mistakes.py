@@ -65,7 +65,7 @@ def _is_typo(name: str, known: str) -> bool:
 
 
 def check_hook(kind: str, hook: Callable[..., Any], ask: str, passed: Sequence[_KINDS]) -> None:
-    """Refuse a hook that cannot be called with what it is going to be called with.
+    """Refuse a hook that no call can satisfy: neither one with all arguments nor one with the required ones.
 
     Raises:
         TypeError: names what it is called with, and what it takes.
@@ -74,12 +74,24 @@ def check_hook(kind: str, hook: Callable[..., Any], ask: str, passed: Sequence[_
         taken = without_evaluation(hook)
     except ValueError:  # a function of C may keep its signature to itself
         return
-    if next(_differences(list(taken.parameters.values()), passed), None) is not None:
+    required = [one for one in passed if one.default is _KINDS.empty]
+    if not _takes(taken, passed) and not _takes(taken, required):
         name = getattr(hook, "__name__", type(hook).__name__)
         raise TypeError(
             f"the {kind} hook of {ask} is called with {_shown(passed)}, and {name} takes"
             f" {_shown(list(taken.parameters.values()))}"
         )
+
+
+def _takes(signature: inspect.Signature, passed: Sequence[_KINDS]) -> bool:
+    try:
+        signature.bind(
+            *[None for one in passed if one.kind in _BY_PLACE],
+            **{one.name: None for one in passed if one.kind is _KINDS.KEYWORD_ONLY},
+        )
+    except TypeError:
+        return False
+    return True
 
 
 def _shown(parameters: Sequence[_KINDS]) -> str:
@@ -112,7 +124,7 @@ def _differences(taken: Sequence[_KINDS], passed: Sequence[_KINDS]) -> Iterator[
         if one.kind in _RESTS:
             if one.kind not in rests:
                 yield f"it has no {one}"
-            return  # what else may come cannot be told
+            return  # further arguments cannot be checked
         by_place = places[place] if one.kind in _BY_PLACE and place < len(places) else None
         by_name = names.get(one.name) if one.kind in _BY_NAME else None
         yield from _missing(one, by_place, by_name, rests)
@@ -132,4 +144,4 @@ def _missing(one: _KINDS, by_place: _KINDS | None, by_name: _KINDS | None, rests
     if one.kind in _BY_PLACE and by_place is None and _KINDS.VAR_POSITIONAL not in rests:
         yield f"its {one.name!r} cannot be passed by its place"
     if by_name is not None and by_place is not None and by_name is not by_place:
-        yield f"its parameter {one.name!r} stands in another place"
+        yield f"its parameter {one.name!r} is in another place"

@@ -1,4 +1,4 @@
-"""What a provider function takes: where its attempt goes, and the signature that its callers see."""
+"""The signature of a provider function: where its attempt goes, and what its callers see."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _advice(fn: object) -> str:
 
 
 def attempt_place(fn: Callable[..., Any], signature: inspect.Signature) -> int:
-    """Where ``fn`` takes its attempt: 0 for a function, 1 for a method, after its instance.
+    """Return the place of the attempt in ``fn``: 0 in a function, 1 in a method, after its instance.
 
     Raises:
         TypeError: it takes none, or takes it at another place.
@@ -103,7 +103,7 @@ def _is_called_attempt(parameter: inspect.Parameter) -> bool:
 
 
 def _is_attempt(parameter: inspect.Parameter, fn: Any) -> bool | None:
-    """Whether a parameter is the attempt; ``None`` where nothing says."""
+    """Return True if a parameter is the attempt; ``None`` if neither name nor annotation says."""
     annotation = text_of(parameter.annotation)
     if isinstance(annotation, str):
         annotation = _resolved(annotation, fn)

@@ -1,8 +1,8 @@
 """What a routed function and a routed generator function share: signature, binding, views, registrations.
 
-A view has the caller's signature, binds to instances, and bears the marks by which frameworks know what it stands in
-for. What is behind it (registrations, tracing, prices, what was learned) is shared by all views of one function: bound
-to an instance, under another policy, with other settings.
+A view has the caller's signature, binds to instances, and has the attributes by which frameworks recognise the function
+that it replaces. What is behind it (registrations, tracing, prices, what was learned) is shared by all views of one
+function: bound to an instance, under another policy, with other settings.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class View(Generic[P, T_co]):
 
         Args:
             deadline_ms: bound on the whole call.
-            race_after_ms: when the next link is tried beside a slow one.
+            race_after_ms: when a backup starts while an attempt is slow.
             max_attempts: how many attempts may be started.
             per_call_usd: cap on one call.
             attributes: put on the span of every call.
@@ -185,7 +185,7 @@ class View(Generic[P, T_co]):
 
     @property
     def health(self) -> Health | None:
-        """Which links keep failing, for the policy's cooldown; ``None`` for a view without."""
+        """The record of failing links, for the policy's cooldown; ``None`` for a view without."""
         return self._policies.health
 
     def with_health(self, health: Health | None) -> Self:

@@ -1,7 +1,7 @@
 """What one value of a policy must be, and how a wrong one is named.
 
 The author of a wrong policy is about to deploy it, so every refusal says which setting, what it holds, and
-what would be right. Converters only normalise (an int to the float that it stands for) and let the rest pass;
+what would be right. Converters only normalise (an int to its float) and let the rest pass;
 validators refuse, because attrs tells them which field they look at.
 """
 
@@ -44,7 +44,7 @@ Validator: TypeAlias = "Callable[[object, attrs.Attribute[Any], object], None]" 
 
 _LONGEST_REPR = 100
 _LONGEST_NAME = 100
-_ABSURD = 1e12  # a bound that keeps nonsense out: only the nonsense is told of it
+_ABSURD = 1e12  # a bound that keeps nonsense out, and appears only in its refusal
 _CLOSE_ENOUGH = 0.35
 
 
@@ -209,7 +209,7 @@ def items(value: object, key: str, wanted: str) -> tuple[Any, ...]:
 
 
 def word(value: object, key: str, wanted: str, known: Mapping[str, T]) -> T:
-    """Return what a known word stands for; in any case, and trimmed."""
+    """Return the value of a known word, whatever its case and surrounding blanks."""
     if not isinstance(value, str):
         raise refusal(key, wanted, value, _not_one_value_because(value))
     found = known.get(value.strip().lower())

@@ -26,7 +26,7 @@ _AT_LEAST_0 = attrs.validators.optional(checks.number(low=0))
 _AMOUNT = attrs.validators.optional(checks.number(low=0, high=MOST_USD))
 _COUNT = attrs.validators.optional(checks.whole_number(low=1))
 
-names_nearest(Price)  # beside Link, for prices are written where links are
+names_nearest(Price)  # here, because prices are written where links are
 
 _KINDS: dict[str, str] = {
     **{category.value: category.value for category in ErrorCategory},
@@ -68,7 +68,7 @@ class Link:
     """One place to try. For what is not an LLM read provider and model as service and variant.
 
     Attributes:
-        provider: who is called; not empty.
+        provider: the provider's name; not empty.
         model: what is asked for there; not empty.
         timeout_ms: how long one attempt may take, above 0; ``None`` leaves it to ``failover.on_timeout_ms``.
         label: its name in spans, records and errors; ``provider:model`` by default.
@@ -175,7 +175,7 @@ class FailoverRules:
 @names_nearest
 @attrs.frozen(kw_only=True)
 class LatencyRules:
-    """When a second link is tried beside a slow one, and how long a call may take.
+    """Rules for racing a slow attempt, and for the length of a call.
 
     Attributes:
         race_after_ms: how long after the latest start the next link joins, at least 0; ``None`` is no racing.
@@ -242,7 +242,7 @@ class BudgetRules:
 
     @property
     def capped(self) -> bool:
-        """True if a cap stands in the policy."""
+        """True if the policy sets a cap."""
         return self.per_call_usd is not None or self.session_usd is not None
 
 

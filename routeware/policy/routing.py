@@ -82,7 +82,7 @@ class RoutingPolicy:
         chain: the links in order, at least one; each a :class:`Link`, a mapping, or ``"provider:model"`` (split at the
             first colon). The same link may stand twice.
         failover: when the next link is tried.
-        latency: when it is tried beside a slow one, and the deadline of the whole call.
+        latency: when a backup races a slow attempt, and the deadline of the whole call.
         budget: what a call and its session may cost.
         observe: what is recorded and logged about a call.
         label: its name in spans and records; ``routing_policy(chain=N)`` by default.

@@ -47,7 +47,7 @@ class Play:
 
 @dataclass(eq=False)
 class _Scene:
-    """A play, its script, and what is left of the script's lists."""
+    """A play, its script, and the steps that remain in the script's lists."""
 
     play: Play
     steps: dict[str, object]
@@ -74,14 +74,14 @@ _SCENES: ContextVar[Mapping[Registrations, _Scene]] = ContextVar("routeware.test
 
 
 class _Stage:
-    """Where scripts stand in for the functions of one decorated function, as long as anybody needs that."""
+    """The scripts that replace the functions of one decorated function, while any of them is in use."""
 
     _lock = threading.RLock()
     _users: dict[Registrations, list[list[CallRecord] | None]] = {}  # noqa: RUF012 - one for the process
 
     @classmethod
     def enter(cls, registrations: Registrations, heard: list[CallRecord] | None) -> None:
-        """Stand in, and put all records in ``heard``."""
+        """Replace the functions, and put all records in ``heard``."""
         with cls._lock:
             users = cls._users.setdefault(registrations, [])
             users.append(heard)
@@ -90,7 +90,7 @@ class _Stage:
 
     @classmethod
     def leave(cls, registrations: Registrations, heard: list[CallRecord] | None) -> None:
-        """Step back, if nobody else needs it."""
+        """Restore the functions, unless another script needs it."""
         with cls._lock:
             users = cls._users[registrations]
             del users[next(at for at, one in enumerate(users) if one is heard)]
@@ -128,7 +128,7 @@ def _act(scene: _Scene, attempt: Attempt, args: tuple[Any, ...], kwargs: Mapping
 
 
 def is_scripted(registrations: Registrations) -> bool:
-    """Say whether a script stands in for these functions, in this context."""
+    """Return True if a script replaces these functions in this context."""
     return registrations in _SCENES.get()
 
 

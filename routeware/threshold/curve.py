@@ -42,7 +42,7 @@ class Curve:
 
 
 def kaplan_meier(answered: Iterable[float], cut: Iterable[float] = ()) -> Curve:
-    """Estimate the curve of attempts that were observed for so many seconds, in any order.
+    """Estimate the curve of attempts that were observed for these times, in any order.
 
     Args:
         answered: how long those took that answered.

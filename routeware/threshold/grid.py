@@ -29,7 +29,7 @@ _CUT_FROM = LATE + 1
 _FAILED = _CUT_FROM + STEPS
 _WIDTH = _FAILED + 1
 _NOWHERE = 0xFFFF
-# An answer at the end of a step is in it; who was cut off at the end of a step belongs to the next one.
+# An answer at the end of a step is in it; an attempt that was cut off at the end of a step belongs to the next one.
 _NUDGE = (-1e-9, 1e-9)
 
 Weights = Sequence[float]
@@ -158,7 +158,7 @@ def total(counts: Sequence[Counts]) -> Counts:
 
 
 def weighed(survival: Sequence[float], weight: float) -> list[float]:
-    """Return a curve as so many attempts, spread over its steps."""
+    """Return a curve as that number of attempts, spread over its steps."""
     return [*(weight * (before - after) for before, after in pairwise(survival)), weight * survival[-1]]
 
 

@@ -147,8 +147,8 @@ def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allo
 def _curves(primary: Sequence[Counts], whole: Counts, backup: Sequence[Counts]) -> list[_Curves]:
     """Return each bucket's curves. Few attempts tell little of a tail, so each curve borrows from a broader one.
 
-    The primary's curve stands in for the backup's, however many backups there are: one that is raced late is cut off
-    early and never seen to take long, and the rule would end by giving up racing for good.
+    The primary's curve replaces the backup's, however many backups there are: one that is raced late is cut off
+    early and never seen to take long, and the rule would end by giving up racing permanently.
     """
     common = whole.survival()
     lent = None if len(primary) == 1 else weighed(common, _BORROWED)
@@ -176,7 +176,7 @@ def _best(late: float, whole: Counts, backup: Counts) -> tuple[float, float]:
     what is missing.
     """
     if backup.attempts < _FEW_BACKUPS:
-        # Too few to judge: the primary stands in, and a target is not given up for that.
+        # Too few to judge: the primary's curve is used instead, and a target is not given up for that.
         return late * late, math.inf
     failing = backup.failed / backup.attempts
     # A backup that was never watched for so long has not been shown to be too slow.

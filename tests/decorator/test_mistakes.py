@@ -165,7 +165,7 @@ async def more(attempt: Attempt, prompt: str, *, tone: str = "", model: str) -> 
         (no_tone, "it has no parameter 'tone'"),
         (other_name, "it has no parameter 'prompt'"),
         (named_only, "its 'prompt' cannot be passed by its place"),
-        (elsewhere, "its parameter 'prompt' stands in another place"),
+        (elsewhere, "its parameter 'prompt' is in another place"),
         (strict, "it requires 'tone', which callers may leave out"),
         (more, "it requires 'model', which callers don't pass"),
     ],

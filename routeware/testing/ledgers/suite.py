@@ -122,7 +122,7 @@ class LedgerSuite(LedgerOpening):
             assert list(await ledger.hold(id, [tally], 60)) == [Balance()]
 
     async def test_a_settlement_that_was_never_held_counts(self) -> None:
-        """A correction, or what was spent while nobody could be asked: limits do not keep it out."""
+        """A correction, or spending while the ledger was away: limits do not keep it out."""
         tally = fresh(10)
         async with self.opened(tally) as ledger:
             assert list(await ledger.settle(an_id(), [tally], 25, 10)) == [Balance(25, 10, 0)]
@@ -202,7 +202,7 @@ class LedgerSuite(LedgerOpening):
         assert raised.value.key == "limit_usd"
 
     async def test_names_are_taken_as_they_are(self) -> None:
-        """Whatever stands in them."""
+        """Whatever they contain."""
         names = ["", "a b", "a:b", "{a}", "a/*?[b]", "ü\n☂", "'; --", "x" * 500]
         tallies = [fresh(None, name) for name in names]
         async with self.opened(*tallies) as ledger:
