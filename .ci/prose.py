@@ -57,7 +57,7 @@ WORDS = {
 def prose(path: Path) -> str:
     """Return the text of a file with everything that is not prose blanked out."""
     text = path.read_text(encoding="utf-8")
-    kept = _of_python(text) if path.suffix == ".py" else re.sub(r"^```.*?^```", _blank, text, flags=re.DOTALL | re.M)
+    kept = _of_python(text) if path.suffix == ".py" else re.sub(r"(?ms)^```.*?^```", _blank, text)
     kept = re.sub(r"``[^`]+``|`[^`\n]+`|:\w+:`[^`]+`", lambda code: re.sub(r"\S", "·", code[0]), kept)
     return re.sub(r"\]\([^)]*\)|<https?:[^>]*>|https?:\S+", _blank, kept)
 
