@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from routeware.cli import screen
+from routeware.cli.layout import table
 from routeware.text import visible
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from routeware.contrib.kept import Change, Kept
 
 __all__ = ["facts", "history_facts", "show_history", "show_limit", "show_sessions"]
@@ -18,39 +18,32 @@ __all__ = ["facts", "history_facts", "show_history", "show_limit", "show_session
 
 def show_sessions(kept: Sequence[Kept]) -> None:
     """Print a row for each session."""
-    from routeware.cli import screen
-
     if not kept:
-        screen.console().print("no sessions")
+        screen.write("no sessions")
         return
-    table = _table(("session", "limit", "spent", "uncertain", "reserved", "left"), left=1)
+    rows = [["session", "limit", "spent", "uncertain", "reserved", "left"]]
     for one in kept:
         of = facts(one)
         amounts = [of[key] for key in ("limit_usd", "spent_usd", "uncertain_usd", "reserved_usd", "remaining_usd")]
-        table.add_row(visible(one.name), *map(_amount, amounts))
-    screen.console().print(table)
+        rows.append([visible(one.name), *map(_amount, amounts)])
+    screen.write(table(rows, flexible=0, right=range(1, 6)))
 
 
 def show_history(changes: Sequence[Change]) -> None:
-    """Print a row for each change; nothing where there are none."""
-    from routeware.cli import screen
-
+    """Print a row for each change; nothing if there are none."""
     if not changes:
         return
-    table = _table(("changed at (UTC)", "what", "from", "to"), left=2)
+    rows = [["changed at (UTC)", "what", "from", "to"]]
     for change in changes:
         of = _change_facts(change)
         what = "limit set" if change.event == "limit" else "uncertain released"
-        table.add_row(of["at"], what, _limit(change.before), _limit(change.after))
-    screen.console().print()
-    screen.console().print(table)
+        rows.append([of["at"], what, _limit(change.before), _limit(change.after)])
+    screen.write("\n" + table(rows, flexible=1, right=(2, 3)))
 
 
 def show_limit(before: Kept, after: Kept) -> None:
     """Print one line: a session's limit before and after."""
-    from routeware.cli import screen
-
-    screen.console().print(f"{visible(after.name)}: limit {_limit(before.limit_nanos)} -> {_limit(after.limit_nanos)}")
+    screen.write(f"{visible(after.name)}: limit {_limit(before.limit_nanos)} -> {_limit(after.limit_nanos)}")
 
 
 def facts(one: Kept) -> dict[str, Any]:
@@ -84,29 +77,11 @@ def _change_facts(change: Change) -> dict[str, Any]:
     }
 
 
-def _table(titles: Sequence[str], *, left: int) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for number, title in enumerate(titles):
-        # The first may be long, and is folded; amounts are compared by their last digits.
-        table.add_column(
-            title,
-            justify="left" if number < left else "right",
-            no_wrap=number > 0,
-            overflow="fold",
-        )
-    return table
-
-
 def _amount(amount: float | None) -> str:
-    from routeware.cli import screen
-
     return "-" if amount is None else screen.dollars(amount)
 
 
 def _limit(nanos: int | None) -> str:
-    from routeware.cli import screen
     from routeware.money import usd
 
     return "none" if nanos is None else screen.dollars(usd(nanos))

@@ -7,8 +7,9 @@ installed, as in the pipeline that checks a policy before it is deployed.
 from __future__ import annotations
 
 import json
+import re
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from routeware.text import bounded, visible
 
@@ -24,7 +25,20 @@ def console() -> Console:
     """Open standard output: colours on a terminal, plain text in a pipe. What people named is never read as markup."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    file: Any = sys.stdout if sys.stdout.isatty() else _Unpadded(sys.stdout)
+    return Console(file=file, highlight=False, markup=False, emoji=False)
+
+
+class _Unpadded:
+    """A pipe that gets lines without the blanks with which rich fills them."""
+
+    def __init__(self, pipe: TextIO) -> None:
+        self._pipe = pipe
+        self.encoding, self.isatty, self.flush = pipe.encoding, pipe.isatty, pipe.flush
+
+    def write(self, text: str) -> int:
+        self._pipe.write(re.sub(r" +(?=\n)", "", text))
+        return len(text)
 
 
 def progress_console() -> Console:

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 from typer.testing import CliRunner, Result
 
 from routeware import RoutingPolicy
 from routeware.cli.app import app
-from routeware.cli.screen import dollars
+from routeware.cli.screen import console, dollars
 
 GOOD = """
 label = "shop"
@@ -357,3 +358,16 @@ def test_a_module_of_its_own_that_is_missing_is_a_defect(monkeypatch: pytest.Mon
 
     with pytest.raises(ModuleNotFoundError):
         cli.main()
+
+
+def test_a_pipe_gets_no_blanks_at_the_ends_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """With which rich fills the lines of a table."""
+    table = Table("link", "time")
+    table.add_row("openai", "")
+
+    console().print(table)
+    console().print("a line that is wrapped " * 9)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5
+    assert [line for line in lines if line != line.rstrip()] == []
