@@ -33,6 +33,7 @@ __all__ = [
     "plain_usage",
     "reported_nanos",
     "unpriced_by",
+    "usage_with",
     "usd",
 ]
 
@@ -134,8 +135,9 @@ class Usage:
         # A look at all types and at the extremes, in C, instead of a validator for each field: usage is made with every
         # attempt, and a validator each takes ten times as long.
         held = self.__dict__
-        if self.service_tier is None and _PLAIN_COUNTS.issuperset(map(type, held.values())):
-            known = [*filter(None, held.values())]
+        *counts, tier = held.values()  # in the order of the fields
+        if (tier is None or type(tier) is str) and _PLAIN_COUNTS.issuperset(map(type, counts)):
+            known = [*filter(None, counts)]
             if not known or (min(known) > 0 and max(known) <= MOST_COUNT):
                 return
         tier = held.pop("service_tier")
@@ -165,6 +167,14 @@ def plain_usage(input_tokens: int, output_tokens: int) -> Usage:
     usage = object.__new__(Usage)
     usage.__dict__.update(_BLANK, input_tokens=input_tokens, output_tokens=output_tokens)
     return usage
+
+
+def usage_with(usage: Usage, changed: dict[str, Any]) -> Usage:
+    """Return a copy of ``usage`` with other values that are known to be right, in a tenth of the time of `evolve`."""
+    copied = object.__new__(Usage)
+    copied.__dict__.update(usage.__dict__)
+    copied.__dict__.update(changed)
+    return copied
 
 
 _BLANK: dict[str, Any] = {field.name: None for field in attrs.fields(Usage)}

@@ -15,7 +15,6 @@ __all__ = ["AttemptSums", "CallCounts", "CountedAttempt", "SessionReport", "repo
 
 # Looked up once: finding a member of an enumeration costs as much as counting an attempt.
 _RACE, _SUCCEEDED, _RACE_LOST = AttemptTrigger.RACE, AttemptStatus.SUCCEEDED, AttemptStatus.RACE_LOST
-_NONE = (0, 0, 0)
 
 
 class CountedAttempt(Protocol):
@@ -57,24 +56,29 @@ class CallCounts:
 
     def __init__(self) -> None:
         self.calls: dict[str, int] = {}
-        self.attempts: dict[tuple[str, AttemptStatus | None], tuple[int, int, int]] = {}
+        self.attempts: dict[tuple[str, AttemptStatus | None], list[int]] = {}
         self.races = self.races_won = self.race_nanos = 0
 
     def add(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
         """Count one call and its attempts."""
         self.calls[outcome] = self.calls.get(outcome, 0) + 1
-        raced = False
+        counted, raced = self.attempts, False
         for attempt in attempts:
             status, cost = attempt.status, attempt.cost
-            settled, uncertain = cost.settled or 0, cost.uncertain or 0
             key = attempt.label, status
-            count, settled_before, uncertain_before = self.attempts.get(key, _NONE)
-            self.attempts[key] = count + 1, settled_before + settled, uncertain_before + uncertain
+            sums = counted.get(key)
+            if sums is None:
+                sums = counted[key] = [0, 0, 0]
+            sums[0] += 1
+            if cost.settled:
+                sums[1] += cost.settled
+            if cost.uncertain:
+                sums[2] += cost.uncertain
             if attempt.trigger is _RACE:
                 raced = True
                 self.races_won += status is _SUCCEEDED
             if status is _RACE_LOST:
-                self.race_nanos += settled + uncertain
+                self.race_nanos += (cost.settled or 0) + (cost.uncertain or 0)
         if raced:
             self.races += 1
 

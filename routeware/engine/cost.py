@@ -203,7 +203,9 @@ class Bill:
         cost = None if reading.usage is None else self._priced(reading)
         if cost is not None:
             self.learn()
-            cost = self.cost = self._compared(cost)
+            if self.reservation is not None:
+                cost = self._compared(cost, self.reservation.held)
+            self.cost = cost
             self._book(cost, reading)
         return cost
 
@@ -276,10 +278,13 @@ class Bill:
             warn_unpriced(link, unpriced)
         return Cost(amount, 0, "priced", usage, model, None, unpriced)
 
-    def _compared(self, cost: Cost) -> Cost:
+    def _compared(self, cost: Cost, held: int) -> Cost:
         """Mark a cost that exceeds what was set aside."""
-        held = 0 if self.reservation is None else self.reservation.held
-        return cost if not held or (cost.settled or 0) <= held else self._exceeding(cost, held)
+        settled = cost.settled or 0
+        if not held or settled <= held:
+            return cost
+        warn_exceeded(self._link, settled, held)
+        return cost._replace(exceeded=self.projection)
 
     def _work_out(self, ending: Ending) -> tuple[Cost, Reading]:
         """Work out what the attempt cost, and what that is made of."""
@@ -293,8 +298,11 @@ class Bill:
         reading = self._reading
         cost = self._priced(reading)
         if cost is not None:
-            is_known = not ending.is_partial or self._by_hand
-            return (self._compared(cost) if is_known else self._at_least(cost)), reading
+            if ending.is_partial and not self._by_hand:
+                cost = self._at_least(cost)
+            elif self.reservation is not None:
+                cost = self._compared(cost, self.reservation.held)
+            return cost, reading
         return self._estimated(ending, reading), reading
 
     def _estimated(self, ending: Ending, reading: Reading) -> Cost:
@@ -340,10 +348,6 @@ class Bill:
             logger.warning("the estimate hook failed (%s); the built-in projection is booked", type(error).__qualname__)
             self.projection = _built_in(self._link, self._request)
             return self.projection
-
-    def _exceeding(self, cost: Cost, held: int) -> Cost:
-        warn_exceeded(self._link, cost.settled or 0, held)
-        return cost._replace(exceeded=self.projection)
 
 
 def _by_hook(link: PreparedLink, request: Request) -> int | None:

@@ -446,14 +446,15 @@ class Execution:
         """Give what it cost as long as it has reported nothing, where that takes no bill to tell; else ``None``."""
         if self.flow is not None and self.flow.has_items:
             return None
-        if self.has_value:
-            # No price, and a result that is no reply: a bill would take a third of the time of a record.
-            is_priced = self.prepared.tariff is not None or self.request.registrations.estimate is not None
-            return UNKNOWN if not is_priced and is_no_reply(self.result) else None
-        # The provider did not answer, or answered with an error.
-        is_free = not self.invoked or (self.failure is not None and self.failure.not_billed)
-        return FREE if is_free else None
+        if not self.has_value:
+            # The provider did not answer, or answered with an error.
+            is_free = not self.invoked or (self.failure is not None and self.failure.not_billed)
+            return FREE if is_free else None
+        if self.prepared.tariff is None and is_no_reply(self.result) and self.request.registrations.estimate is None:
+            return UNKNOWN  # a bill would take a third of the time of a record
+        return None
 
     def settle(self) -> None:
         """Work out what it cost, and replace its reservation by that."""
-        _ = self.cost
+        if self._bill is not None or self._unbilled_cost() is None:
+            _ = self.cost

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from routeware.money import Usage
+from routeware.money import Usage, usage_with
 from routeware.pricing.readers.counts import plus
 
 __all__ = ["COUNT_NAMES", "NO_READING", "Reading", "joined", "merged_usage", "plain_reading"]
@@ -77,12 +77,11 @@ def merged_usage(earlier: Usage | None, later: Usage | None, *, plain_input: boo
     """
     if earlier is None or later is None:
         return later if earlier is None else earlier
-    said = {name: value for name in COUNT_NAMES if (value := getattr(later, name)) is not None}
-    merged = attrs.evolve(earlier, **said)
+    merged = usage_with(earlier, {name: value for name in COUNT_NAMES if (value := getattr(later, name)) is not None})
     if not plain_input:
         return merged
     plain = _plain_input(earlier if later.input_tokens is None else later)
-    return attrs.evolve(merged, input_tokens=plus(plain, merged.cached_input_tokens, merged.cache_write_tokens))
+    return usage_with(merged, {"input_tokens": plus(plain, merged.cached_input_tokens, merged.cache_write_tokens)})
 
 
 def _plain_input(usage: Usage) -> int | None:

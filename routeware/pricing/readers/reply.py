@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
-from routeware.money import Usage, plain_usage, reported_nanos
+from routeware.money import Usage, plain_usage, reported_nanos, usage_with
 from routeware.pricing.fields import fields, given_fields
 from routeware.pricing.readers.counts import Counts
 from routeware.pricing.readers.envelopes import inner_replies
@@ -116,7 +114,7 @@ def _with_usage(held: Mapping[str, object], value: object) -> Reading:
         usage = _completed(usage, held)
     return Reading(
         usage,
-        _model(held) or _model(fields(held.get("response_metadata"))),
+        _model(held) or (_model(fields(held["response_metadata"])) if "response_metadata" in held else None),
         cost,
         deduced_output=counts.deduced,
         plain_input=plain_input,
@@ -125,8 +123,12 @@ def _with_usage(held: Mapping[str, object], value: object) -> Reading:
 
 
 def _usage(counts: Counts) -> tuple[Usage | None, bool]:
+    held = counts.held
+    is_plain = type(held) is dict
     for shape in SHAPES:
-        if any(_is_there(counts.held.get(mark)) for mark in shape.marks):
+        if is_plain and shape.marks.isdisjoint(held):
+            continue  # asked in one step
+        if any(_is_there(held.get(mark)) for mark in shape.marks):
             usage = shape.read(counts)
             known = usage.input_tokens is not None or usage.output_tokens is not None
             return (usage if known else None), shape.plain_input
@@ -148,7 +150,7 @@ def _completed(usage: Usage, held: Mapping[str, object]) -> Usage:
     if usage.input_tokens == 0 and held.get("type") == "message_delta":
         said |= dict.fromkeys(("input_tokens", "cached_input_tokens", "cache_write_tokens"))
     changed = {name: value for name, value in said.items() if value is not getattr(usage, name)}
-    return attrs.evolve(usage, **changed) if changed else usage
+    return usage_with(usage, changed) if changed else usage
 
 
 def _tier(held: Mapping[str, object]) -> str | None:
