@@ -79,17 +79,13 @@ class Routed(View[P, T_co]):
             SessionClosedError: the session was left before.
             Exception: the last provider's own error, where no link succeeded.
         """
-        result: T_co
-        call, attributes = make_call(self, args, kwargs)
-        result, _ = await execute(call, attributes, wants_record=False)
+        result: T_co = await execute(make_call(self, args, kwargs))
         return result
 
     async def outcome(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
         """Route a call; its result and its record. Raises what calling raises."""
-        call, attributes = make_call(self, args, kwargs)
-        result, record = await execute(call, attributes, wants_record=True)
-        assert record is not None
-        return Outcome(result, record)
+        outcome: Outcome[T_co] = await execute(make_call(self, args, kwargs), wants_record=True)
+        return outcome
 
     def provider(self, *names: str) -> Provider[P, T_co]:
         """Register another function for the providers of these names.

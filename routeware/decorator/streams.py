@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
@@ -47,10 +47,10 @@ class RoutedGenerator(View[P, T_co]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> RoutedStream[T_co]:
         """Give a stream. Nothing is called, reserved or timed before it is started or read."""
 
-        def make(stream: Stream) -> tuple[Call, Mapping[str, Any] | None]:
-            call, attributes = make_call(self, args, kwargs)
+        def make(stream: Stream) -> Call:
+            call = make_call(self, args, kwargs)
             call.stream_by(stream)
-            return call, attributes
+            return call
 
         return RoutedStream(Stream(make, copy_context()))
 

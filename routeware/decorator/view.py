@@ -212,14 +212,12 @@ class View(Generic[P, T_co]):
         return args[0], args[1:]
 
 
-def make_call(
-    view: View[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[Call, Mapping[str, Any] | None]:
-    """Make the call of a view with these arguments; give it with the attributes of its span."""
+def make_call(view: View[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+    """Make the call of a view with these arguments."""
     owner, policies = view._owner, view._policies
     if owner is UNBOUND and view._place:
         owner, args = view._instance(args)
-    return Call(policies.fixed or policies.now(), view._registrations, owner, args, kwargs), view._attributes
+    return Call(policies.fixed or policies.now(), owner, args, kwargs, view._attributes)
 
 
 def registrations_of(view: View[..., Any]) -> Registrations:

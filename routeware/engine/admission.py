@@ -35,11 +35,10 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
         PolicyError: nobody can say what it may cost, and a cap is in force.
         BaseException: what the call raises, because nothing more may be started; what the ``estimate`` hook raised.
     """
-    if call.attempts:
-        if call.fatal is None and call.failure is not None and is_stopped_by_caller(call):
-            raise call.failure
-        if not call.may_start:
-            raise final_error(call)
+    if call.failure is not None and call.fatal is None and is_stopped_by_caller(call):
+        raise call.failure
+    if not call.attempts_left or call.fatal is not None:
+        raise final_error(call)
     if call.deadline is not None and is_due(call.deadline, call.loop.time()):
         raise deadline_error(call)
     states = call.health
@@ -48,7 +47,7 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
     execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
     if states is not None:
         execution.claim(states, call.loop.time() if states.troubled else 0.0)
-    if call.is_capped or (call.payer is not None and call.payer.reserving):
+    if call.prepared.is_capped or (call.payer is not None and call.payer.reserving):
         try:
             _reserve(call, execution)
         except BudgetExceededError as refusal:
@@ -132,7 +131,7 @@ async def _hold_within_deadline(call: Call, execution: Execution) -> None:
         await bill.reservation.hold_remotely(bill.projection or 0, session_cap(call))
     except asyncio.CancelledError:
         _release(execution)
-        if not timeout.consume() or call.cancelling() > call.cancel_baseline:
+        if not timeout.consume() or timeout.cancelling() > call.cancel_baseline:
             raise
     except BaseException:
         _release(execution)

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from routeware.budget import CURRENT_SESSION, Session
 from routeware.engine.attempt import live_execution
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
-from routeware.engine.listeners import Listeners, listen
+from routeware.engine.listeners import listen
 from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, PreparedPolicy
-from routeware.engine.registrations import Registrations, Request
+from routeware.engine.registrations import Registrations
 from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
 from routeware.health import LinkStates
 from routeware.policy import Link, drawn_order
+from routeware.pricing import text_tokens
 from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
 from routeware.telemetry import CallTrace, Meters
 from routeware.threshold import Decision, Size
 
-__all__ = ["Call", "Driver"]
+__all__ = ["Call", "Driver", "Rounds"]
 
 # Reading a member off its enum costs as much as an attribute of a slot.
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
@@ -37,38 +38,53 @@ class Driver(Protocol):
         ...
 
 
-class Call(Request):
+class Rounds(NamedTuple):
+    """The further rounds of a call through its chain.
+
+    Attributes:
+        chain: its links in order, before any is passed over.
+        begun: how many it has begun.
+        left: how many more it may begin.
+    """
+
+    chain: tuple[PreparedLink, ...]
+    begun: int
+    left: int
+
+
+class Call:
     """One call, from entering the decorated function to leaving it.
 
     Attributes:
         prepared: its policy.
-        chain: its links in order, before any is passed over.
-        links: the same in the order in which they are tried; in a further round, those of the round.
-        health: which of them keep failing; ``None`` without cooldown.
-        round: how many further rounds through the chain it has begun.
-        rounds_left: how many more it may begin.
-        session: the innermost session.
-        is_capped: True if a cap is in force.
-        is_remote: True if a ledger outside of this process counts it.
-        is_observed: True if a listener or a session is told how it ends.
-        race: its attempts in flight, where it can race.
-        listeners: who listens to it; ``None`` where nobody does.
+        owner: the instance that a method was called on, or ``UNBOUND``.
+        args: what was passed.
+        kwargs: the same, by name.
+        loop: the loop that it runs on.
         timeout: the timer of attempts that run in the caller's own task.
         cancel_baseline: how many cancellations of the caller's task were pending when the call began.
         stale_cancels: how many pending ones are nobody's: a library has left them counted.
-        deadline: when the whole call is out of time, on the loop's clock.
-        cursor: the place in the chain of the next link to try.
+        began: when it began, on the loop's clock.
+        deadline: when the whole call is out of time, on the same clock.
+        links: its links in the order in which they are tried; in a further round, those of the round.
+        cursor: the place in them of the next link to try.
         attempts_left: how many attempts may still be started: neither links nor attempts have run out.
         attempts: all attempts, skipped links included, in the order of their starts.
-        latest_start: when the newest attempt was started, on the loop's clock; ``None`` before the first start.
+        latest_start: when the newest attempt was started, on the loop's clock; without a value before the first start.
+        health: which links keep failing; ``None`` without cooldown.
+        rounds: its further rounds through the chain; ``None`` where its policy has none.
+        target: what the learner of the policy's target said, and the size of the request, ``None`` where that is
+            unknown; ``None`` without a target.
         race_after_s: the threshold in force; ``None`` without racing.
+        race: its attempts in flight, where it can race.
         driver: runs its attempts, where it is a stream; ``None`` for a plain call.
-        stream_end: how a stream ended; ``None`` before, and for a plain call.
-        decision: what the learner of the policy's target said; ``None`` without a target.
-        size: the size of the request, where the learner wants to know it; ``None`` is unknown.
+        session: the innermost session.
+        payer: the same, once it was found open: the call is booked in it.
+        listeners: who listens to it; ``None`` where nobody does.
+        is_observed: True if a listener, a learner or a session is told how it ends.
         failure: the error of the attempt that failed last, as callers see it.
         fatal: the first error that is not failed over.
-        refusal: the newest refusal of a budget.
+        refusal: the newest refusal of a budget; without a value before there is one.
         winner: the attempt whose result the caller gets.
         error: what the call raises.
         outcome: how it ends.
@@ -76,57 +92,71 @@ class Call(Request):
     """
 
     __slots__ = (
+        "_stream_end",
+        "_tokens",
+        "args",
         "attempts",
         "attempts_left",
         "began",
         "cancel_baseline",
-        "chain",
         "cursor",
         "deadline",
-        "decision",
         "driver",
         "ended",
         "error",
         "failure",
         "fatal",
         "health",
-        "is_capped",
         "is_observed",
-        "is_remote",
+        "kwargs",
         "latest_start",
         "links",
         "listeners",
         "loop",
         "outcome",
+        "owner",
+        "payer",
         "prepared",
         "race",
         "race_after_s",
         "refusal",
-        "round",
-        "rounds_left",
+        "rounds",
         "session",
-        "size",
         "stale_cancels",
-        "stream_end",
+        "target",
         "timeout",
         "winner",
     )
 
+    latest_start: float
+    health: LinkStates | None
+    rounds: Rounds | None
+    target: tuple[Decision, Size] | None
+    race: Race | None
+    driver: Driver | None
+    payer: Session | None
+    failure: BaseException | None
+    fatal: BaseException | None
+    error: BaseException | None
+    refusal: BudgetExceededError | None
+    winner: Execution | None
+    outcome: CallOutcome
+    _tokens: tuple[int, int | None] | None
+    _stream_end: StreamEnd | None
+
     def __init__(
         self,
         prepared: PreparedPolicy,
-        registrations: Registrations,
         owner: object,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        attributes: Mapping[str, Any] | None,
     ) -> None:
-        is_alone = REHEARSAL.is_on and REHEARSAL.begin(registrations, prepared.tracing.name)
-        Request.__init__(self, registrations, owner, args, kwargs)  # super() takes as long as the assignments
+        is_alone = REHEARSAL.is_on and REHEARSAL.begin(prepared.registrations, prepared.tracing.name)
         self.prepared = prepared
-        self.links: tuple[PreparedLink, ...] = prepared.links or prepared.ask_prices()
-        if prepared.spreads:
-            order = drawn_order([one.link for one in self.links], prepared.spreads, prepared.spread_key)
-            self.links = tuple([self.links[at] for at in order])
+        self.owner = owner
+        self.args = args
+        self.kwargs = kwargs
         self.loop = loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
@@ -134,46 +164,49 @@ class Call(Request):
         # The task is not kept: it may keep the error that this call raises, and that its traceback, and so this call.
         self.timeout = ReusableTimeout(loop, task)
         self.cancel_baseline = task.cancelling()
-        self.stale_cancels = 0
-        self.began = loop.time()
-        self.deadline = None if prepared.deadline_s is None else self.began + prepared.deadline_s
-        self.race_after_s: float | None = None
-        self.decision: Decision | None = None
-        self.health = None if prepared.health is None else prepared.health.states(loop)
-        self.size: Size = None
-        if is_alone:
-            self.links, self.deadline, self.health = self.links[:1], None, None
-        elif prepared.learner is not None and not self._is_unusual():
-            if prepared.learner.by_size:
-                self.size = self.measure_size()
-            self._follow(prepared.learner.decide(self.size))
-        elif prepared.race_after_s is not None:
-            self.race_after_s = prepared.race_after_s
-        self.chain = self.links
-        self.round = 0
-        self.rounds_left = 0 if is_alone else prepared.retries
-        self.session: Session | None = None
-        self.is_capped = self.is_remote = self.is_observed = False
-        self.cursor = 0
-        # In each round every link is tried at most once.
-        self.attempts_left = min(prepared.max_attempts, len(self.links))
+        self.stale_cancels = self.cursor = 0
+        self.is_observed = False
+        self.began = now = loop.time()
+        self.deadline = None if prepared.deadline_s is None else now + prepared.deadline_s
+        self.links = prepared.links or prepared.ask_prices()
+        self.attempts_left = prepared.most_attempts
+        self.race_after_s = prepared.race_after_s
         self.attempts: list[Execution] = []
-        self.latest_start: float | None = None
+        self.health = self.rounds = self.target = self.race = self.driver = self.payer = self._tokens = None
+        self.failure = self.fatal = self.error = self.winner = None
+        self.outcome = "failed"
         self.ended = -1.0
-        self.failure: BaseException | None = None
-        self.fatal: BaseException | None = None
-        self.error: BaseException | None = None
-        self.refusal: BudgetExceededError | None = None
-        self.winner: Execution | None = None
-        self.outcome: CallOutcome = "failed"
-        self.race: Race | None = None
-        self.listeners: Listeners | None = None
-        self.driver: Driver | None = None
-        self.stream_end: StreamEnd | None = None
+        if prepared.is_elaborate or is_alone:
+            self._set_out(is_alone=is_alone)
+        self.session = session = CURRENT_SESSION.get()
+        self.listeners = listen(prepared, session, attributes, now)
+        if self.listeners is not None or self.target is not None:
+            self.is_observed = True
 
-    def _follow(self, decision: Decision) -> None:
+    def _set_out(self, *, is_alone: bool) -> None:
+        """Draw the order of its links, and find what its policy asks of it besides a chain.
+
+        Args:
+            is_alone: True if it is to be its first link, once.
+        """
+        prepared = self.prepared
+        if prepared.spreads:
+            order = drawn_order([one.link for one in self.links], prepared.spreads, prepared.spread_key)
+            self.links = tuple([self.links[at] for at in order])
+        if is_alone:
+            self.links, self.attempts_left, self.deadline, self.race_after_s = self.links[:1], 1, None, None
+            return
+        if prepared.health is not None:
+            self.health = prepared.health.states(self.loop)
+        if prepared.learner is not None and not self._is_unusual():
+            size = prepared.registrations.measure(self) if prepared.learner.by_size else None
+            self._follow(prepared.learner.decide(size), size)
+        if prepared.retries:
+            self.rounds = Rounds(self.links, 0, prepared.retries)
+
+    def _follow(self, decision: Decision, size: Size) -> None:
         """Race as the learner decided; in an outage of the primary, the first two links change places."""
-        self.decision = decision
+        self.target = decision, size
         self.race_after_s = decision.race_after_s
         if decision.swap:
             first, second, *rest = self.links
@@ -188,12 +221,6 @@ class Call(Request):
 
     # Where it begins.
 
-    def begin(self, attributes: Mapping[str, Any] | None) -> None:
-        """Find its session and its listeners."""
-        self.session = CURRENT_SESSION.get()
-        self.listeners = listen(self.prepared, self.session, attributes, self.began)
-        self.is_observed = self.listeners is not None or self.decision is not None
-
     def check_in(self) -> None:
         """See which caps are in force, and refuse what cannot be capped.
 
@@ -203,7 +230,6 @@ class Call(Request):
             PolicyError: a session's cap is in force, and a link has no price.
         """
         session, prepared = self.session, self.prepared
-        self.is_capped = prepared.is_capped
         self.is_observed = True
         if session is None:
             if prepared.session_cap is not None:
@@ -213,10 +239,8 @@ class Call(Request):
                 )
             return
         session.check_open()
-        self.pay_by(session)
-        self.is_remote = session.remote
+        self.payer = session
         if session.capped and not prepared.is_capped:
-            self.is_capped = True
             prepared.refuse_unpriced(str(session))
 
     def enter_container(self) -> None:
@@ -226,6 +250,39 @@ class Call(Request):
             outer.bill.open_container()
 
     # What follows from the facts.
+
+    @property
+    def registrations(self) -> Registrations:
+        """Those of the decorated function."""
+        return self.prepared.registrations
+
+    @property
+    def tokens(self) -> tuple[int, int | None]:
+        """The tokens of the text in the arguments, and the bound on output among them; counted once."""
+        if self._tokens is None:
+            text = text_tokens(self.args, self.kwargs)
+            self._tokens = text, self.prepared.registrations.output_argument(self.args, self.kwargs)
+        return self._tokens
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the learner of the policy's target said; ``None`` without a target."""
+        return None if self.target is None else self.target[0]
+
+    @property
+    def stream_end(self) -> StreamEnd | None:
+        """How a stream ended; ``None`` before, and for a plain call."""
+        return None if self.driver is None else self._stream_end
+
+    @property
+    def is_capped(self) -> bool:
+        """True if a cap is in force."""
+        return self.prepared.is_capped or (self.payer is not None and self.payer.capped)
+
+    @property
+    def is_remote(self) -> bool:
+        """True if a ledger outside of this process counts it."""
+        return self.payer is not None and self.payer.remote
 
     @property
     def trace(self) -> CallTrace | None:
@@ -250,21 +307,21 @@ class Call(Request):
     @property
     def race_source(self) -> str | None:
         """Where the race threshold came from; ``None`` without racing."""
-        if self.decision is not None:
-            return self.decision.source.value
+        if self.target is not None:
+            return self.target[0].source.value
         return None if self.race_after_s is None else "fixed"
-
-    @property
-    def may_start(self) -> bool:
-        """True if neither links nor attempts have run out, and no error has ended the call."""
-        return self.attempts_left > 0 and self.fatal is None
 
     @property
     def trigger(self) -> AttemptTrigger:
         """Why the next attempt is started, with nothing in flight."""
-        if self.round:
-            return _RETRY
-        return _INITIAL if self.latest_start is None else _FAILOVER
+        if self.failure is None:
+            return _INITIAL
+        return _RETRY if self.rounds is not None and self.rounds.begun else _FAILOVER
+
+    @property
+    def may_begin_round(self) -> bool:
+        """True if it may go through the chain once more, as far as its policy goes."""
+        return self.rounds is not None and self.rounds.left > 0 and self.started < self.prepared.max_attempts
 
     @property
     def started(self) -> int:
@@ -292,54 +349,50 @@ class Call(Request):
     @property
     def swapped(self) -> bool:
         """True if a latency target sent it to the backup first."""
-        return self.decision is not None and self.decision.swap
+        return self.target is not None and self.target[0].swap
 
     @property
     def session_spent_usd(self) -> float | None:
         """What its session has spent by now; ``None`` without a session."""
         return None if self.session is None else self.session.spent_usd
 
-    def cancelling(self) -> int:
-        """Count the pending cancellations of the caller's task."""
-        task = asyncio.current_task(self.loop)
-        return 0 if task is None else task.cancelling()
-
     # What happens to it.
 
     def start(self, execution: Execution) -> None:
         """Take the next link for ``execution``; from here on it counts, and its time runs."""
-        now = self.loop.time()
+        self.latest_start = now = self.loop.time()
         self.cursor += 1
         self.attempts_left -= 1
         self.attempts.append(execution)
-        self.latest_start = now
-        prepared = execution.prepared
-        timeout_ms = prepared.timeout_ms
-        states, may_follow = self.health, self.attempts_left or self.rounds_left
-        if (
-            timeout_ms is None
-            and may_follow
-            and (states is None or not states.troubled or self._may_go_on(states, execution, now))
-        ):
-            timeout_ms = DEFAULT_TIMEOUT_MS
+        if self.attempts_left and (self.health is None or not self.health.troubled):
+            timeout_ms: float | None = execution.prepared.followed_timeout_ms
+        else:
+            timeout_ms = self._timeout_ms(execution, now)
         due = None if timeout_ms is None else now + timeout_ms / 1000
-        deadline = self.deadline
-        if deadline is not None and (due is None or deadline < due):
-            timeout_ms = (deadline - now) * 1000
+        if self.deadline is not None and (due is None or self.deadline < due):
+            due, timeout_ms = self.deadline, (self.deadline - now) * 1000
         execution.start(now, due, timeout_ms)
         if self.listeners is not None and self.listeners.trace is not None:
-            trace = self.listeners.trace
-            execution.carry(
-                trace.start_attempt(
-                    execution, prepared.span_name, prepared.span_attributes, streams=self.driver is not None
-                )
-            )
+            self._start_span(execution, self.listeners.trace)
 
-    def _may_go_on(self, states: LinkStates, execution: Execution, now: float) -> bool:
+    def _timeout_ms(self, execution: Execution, now: float) -> float | None:
+        """Find the time-out of an attempt that may be the last, or whose followers may cool."""
+        if execution.prepared.timeout_ms is None and self._may_go_on(execution, now):
+            return DEFAULT_TIMEOUT_MS
+        return execution.prepared.timeout_ms
+
+    def _may_go_on(self, execution: Execution, now: float) -> bool:
         """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""
-        if execution.is_last_resort or self.rounds_left:
+        states = self.health
+        if self.may_begin_round:
             return True
+        if not self.attempts_left or states is None or not states.troubled or execution.is_last_resort:
+            return self.attempts_left > 0
         return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
+
+    def _start_span(self, execution: Execution, trace: CallTrace) -> None:
+        prepared, streams = execution.prepared, self.driver is not None
+        execution.carry(trace.start_attempt(execution, prepared.span_name, prepared.span_attributes, streams=streams))
 
     def reorder(self, links: Sequence[PreparedLink]) -> None:
         """Try the links that are left in another order."""
@@ -356,15 +409,16 @@ class Call(Request):
 
     def begin_round(self, links: Sequence[PreparedLink]) -> None:
         """Go through these links once more."""
-        self.round += 1
-        self.rounds_left -= 1
+        assert self.rounds is not None
+        self.rounds = Rounds(self.rounds.chain, self.rounds.begun + 1, self.rounds.left - 1)
         self.links = tuple(links)
         self.cursor = 0
         self.attempts_left = min(len(self.links), self.prepared.max_attempts - self.started)
 
     def give_up_rounds(self) -> None:
         """Begin no further round."""
-        self.rounds_left = 0
+        if self.rounds is not None:
+            self.rounds = self.rounds._replace(left=0)
 
     def skip(self, execution: Execution, refusal: BudgetExceededError) -> None:
         """Leave the next link behind without an attempt, because a budget refuses it."""
@@ -391,13 +445,15 @@ class Call(Request):
         self.stale_cancels += 1
 
     def succeed(self, winner: Execution) -> None:
-        """Take note of the attempt whose result the caller gets."""
+        """Take note of the attempt whose result the caller gets. Its time no longer runs."""
+        self.timeout.cancel()
         self.winner = winner
         self.outcome = "succeeded"
 
     def stream_by(self, driver: Driver) -> None:
         """Run its attempts by ``driver``; until the first item, the bound on that holds, too."""
         self.driver = driver
+        self._stream_end = None
         bound_ms = self.prepared.policy.latency.first_item_deadline_ms
         if bound_ms is None or REHEARSAL.first_link_only:
             return
@@ -411,12 +467,13 @@ class Call(Request):
 
     def break_off(self, end: StreamEnd, error: BaseException | None, outcome: CallOutcome) -> None:
         """Take note of how a stream ended after its first item: the attempt that was read stays the selected one."""
-        self.stream_end = end
+        self._stream_end = end
         self.error = error
         self.outcome = outcome
 
     def fail(self, error: BaseException, outcome: CallOutcome | None = None) -> None:
         """Take note of what it raises, and how that is called where it is no failure of a provider."""
+        self.timeout.cancel()
         self.winner = None
         self.error = error
         if outcome is not None:
@@ -436,7 +493,7 @@ class Call(Request):
         for attempt in self.attempts:
             attempt.forget()
         # No circle of call and attempts is left to the garbage collector.
-        self.attempts = []
+        self.attempts.clear()
         self.race = None
 
     # Who is told.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import CoroutineType
 
 from routeware.engine.admission import admit_next, admit_next_remotely
+from routeware.engine.attempt import CURRENT, handle_of
 from routeware.engine.call import Call
 from routeware.engine.completion import conclude_attempt
 from routeware.engine.execution import Execution
-from routeware.engine.invoke import invoke
+from routeware.engine.invoke import called, enter, leave, submit
 from routeware.engine.retries import begin_round
+from routeware.engine.task_groups import MAY_LEAVE_CANCELS, watched
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
 from routeware.records import AttemptStatus
 
@@ -30,36 +33,70 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
         asyncio.CancelledError: the caller was cancelled.
         Exception: there is no success, and this is what the call raises.
     """
-    timeout = call.timeout
+    timeout, accept = call.timeout, call.prepared.registrations.accept
     while True:
         if execution is None:
-            if call.rounds_left:
-                await begin_round(call)
-            execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
-        due, deadline = execution.due, call.deadline
-        is_by_deadline = deadline is not None and (due is None or deadline <= due)
-        timeout.reschedule(deadline if is_by_deadline else due)
+            execution = (
+                admit_next(call)
+                if call.rounds is None and (call.payer is None or not call.payer.remote)
+                else await _next(call)
+            )
+        timeout.reschedule(execution.due)
+        fired = False
+        attempt = handle_of(execution)
+        token = CURRENT.set(attempt)
+        attached = None if call.listeners is None else enter(call, execution)
         try:
-            await invoke(call, execution, in_own_task=False)
+            awaitable = called(call, execution, attempt)
+            if MAY_LEAVE_CANCELS and call.attempts_left and type(awaitable) is CoroutineType:
+                awaitable = watched(call, awaitable)
+            result = await awaitable
+            if accept is None:
+                execution.answer(result)
+            else:
+                await submit(accept, execution, result)
+        except Exception as error:  # noqa: BLE001 - the verdict says what it means
+            execution.throw(error)
         except asyncio.CancelledError as error:
             fired = timeout.consume()
             # A provider that raises CancelledError by itself has failed. The count tells it from a cancellation of the
             # caller: where our timer has fired (and has taken its own back) the count is above that at entry, and
             # where it has not, above what libraries have left counted.
-            if call.cancelling() > (call.cancel_baseline if fired else call.stale_cancels):
+            if timeout.cancelling() > (call.cancel_baseline if fired else call.stale_cancels):
                 raise
             execution.throw(error)
-        else:
-            fired = timeout.fired and timeout.consume()
+        finally:
+            leave(call, execution, token, attached)
+        if timeout.fired:
+            fired = timeout.consume()
         if execution.accepted:
             return execution
-        if not fired or execution.status is AttemptStatus.REJECTED:
-            record_failure(call, execution)
-        elif is_by_deadline:
-            execution.stop()
-            conclude_attempt(call, execution)
-            raise deadline_error(call)
-        else:
-            record_time_out(call, execution)
-        conclude_attempt(call, execution)
+        _take_failure(call, execution, fired=fired)
         execution = None
+
+
+async def _next(call: Call) -> Execution:
+    """Admit and start the next attempt where that may take time: a further round, or a ledger that has to be asked."""
+    if call.rounds is not None:
+        await begin_round(call)
+    return await admit_next_remotely(call) if call.is_remote else admit_next(call)
+
+
+def _take_failure(call: Call, execution: Execution, *, fired: bool) -> None:
+    """Say what it means that an attempt has failed, or that its timer has fired.
+
+    Raises:
+        DeadlineExceededError: the call is out of time.
+        GeneratorExit: the call is being closed, and its provider function made another error of that.
+    """
+    if not call.timeout.is_in_its_task:
+        raise GeneratorExit
+    if not fired or execution.status is AttemptStatus.REJECTED:
+        record_failure(call, execution)
+    elif execution.due == call.deadline:
+        execution.stop()
+        conclude_attempt(call, execution)
+        raise deadline_error(call)
+    else:
+        record_time_out(call, execution)
+    conclude_attempt(call, execution)

@@ -96,7 +96,7 @@ def _emit_race(call: Call) -> None:
     for one in call.attempts:
         if one.status is AttemptStatus.RACE_LOST:
             call.emit("race_lost", link=one.label)
-    if call.winner is not None and call.winner.had_rival:
+    if call.race is not None and call.winner in call.race.rivals:
         call.emit("race_won", link=call.winner.label)
 
 

@@ -17,7 +17,7 @@ from routeware.engine.attempt import CURRENT, handle_of
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.flow import Flow
-from routeware.engine.invoke import accepted, enter, leave
+from routeware.engine.invoke import accepted, called, enter, leave
 from routeware.errors import StreamTruncatedError
 
 __all__ = ["drive"]
@@ -25,16 +25,11 @@ __all__ = ["drive"]
 
 async def drive(call: Call, execution: Execution, flow: Flow) -> None:
     """Run the generator of an attempt to its end, and leave on ``execution`` and ``flow`` what became of it."""
-    registered = call.registrations
-    function = registered.by_provider.get(execution.link.provider, registered.fn)
     attempt = handle_of(execution)
     token = CURRENT.set(attempt)
-    is_observed = call.listeners is not None
-    attached = enter(call, execution) if is_observed else None
-    generator: AsyncGenerator[Any, None] | None = None
+    attached = None if call.listeners is None else enter(call, execution)
     try:
-        generator = function(call.owner, attempt, call.args, call.kwargs)
-        execution.invoke()
+        generator = called(call, execution, attempt)
         try:
             await _play(call, execution, flow, generator)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
@@ -43,11 +38,7 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
     except Exception as error:  # noqa: BLE001 - wrong arguments, say
         execution.throw(error)
     finally:
-        execution.end(call.loop.time())
-        with suppress(ValueError):  # closed from another context, by the garbage collector say
-            CURRENT.reset(token)
-        if is_observed:
-            leave(call, execution, attached)
+        leave(call, execution, token, attached)
         flow.land()
         if call.race is not None:
             call.race.wake()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from routeware.engine.attempt import CURRENT
@@ -12,42 +11,37 @@ from routeware.engine.chain import run_chain
 from routeware.engine.cleanup import abandon, clear_away, is_untidy
 from routeware.engine.completion import complete
 from routeware.engine.cooldown import note_success
-from routeware.engine.execution import Execution
 from routeware.engine.race import run_race
-from routeware.records import CallRecord
+from routeware.records import Outcome
 
 __all__ = ["execute"]
 
 
-async def execute(
-    call: Call, attributes: Mapping[str, Any] | None, *, wants_record: bool
-) -> tuple[Any, CallRecord | None]:
-    """Run a call to its end: give its result, and its record where that is wanted.
+async def execute(call: Call, *, wants_record: bool = False) -> Any:
+    """Run a call to its end: give its result, or where its record is wanted, its outcome.
 
     Raises:
         BaseException: what became of the call, where it has no result.
     """
-    call.begin(attributes)
-    prepared, registered = call.prepared, call.registrations
+    prepared = call.prepared
+    registered = prepared.registrations
     try:
         try:
             if call.session is not None or prepared.is_capped:
                 call.check_in()
             if CURRENT.get() is not None:
                 call.enter_container()
-            call.succeed(winner := await decide(call))
-            if call.prepared.retries or (call.health is not None and call.health.troubled):
+            winner = await (run_chain(call) if call.race_after_s is None else run_race(call))
+            call.succeed(winner)
+            if prepared.is_elaborate:
                 note_success(call, winner)
-        except asyncio.CancelledError as error:
-            call.fail(error, "cancelled")
-        except Exception as error:  # noqa: BLE001 - raised below, when nothing is in flight any more
-            call.fail(error)
-        finally:
-            call.timeout.cancel()
-        if (call.race is not None or call.is_remote or registered.accept is not None) and is_untidy(call):
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised below, with nothing in flight
+            call.fail(error, "cancelled" if isinstance(error, asyncio.CancelledError) else None)
+        if (call.race is not None or call.payer is not None or registered.accept is not None) and is_untidy(call):
             await clear_away(call)
-        quiet = call.error is None and not (wants_record or call.is_observed or registered.on_call is not None)
-        record = None if quiet else complete(call, wants_record=wants_record)
+        record = None
+        if wants_record or call.is_observed or call.error is not None or registered.on_call is not None:
+            record = complete(call, wants_record=wants_record)
     except BaseException as error:
         _tear_down(call, error, wants_record=wants_record)
         raise
@@ -61,12 +55,7 @@ async def execute(
             raise raised
         finally:
             del raised  # this frame is part of its traceback, and would keep it alive
-    return result, record
-
-
-def decide(call: Call) -> Coroutine[Any, Any, Execution]:
-    """Find the attempt whose answer the caller gets. To be awaited; what it raises is what the call raises."""
-    return run_chain(call) if call.race_after_s is None else run_race(call)
+    return result if record is None or not wants_record else Outcome(result, record)
 
 
 def _tear_down(call: Call, error: BaseException, *, wants_record: bool) -> None:

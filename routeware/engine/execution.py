@@ -69,14 +69,13 @@ class Execution:
         number: its place among the call's attempts, from 1, skipped links included.
         trigger: why it was started.
         life: how far it has come.
-        started: when it was started, on the loop's clock.
-        due: when its own time is up; ``None`` without a time-out.
-        timeout_ms: the time that it has, the call's deadline included; ``None`` without a bound.
+        started: when it was started, on the loop's clock; no value before.
+        due: when its time is up, the call's deadline included; ``None`` without a bound; no value before it is started.
+        timeout_ms: the time that it has until then; ``None`` without a bound; no value before it is started.
         task: the task of its own that it runs in; ``None`` in the caller's.
         span: its span.
         status: what became of it; ``None`` while that is open.
         ended: when it ended, timed out or was cut off; ``None`` before.
-        cleanup_s: how long it took to end after it was cut off; ``None`` where it was not, or has not ended.
         cut: when it was cut off; from then on its cancellation is ours.
         invoked: True if its function was called at all.
         has_value: True if the function gave a result.
@@ -85,9 +84,7 @@ class Execution:
         result: what the function gave.
         error: what it raised.
         failure: why the attempt failed, and what that means; ``None`` where it did not.
-        had_rival: True if another attempt was in flight beside it.
         concluded: True once it is settled and its listeners have been told.
-        skip_reason: why its link was skipped, where it was.
         ledger_wait_s: how long it waited for a ledger before it started; ``None`` where none had to be asked.
         flow: its items, where it streams.
     """
@@ -95,8 +92,9 @@ class Execution:
     __slots__ = (
         "_bill",
         "_claimed",
+        "_cleanup_s",
+        "_skip_reason",
         "accepted",
-        "cleanup_s",
         "concluded",
         "cut",
         "due",
@@ -104,7 +102,6 @@ class Execution:
         "error",
         "failure",
         "flow",
-        "had_rival",
         "has_value",
         "invoked",
         "ledger_wait_s",
@@ -114,7 +111,6 @@ class Execution:
         "reply",
         "request",
         "result",
-        "skip_reason",
         "span",
         "started",
         "status",
@@ -123,31 +119,35 @@ class Execution:
         "trigger",
     )
 
+    started: float
+    due: float | None
+    timeout_ms: float | None
+    task: asyncio.Task[None] | None
+    status: AttemptStatus | None
+    ended: float | None
+    cut: Cut | None
+    error: BaseException | None
+    failure: Failure | None
+    ledger_wait_s: float | None
+    flow: Flow | None
+    _bill: Bill | None
+    _claimed: tuple[LinkStates, Ticket] | None
+    _cleanup_s: float | None
+    _skip_reason: SkipReason
+
     def __init__(self, prepared: PreparedLink, request: Request, number: int, trigger: AttemptTrigger) -> None:
+        # What only some attempts have is assigned when they have it: each assignment here is paid for by all of them.
         self.prepared = prepared
         self.request = request
         self.number = number
         self.trigger = trigger
         self.life = _WAITING
-        self.invoked = self.has_value = self.accepted = self.had_rival = self.concluded = False
-        self.task: asyncio.Task[None] | None = None
         self.span: Span = NO_SPAN
-        self.status: AttemptStatus | None = None
-        self.started = 0.0
-        self.ended: float | None = None
-        self.cut: Cut | None = None
+        self.invoked = self.has_value = self.accepted = self.concluded = False
         self.reply: object = None
         self.result: Any = None
-        self.error: BaseException | None = None
-        self.failure: Failure | None = None
-        self.due: float | None = None
-        self.ledger_wait_s: float | None = None
-        self.timeout_ms: float | None = None
-        self.cleanup_s: float | None = None
-        self.skip_reason: SkipReason | None = None
-        self.flow: Flow | None = None
-        self._bill: Bill | None = None
-        self._claimed: tuple[LinkStates, Ticket] | None = None
+        self.status = self.ended = self.error = self.failure = self.cut = self.task = self.flow = None
+        self.ledger_wait_s = self._bill = self._claimed = None
 
     # What follows from the facts.
 
@@ -170,6 +170,16 @@ class Execution:
     def is_over(self) -> bool:
         """True if its own task has ended."""
         return self.task is not None and self.task.done()
+
+    @property
+    def skip_reason(self) -> SkipReason | None:
+        """Why its link was skipped; ``None`` where it was not."""
+        return self._skip_reason if self.status is AttemptStatus.SKIPPED else None
+
+    @property
+    def cleanup_s(self) -> float | None:
+        """How long it took to end after it was cut off; ``None`` where it was not, or has not ended."""
+        return None if self.cut is None else self._cleanup_s
 
     @property
     def duration_ms(self) -> float:
@@ -258,6 +268,11 @@ class Execution:
         self.result = result
         self.has_value = True
 
+    def answer(self, result: object) -> None:
+        """Take the result of its function, which nobody has to accept: the attempt has succeeded."""
+        self.result = result
+        self.has_value = self.accepted = True
+
     def accept(self) -> None:
         """Take note that its result is accepted: the attempt has succeeded."""
         self.accepted = True
@@ -280,7 +295,7 @@ class Execution:
         if self.ended is None:
             self.ended = now
         elif self.cut is not None:
-            self.cleanup_s = max(0.0, now - self.ended)
+            self._cleanup_s = max(0.0, now - self.ended)
 
     def time_out(self, failure: Failure) -> None:
         """Fail it, because its time is up. An error that it raised after its timer fired is the cause."""
@@ -299,6 +314,7 @@ class Execution:
         if self.cut is not None:
             return
         self.cut = cut
+        self._cleanup_s = None
         if self.task is not None and not self.task.done():
             self.ended = cut.at
             self.task.cancel()
@@ -320,7 +336,7 @@ class Execution:
     def skip(self, now: float, reason: SkipReason) -> None:
         """Take note that its link is passed over."""
         self._step(_ENDED)
-        self.skip_reason = reason
+        self._skip_reason = reason
         self.status = AttemptStatus.SKIPPED
         self.started = self.ended = now
         self.concluded = True
@@ -349,10 +365,6 @@ class Execution:
         """Change why it is started, before it is."""
         self.trigger = trigger
 
-    def meet_rival(self) -> None:
-        """Take note that another attempt is in flight beside it."""
-        self.had_rival = True
-
     def conclude(self) -> None:
         """Take note that it is settled and told."""
         self.concluded = True
@@ -368,11 +380,13 @@ class Execution:
 
     def forget(self) -> None:
         """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
-        self.failure = None
         if self._bill is not None:
             self._bill.learn()  # here, because a call that nobody observes is not concluded
+        self.failure = None
         if self.life is not _DETACHED:
-            self.forget_all()
+            self.error = self.result = self.reply = None
+            if self.flow is not None:
+                self.flow.forget()
 
     def forget_all(self) -> None:
         """Hold nothing at all of what it gave, now that it has ended after its call."""

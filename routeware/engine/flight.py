@@ -17,6 +17,7 @@ class Race:
     """What is in flight in one call that can race.
 
     Attributes:
+        rivals: attempts that were in flight beside another one.
         in_flight: attempts that may still answer, in the order of their starts.
         cancelling: attempts that were cut off or timed out, and whose tasks have not been seen to end.
         pending: a backup whose projection a ledger is being asked for.
@@ -25,12 +26,24 @@ class Race:
         is_open: True if a backup may be started before the next ordinary start.
     """
 
-    __slots__ = ("_alone", "_timer", "_waiter", "asked", "cancelling", "in_flight", "is_open", "pending", "reservation")
+    __slots__ = (
+        "_alone",
+        "_timer",
+        "_waiter",
+        "asked",
+        "cancelling",
+        "in_flight",
+        "is_open",
+        "pending",
+        "reservation",
+        "rivals",
+    )
 
     def __init__(self) -> None:
         self._waiter: asyncio.Future[None] | None = None
         self._alone: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.rivals: tuple[Execution, ...] = ()
         self.in_flight: list[Execution] = []
         self.cancelling: list[Execution] = []
         self.pending: Execution | None = None
@@ -91,6 +104,8 @@ class Race:
 
     def launch(self, execution: Execution) -> None:
         """Take note of an attempt that runs; from now on it may be raced again."""
+        if self.in_flight:
+            self.rivals = (*self.rivals, *self.in_flight, execution)
         self.in_flight.append(execution)
         self.is_open = True
 

@@ -3,72 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Callable
 from contextvars import Token
 from inspect import isawaitable
-from types import CoroutineType
 from typing import Any
 
-from routeware.engine.attempt import CURRENT, handle_of
+from routeware.engine.attempt import CURRENT, Attempt, handle_of
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.engine.task_groups import watched
 from routeware.telemetry import CallTrace, Context
 
-__all__ = ["accepted", "enter", "invoke", "leave"]
-
-_MAY_LEAVE_CANCELS = sys.version_info < (3, 13)
-"""True if a TaskGroup may leave a cancellation counted in its task."""
+__all__ = ["accepted", "called", "enter", "invoke", "leave", "submit"]
 
 
-async def invoke(call: Call, execution: Execution, *, in_own_task: bool) -> None:
-    """Call the provider function, and leave on ``execution`` what became of it: a result, or an error.
+async def invoke(call: Call, execution: Execution) -> None:
+    """Run an attempt in a task of its own, and leave on ``execution`` what became of it: a result, or an error.
 
-    Args:
-        call: the call.
-        execution: an attempt that was started.
-        in_own_task: True if this runs in a task of the attempt's own. A CancelledError is either our doing or the
-            provider's then, and is left on ``execution`` like any other error.
+    A CancelledError is either our doing or the provider's here, and is left there like any other error.
 
     Raises:
-        asyncio.CancelledError: the caller's task was cancelled, by whomever.
         BaseException: what is not an ``Exception`` passes through.
     """
-    request = execution.request
-    registered = request.registrations
-    function = registered.by_provider.get(execution.prepared.link.provider, registered.fn)
+    accept = call.prepared.registrations.accept
     attempt = handle_of(execution)
     token = CURRENT.set(attempt)
-    is_observed = call.listeners is not None
-    attached = enter(call, execution) if is_observed else None
+    attached = None if call.listeners is None else enter(call, execution)
     try:
-        awaitable = function(request.owner, attempt, request.args, request.kwargs)
-        execution.invoke()
-        if _MAY_LEAVE_CANCELS and call.attempts_left and not in_own_task and isinstance(awaitable, CoroutineType):
-            awaitable = watched(call, awaitable)
-        result = await awaitable
-        execution.give(result)
-        if registered.accept is None or await accepted(registered.accept(result)):
-            execution.accept()
+        result = await called(call, execution, attempt)
+        if accept is None:
+            execution.answer(result)
         else:
-            execution.reject()
-    except Exception as error:  # noqa: BLE001 - the verdict says what it means
-        execution.throw(error)
-    except asyncio.CancelledError as error:
-        if not in_own_task:
-            raise
+            await submit(accept, execution, result)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
         execution.throw(error)
     finally:
-        execution.end(call.loop.time())
-        try:
-            CURRENT.reset(token)
-        except ValueError:
-            # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
-            attached = None
-        if is_observed:
-            leave(call, execution, attached)
-        if in_own_task and call.race is not None:
+        leave(call, execution, token, attached)
+        if call.race is not None:
             call.race.wake()
+
+
+def called(call: Call, execution: Execution, attempt: Attempt) -> Any:
+    """Call the provider function of a link; give what it gives. What it raises at once is about its arguments."""
+    registered = call.prepared.registrations
+    function = registered.fn
+    if registered.by_provider:
+        function = registered.by_provider.get(execution.prepared.link.provider, function)
+    given = function(call.owner, attempt, call.args, call.kwargs)
+    execution.invoke()
+    return given
 
 
 def enter(call: Call, execution: Execution) -> Token[Context] | None:
@@ -79,13 +61,35 @@ def enter(call: Call, execution: Execution) -> Token[Context] | None:
     return None if trace is None else trace.attach(execution.span)
 
 
-def leave(call: Call, execution: Execution, attached: Token[Context] | None) -> None:
-    """Undo :func:`enter`."""
-    if attached is not None:
-        CallTrace.detach(attached)
-    meters = call.meters
-    if meters is not None:
-        meters.attempt_left(execution.link)
+def leave(call: Call, execution: Execution, token: Token[Attempt | None], attached: Token[Context] | None) -> None:
+    """End the attempt, and give its place in the context back.
+
+    Args:
+        call: the call.
+        execution: the attempt.
+        token: what puts back the attempt around it.
+        attached: what :func:`enter` gave.
+    """
+    execution.end(call.loop.time())
+    try:
+        CURRENT.reset(token)
+    except ValueError:
+        # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
+        attached = None
+    if call.listeners is not None:
+        if attached is not None:
+            CallTrace.detach(attached)
+        if call.listeners.meters is not None:
+            call.listeners.meters.attempt_left(execution.link)
+
+
+async def submit(accept: Callable[[Any], Any], execution: Execution, result: object) -> None:
+    """Take a result, and ask the ``accept`` hook about it. What that raises is the attempt's error."""
+    execution.give(result)
+    if await accepted(accept(result)):
+        execution.accept()
+    else:
+        execution.reject()
 
 
 async def accepted(verdict: Any) -> Any:

@@ -11,19 +11,22 @@ from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.errors import AttemptTimeoutError
 from routeware.records import AttemptStatus, AttemptTrigger
-from routeware.threshold import Learner, Observation, target_event
+from routeware.threshold import Observation, target_event
 
 __all__ = ["learn"]
 
 
 def learn(call: Call, now: float) -> None:
     """Tell the learner of the call's policy, if it has one, what became of a call with nothing in flight."""
-    learner, decision = call.prepared.learner, call.decision
-    if learner is None or decision is None or call.latest_start is None:
+    learner, target = call.prepared.learner, call.target
+    if learner is None or target is None or not call.started:
         return
+    decision, size = target
     for one in call.attempts:
         if one.invoked:
-            _observe(call, learner, one, now)
+            history = learner.histories[call.prepared.links.index(one.prepared)]
+            window = history.as_primary if one.trigger is AttemptTrigger.INITIAL else history.as_backup
+            window.add(_took_s(one, now), _how(one), now, size)
     # What losers' clean-up took is not in the way of the answer.
     winner = call.winner
     ended = now if winner is None or winner.answered_at is None else winner.answered_at
@@ -34,12 +37,9 @@ def learn(call: Call, now: float) -> None:
         call.emit(event, logging.WARNING, **fields)
 
 
-def _observe(call: Call, learner: Learner, execution: Execution, now: float) -> None:
-    history = learner.histories[call.prepared.links.index(execution.prepared)]
-    window = history.as_primary if execution.trigger is AttemptTrigger.INITIAL else history.as_backup
+def _took_s(execution: Execution, now: float) -> float:
     ended = execution.answered_at if execution.accepted else execution.ended
-    ended = now if ended is None else ended
-    window.add(ended - execution.started, _how(execution), now, call.size)
+    return (now if ended is None else ended) - execution.started
 
 
 def _how(execution: Execution) -> Observation:

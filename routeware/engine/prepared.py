@@ -47,6 +47,7 @@ class PreparedLink:
         unpriced: which counts of a usage have no price now.
         is_flat: True if an answer costs the same whatever its size, so that its size need not be guessed.
         timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
+        followed_timeout_ms: the same where another attempt may follow: 120 s where neither is set.
         idle_timeout_s: how long a stream's reader waits for an item after the first; ``None`` without a bound.
         stats: what was learned of it.
         label: the link's label.
@@ -56,6 +57,7 @@ class PreparedLink:
 
     __slots__ = (
         "cost",
+        "followed_timeout_ms",
         "idle_timeout_s",
         "is_flat",
         "label",
@@ -84,6 +86,7 @@ class PreparedLink:
         self.unpriced = _gaps(tariff)
         self.is_flat = isinstance(tariff, Price) and per_request(tariff)
         self.timeout_ms = timeout_ms
+        self.followed_timeout_ms = DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms
         self.idle_timeout_s = _seconds(link.idle_timeout_ms if link.idle_timeout_ms is not None else idle_timeout_ms)
         self.stats = stats
         self.span_name, self.span_attributes = span
@@ -148,6 +151,8 @@ class PreparedPolicy:
 
     Attributes:
         policy: what it was made from.
+        registrations: those of the decorated function.
+        most_attempts: how many attempts one round through the chain may start.
         links: the chain, prepared; empty until :meth:`ask_prices` was called.
         learner: finds the race threshold of each call; ``None`` where the policy has no target.
         race_after_s: the fixed race threshold; ``None`` where no race can happen.
@@ -155,6 +160,7 @@ class PreparedPolicy:
         cooldown: how long they are passed over; ``None`` without cooldown.
         retries: further rounds through the chain.
         retry_budget: what these rounds are taken from.
+        is_elaborate: True if it sets a call more than a chain: cooldown, further rounds, drawn links, a latency target.
         spreads: the places of the chain whose links are drawn, as (first, after the last).
         spread_key: whose order these links have; ``None`` draws it at each call.
         per_call_cap: the cap on one call, in nano-dollars.
@@ -168,21 +174,23 @@ class PreparedPolicy:
 
     __slots__ = (
         "_prices",
-        "_registrations",
         "_statuses",
         "_unpriced",
         "cooldown",
         "deadline_s",
         "health",
         "is_capped",
+        "is_elaborate",
         "learner",
         "links",
         "log",
         "max_attempts",
         "metrics",
+        "most_attempts",
         "per_call_cap",
         "policy",
         "race_after_s",
+        "registrations",
         "retries",
         "retry_budget",
         "session_cap",
@@ -208,6 +216,7 @@ class PreparedPolicy:
         self.metrics = metrics
         self.log = EventLog(policy)
         self.max_attempts = policy.max_attempts  # a property of the policy, which reads the whole chain
+        self.most_attempts = min(self.max_attempts, len(policy.chain))  # in each round every link is tried at most once
         # Where there is no second attempt there is no race.
         self.race_after_s = _seconds(policy.latency.race_after_ms) if self.max_attempts > 1 else None
         self.deadline_s = _seconds(policy.latency.deadline_ms)
@@ -220,6 +229,7 @@ class PreparedPolicy:
         self.spreads = spread_places(policy.chain)
         self.spread_key = spread_key
         self.learner = registrations.latency.learner(policy)
+        self.is_elaborate = bool(self.health is not None or self.learner is not None or self.retries or self.spreads)
         self.per_call_cap = _nanos(policy.budget.per_call_usd)
         self.session_cap = _nanos(policy.budget.session_usd)
         self.is_capped = policy.budget.capped
@@ -230,7 +240,7 @@ class PreparedPolicy:
             names.MAX_ATTEMPTS: self.max_attempts,
         }
         self._statuses = statuses_taken(policy.failover)
-        self._registrations = registrations
+        self.registrations = registrations
         self._prices = prices
         self.links: tuple[PreparedLink, ...] = ()
         self._unpriced: tuple[str, ...] = ()
@@ -246,7 +256,7 @@ class PreparedPolicy:
                 link,
                 tariff_of(link.price, link.provider, link.model, self._prices),
                 policy.failover.on_timeout_ms if link.timeout_ms is None else link.timeout_ms,
-                self._registrations.stats(link),
+                self.registrations.stats(link),
                 self.tracing.attempt_span(link.provider, link.model, link.label),
                 policy.failover.idle_timeout_ms,
             )
@@ -281,7 +291,7 @@ class PreparedPolicy:
             reply: what its function reported last, if anything. Where that is an error that came under 200, it tells
                 what the function stumbled over.
         """
-        if self._registrations.classify is None and failed_over_by_status(error, self._statuses):
+        if self.registrations.classify is None and failed_over_by_status(error, self._statuses):
             return Failure(error, self.classified, fails_over=True, not_billed=True)
         snapshot, by_hook = self._classify(error, reply)
         return Failure(
@@ -297,7 +307,7 @@ class PreparedPolicy:
         return self._classify(error)[0]
 
     def _classify(self, error: BaseException, reply: object = None) -> tuple[ErrorSnapshot, bool]:
-        hook, with_text = self._registrations.classify, self.policy.observe.error_messages
+        hook, with_text = self.registrations.classify, self.policy.observe.error_messages
         if hook is not None and not isinstance(error, ResultRejectedError | asyncio.CancelledError):
             try:
                 answer = hook(error)

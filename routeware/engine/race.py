@@ -54,10 +54,10 @@ async def run_race(call: Call) -> Execution:
     race = call.open_race()
     while True:
         if race.is_idle:
-            if call.rounds_left:
+            if call.rounds is not None:
                 await begin_round(call)
             execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
-            if not call.attempts_left and not call.rounds_left and call.driver is None:
+            if not call.attempts_left and not call.may_begin_round and call.driver is None:
                 return await run_chain(call, execution)  # no race can follow: no task is needed
             _launch(call, race, execution)
             event, execution = await next_event(call, race, is_fresh=not (execution.is_over or execution.accepted))
@@ -172,7 +172,7 @@ def _race_at(call: Call, race: Race) -> float | None:
         return None
     if len(race.in_flight) >= call.prepared.policy.latency.race_width:
         return None
-    return (call.latest_start or 0.0) + call.race_after_s
+    return call.latest_start + call.race_after_s
 
 
 def _until_change(call: Call, race: Race) -> Awaitable[object]:
@@ -196,7 +196,7 @@ def _launch(call: Call, race: Race, execution: Execution) -> None:
     if call.driver is not None:
         call.driver.launch(call, execution)
     else:
-        execution.run_in(call.loop.create_task(invoke(call, execution, in_own_task=True)))
+        execution.run_in(call.loop.create_task(invoke(call, execution)))
     race.launch(execution)
 
 
@@ -255,8 +255,6 @@ def _start_beside(call: Call, race: Race, execution: Execution) -> None:
     against = race.in_flight[-1]
     after_ms = (call.loop.time() - against.started) * 1000
     call.start(execution)
-    for one in (*race.in_flight, execution):
-        one.meet_rival()
     call.emit("race_started", link=execution.label, against=against.label, after_ms=after_ms)
     _launch(call, race, execution)
 

@@ -7,7 +7,7 @@ import logging
 import types
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from routeware.budget import Session
 from routeware.classify import ClassifyHook
@@ -15,7 +15,7 @@ from routeware.engine.stats import LinkStats
 from routeware.health import Health
 from routeware.money import Usage
 from routeware.policy import Link
-from routeware.pricing import OutputArgument, read_reply, text_tokens
+from routeware.pricing import OutputArgument, read_reply
 from routeware.records import CallRecord
 from routeware.threshold import LearnerCache, Size, checked_size
 
@@ -185,75 +185,74 @@ class Registrations:
             type(result).__qualname__,
         )
 
+    def measure(self, request: Request) -> Size:
+        """Measure a request for a latency target: by the ``size`` hook, or by its input tokens.
+
+        Whatever the hook raises, the call goes on: its size is unknown.
+        """
+        if self.size is None:
+            return float(request.tokens[0])
+        try:
+            answer = self.size(*request.args, **request.kwargs)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook may raise anything
+            self.size_failed(f"failed ({type(error).__qualname__})")
+            return None
+        size = checked_size(answer)
+        if size is None:
+            self.size_failed(f"gave a {type(answer).__qualname__} that is neither a finite number nor a text")
+        return size
+
     def stats(self, link: Link) -> LinkStats:
         """Find what is known of ``link``, under every policy that names it."""
         return self._stats.setdefault((link.provider, link.model), LinkStats())
 
 
-class Request:
-    """What the caller of one call passed, how many tokens that is, and which session pays for it.
+class Request(Protocol):
+    """What the caller of one call passed, as far as the money of an attempt depends on it."""
 
-    Attributes:
-        registrations: those of the decorated function.
-        owner: the instance that a method was called on, or ``UNBOUND``.
-        args: what was passed.
-        kwargs: the same, by name.
-        payer: the session that the call is booked in, once it was found open.
-    """
+    @property
+    def registrations(self) -> Registrations:
+        """Those of the decorated function."""
+        ...
 
-    __slots__ = ("_tokens", "args", "kwargs", "owner", "payer", "registrations")
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """What was passed by its place."""
+        ...
 
-    def __init__(
-        self, registrations: Registrations, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> None:
-        self.registrations = registrations
-        self.owner = owner
-        self.args = args
-        self.kwargs = kwargs
-        self.payer: Session | None = None
-        self._tokens: tuple[int, int | None] | None = None
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """What was passed by its name."""
+        ...
 
-    def pay_by(self, session: Session) -> None:
-        """Book the call in ``session``."""
-        self.payer = session
+    @property
+    def payer(self) -> Session | None:
+        """The session that the call is booked in, once it was found open."""
+        ...
 
     @property
     def tokens(self) -> tuple[int, int | None]:
-        """The tokens of the text in the arguments, and the bound on output among them; counted once a call."""
-        if self._tokens is None:
-            self._tokens = (
-                text_tokens(self.args, self.kwargs),
-                self.registrations.output_argument(self.args, self.kwargs),
-            )
-        return self._tokens
+        """The tokens of the text in the arguments, and the bound on output among them."""
+        ...
 
-    def measure_size(self) -> Size:
-        """Measure the request for a latency target: by the ``size`` hook, or by its input tokens.
 
-        Whatever the hook raises, the call goes on: its size is unknown.
-        """
-        registrations = self.registrations
-        if registrations.size is None:
-            return float(self.tokens[0])
-        try:
-            answer = registrations.size(*self.args, **self.kwargs)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook may raise anything
-            registrations.size_failed(f"failed ({type(error).__qualname__})")
-            return None
-        size = checked_size(answer)
-        if size is None:
-            registrations.size_failed(f"gave a {type(answer).__qualname__} that is neither a finite number nor a text")
-        return size
+class _NoRequest:
+    """What an attempt that is made by hand was asked: nothing."""
+
+    args: tuple[Any, ...] = ()
+    payer: Session | None = None
+    tokens: tuple[int, int | None] = (0, None)
+
+    def __init__(self) -> None:
+        self.kwargs: Mapping[str, Any] = {}
+        self.registrations = Registrations(
+            provider_function(_nothing), lambda _args, _kwargs: None, None, None, wrap_errors=False
+        )
 
 
 async def _nothing(_attempt: object) -> None:
     """Stand in for the function of an attempt that is made by hand."""
 
 
-NO_REQUEST = Request(
-    Registrations(provider_function(_nothing), lambda _args, _kwargs: None, None, None, wrap_errors=False),
-    UNBOUND,
-    (),
-    {},
-)
+NO_REQUEST: Request = _NoRequest()
 """What an attempt that is made by hand was asked: nothing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
@@ -25,16 +26,17 @@ async def begin_round(call: Call) -> None:
     Raises:
         asyncio.CancelledError: the caller was cancelled meanwhile.
     """
-    if call.attempts_left or call.failure is None or call.fatal is not None or is_stopped_by_caller(call):
+    rounds = call.rounds
+    if rounds is None or call.attempts_left or not call.may_begin_round:
         return
-    if call.started >= call.prepared.max_attempts:
+    if call.failure is None or call.fatal is not None or is_stopped_by_caller(call):
         return
     now = call.loop.time()
-    alone_s = _left_alone(call, now)
+    alone_s = _left_alone(call, rounds.chain, now)
     if not alone_s:
         return
     failover = call.prepared.policy.failover
-    ceiling_ms = min(failover.backoff_max_ms, failover.backoff_ms * 2**call.round)
+    ceiling_ms = min(failover.backoff_max_ms, failover.backoff_ms * 2**rounds.begun)
     # Half of it at random: callers that failed together do not come back together.
     wait_s = max(ceiling_ms * (0.5 + 0.5 * random.random()) / 1000, min(alone_s.values()))  # noqa: S311
     if wait_s * 1000 > failover.backoff_max_ms or (call.deadline is not None and now + wait_s >= call.deadline):
@@ -45,16 +47,17 @@ async def begin_round(call: Call) -> None:
         call.give_up_rounds()
         call.emit("retry_skipped", reason="budget")
         return
-    call.emit("retry_wait", round=call.round + 1, wait_ms=wait_s * 1000)
+    call.emit("retry_wait", round=rounds.begun + 1, wait_ms=wait_s * 1000)
+    call.timeout.reschedule(None)  # the last attempt's timer must not cut this short
     await asyncio.sleep(wait_s)
     # Those that still have to be left alone come last; the sort is stable, so the rest is in chain order.
     call.begin_round(sorted(alone_s, key=lambda one: alone_s[one] > wait_s))
 
 
-def _left_alone(call: Call, now: float) -> dict[PreparedLink, float]:
+def _left_alone(call: Call, chain: Sequence[PreparedLink], now: float) -> dict[PreparedLink, float]:
     """Find the links of the next round, in chain order, and how long each asks to be left alone, in seconds."""
     last: dict[PreparedLink, Execution] = {one.prepared: one for one in call.attempts if one.failure is not None}
-    return {link: _asked_s(last[link], now) for link in call.chain if link in last and _is_curable(last[link])}
+    return {link: _asked_s(last[link], now) for link in chain if link in last and _is_curable(last[link])}
 
 
 def _is_curable(execution: Execution) -> bool:

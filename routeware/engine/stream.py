@@ -43,7 +43,7 @@ class Stream:
     """The engine's side of a stream. Its reader is given items, the end, and at most one error.
 
     Args:
-        make_call: makes the call, and the attributes of its span.
+        make_call: makes the call.
         context: of the moment in which the stream was asked for; every attempt runs in a copy of it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Stream:
         "record",
     )
 
-    def __init__(self, make_call: Callable[[Stream], tuple[Call, Mapping[str, Any] | None]], context: Context) -> None:
+    def __init__(self, make_call: Callable[[Stream], Call], context: Context) -> None:
         self._make_call = make_call
         self._context = context
         self._state: Literal["new", "opening", "open", "ended"] = "new"
@@ -114,13 +114,12 @@ class Stream:
             return
         self._state = "opening"
         try:
-            call, attributes = self._context.run(self._make_call, self)
+            call = self._context.run(self._make_call, self)
         except BaseException:
             self._state = "ended"
             raise
         self._call = call
         self._over = call.loop.create_future()
-        self._context.run(call.begin, attributes)
         try:
             await self._decide(call)
             if self._winner is None or self._winner.is_over:

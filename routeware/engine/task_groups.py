@@ -2,23 +2,24 @@
 
 A group whose child fails while the group waits for its children cancels its own task, and never takes that off the
 count. Where the provider function then handles the group's error, nothing tells that cancellation from one of the
-caller that was swallowed. So it is looked at when it arrives: a coroutine is awaited through an iterator that has no
-``throw``, and a cancellation comes out here first, where the coroutine is seen to wait in such a group or not. It is
-then passed on. An attempt that is not cancelled pays for the iterator only; from CPython 3.13 on nothing of this is
-needed.
+caller that was swallowed. So it is looked at when it arrives: a coroutine that is driven from here sees a cancellation
+only after this has seen whether it waits in such a group. From CPython 3.13 on nothing of this is needed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import types
 from collections.abc import Generator
-from itertools import islice
 from typing import Any
 
 from routeware.engine.call import Call
 
-__all__ = ["watched"]
+__all__ = ["MAY_LEAVE_CANCELS", "watched"]
+
+MAY_LEAVE_CANCELS = sys.version_info < (3, 13)
+"""True if a TaskGroup may leave a cancellation counted in its task."""
 
 _WAITING = asyncio.TaskGroup.__aexit__.__code__
 
@@ -26,28 +27,20 @@ _WAITING = asyncio.TaskGroup.__aexit__.__code__
 @types.coroutine
 def watched(call: Call, coroutine: types.CoroutineType[Any, Any, Any]) -> Generator[Any, None, Any]:
     """Give what to await in place of ``coroutine``, so that the cancellations of its TaskGroups are excused."""
-    try:
-        return (yield from islice(coroutine.__await__(), None))
-    except BaseException as thrown:
-        if coroutine.cr_frame is None:
-            raise  # it has ended with that
-        error: BaseException | None = thrown
+    error: BaseException | None = None
     while True:
         try:
-            if error is None:
-                step = coroutine.send(None)
-            else:
-                if isinstance(error, asyncio.CancelledError) and _is_by_group(coroutine):
-                    call.excuse_cancel()
-                step = coroutine.throw(error)
+            step = coroutine.send(None) if error is None else coroutine.throw(error)
         except StopIteration as stop:
             return stop.value
         finally:
             error = None  # this frame is part of its traceback, and would keep it alive
         try:
             yield step
-        except BaseException as again:  # noqa: BLE001 - it is thrown into the coroutine
-            error = again
+        except BaseException as thrown:  # noqa: BLE001 - it is thrown into the coroutine
+            error = thrown
+            if isinstance(error, asyncio.CancelledError) and _is_by_group(coroutine):
+                call.excuse_cancel()
 
 
 def _is_by_group(coroutine: types.CoroutineType[Any, Any, Any]) -> bool:

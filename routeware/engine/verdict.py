@@ -93,7 +93,7 @@ def final_error(call: Call) -> BaseException:
 
 def is_stopped_by_caller(call: Call) -> bool:
     """Say whether the caller's task was cancelled since the call began, and a provider function swallowed that."""
-    risen = call.cancelling() - call.cancel_baseline
+    risen = call.timeout.cancelling() - call.cancel_baseline
     if risen == 1 and _is_left_counted(call.failure):
         call.excuse_cancel()
         return False

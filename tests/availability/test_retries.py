@@ -246,6 +246,25 @@ async def test_a_link_that_is_tried_again_has_the_default_timeout_before() -> No
     assert 120_000 < clock() <= 120_001
 
 
+async def test_the_last_attempt_that_is_allowed_has_no_default_timeout() -> None:
+    """Nothing follows it, rounds or not, so it is never worse than the bare call."""
+    world = service("a", "b", backoff_ms=1, max_attempts=3)
+    world.does |= {"a": [busy(), 3_600_000], "b": [busy()]}
+    clock = stopwatch()
+
+    assert await world.call() == "a"
+    assert 3_600_000 <= clock() <= 3_600_001
+
+
+async def test_the_time_of_a_failed_attempt_does_not_run_on_in_the_pause() -> None:
+    """Its timer would cancel the call while that waits for the next round."""
+    world = service("a", backoff_ms=1_000, on_timeout_ms=100)
+    world.does["a"] = [busy(), 0]
+
+    assert await world.call() == "a"
+    assert triggers(world) == ["a initial", "a retry"]
+
+
 @pytest.mark.parametrize(
     ("failover", "key"),
     [
