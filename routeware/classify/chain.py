@@ -28,7 +28,9 @@ def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
 
 def has_more_behind(error: BaseException) -> bool:
     """Tell whether an error has a cause, or was raised while another one was being handled."""
-    return _next(error) is not None
+    if _CAUSE(error) is not None:
+        return True
+    return _CONTEXT(error) is not None and not _SUPPRESSED(error)
 
 
 def cause_of(error: BaseException) -> BaseException | None:

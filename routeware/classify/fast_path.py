@@ -47,21 +47,16 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
     # An error behind may know better: the answer that was lost behind a wrapper's status.
     if not kind.sure or has_more_behind(error):
         return False
-    status, response = _quick(error) if kind.plain else _careful(error)
-    # Google's older clients keep the gRPC error there, which knows better, too.
-    return status in taken and status >= 400 and not isinstance(response, BaseException)
-
-
-def _quick(error: BaseException) -> tuple[int, object]:
-    """Read the commonest places, where the class has nothing to add: a third of the time that the careful way takes."""
-    own = error.__dict__
-    status = own.get("status_code")
-    return (status, own.get("response")) if type(status) is int and 100 <= status <= 599 else _careful(error)
-
-
-def _careful(error: BaseException) -> tuple[int, object]:
+    if kind.plain:
+        # The commonest places, where the class has nothing to add: a third of the time that the careful way takes.
+        own = error.__dict__
+        status = own.get("status_code")
+        if type(status) is int and status in taken:
+            return status >= 400 and not isinstance(own.get("response"), BaseException)
     view = View(error)
-    return status_of(view) or 0, view.get("response")
+    found = status_of(view) or 0
+    # Google's older clients keep the gRPC error there, which knows better, too.
+    return found in taken and found >= 400 and not isinstance(view.get("response"), BaseException)
 
 
 @remembered

@@ -18,6 +18,7 @@ from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
 from routeware.health import LinkStates
+from routeware.observers import Failure
 from routeware.policy import Link, drawn_order
 from routeware.pricing import text_tokens
 from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
@@ -428,11 +429,11 @@ class Call:
         execution.skip(self.loop.time(), "budget")
         self.attempts.append(execution)
 
-    def record_failure(self, error: BaseException, *, fails_over: bool) -> None:
+    def record_failure(self, failure: Failure) -> None:
         """Take note of the error of an attempt that failed. The first one that is not failed over ends the call."""
-        self.failure = error
-        if not fails_over and self.fatal is None:
-            self.fatal = error
+        self.failure = failure.error
+        if not failure.fails_over and self.fatal is None:
+            self.fatal = failure.error
 
     def open_race(self) -> Race:
         """Make room for attempts in flight beside one another."""

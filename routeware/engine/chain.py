@@ -66,12 +66,12 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
                 raise
             execution.throw(error)
         finally:
-            leave(call, execution, token, attached)
+            is_own = leave(call, execution, token, attached)
         if timeout.fired:
             fired = timeout.consume()
         if execution.accepted:
             return execution
-        _take_failure(call, execution, fired=fired)
+        _take_failure(call, execution, fired=fired, is_own=is_own)
         execution = None
 
 
@@ -82,14 +82,14 @@ async def _next(call: Call) -> Execution:
     return await admit_next_remotely(call) if call.is_remote else admit_next(call)
 
 
-def _take_failure(call: Call, execution: Execution, *, fired: bool) -> None:
+def _take_failure(call: Call, execution: Execution, *, fired: bool, is_own: bool) -> None:
     """Say what it means that an attempt has failed, or that its timer has fired.
 
     Raises:
         DeadlineExceededError: the call is out of time.
-        GeneratorExit: the call is being closed, and its provider function made another error of that.
+        GeneratorExit: the call is being closed, and the provider function has made another error of that.
     """
-    if not call.timeout.is_in_its_task:
+    if not is_own and not call.timeout.is_in_its_task:
         raise GeneratorExit
     if not fired or execution.status is AttemptStatus.REJECTED:
         record_failure(call, execution)

@@ -66,7 +66,7 @@ def note_answer(call: Call, execution: Execution) -> None:
 
 def note_failure(call: Call, execution: Execution, failure: Failure) -> None:
     """Tell the link's health of a failure, if it is one that the policy fails over on."""
-    if not failure.fails_over or execution.is_misuse:
+    if not failure.fails_over:
         return
     ticket, rule = execution.take_ticket(), call.prepared.cooldown
     assert ticket is not None

@@ -61,7 +61,7 @@ def enter(call: Call, execution: Execution) -> Token[Context] | None:
     return None if trace is None else trace.attach(execution.span)
 
 
-def leave(call: Call, execution: Execution, token: Token[Attempt | None], attached: Token[Context] | None) -> None:
+def leave(call: Call, execution: Execution, token: Token[Attempt | None], attached: Token[Context] | None) -> bool:
     """End the attempt, and give its place in the context back.
 
     Args:
@@ -69,18 +69,23 @@ def leave(call: Call, execution: Execution, token: Token[Attempt | None], attach
         execution: the attempt.
         token: what puts back the attempt around it.
         attached: what :func:`enter` gave.
+
+    Returns:
+        False in another context than the attempt's: its coroutine is closed there, by the garbage collector say.
     """
     execution.end(call.loop.time())
     try:
         CURRENT.reset(token)
     except ValueError:
-        # The coroutine is closed from another context, by the garbage collector say: here nothing was set.
-        attached = None
+        is_own, attached = False, None  # nothing was set here
+    else:
+        is_own = True
     if call.listeners is not None:
         if attached is not None:
             CallTrace.detach(attached)
         if call.listeners.meters is not None:
             call.listeners.meters.attempt_left(execution.link)
+    return is_own
 
 
 async def submit(accept: Callable[[Any], Any], execution: Execution, result: object) -> None:

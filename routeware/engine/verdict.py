@@ -30,17 +30,19 @@ def record_failure(call: Call, execution: Execution) -> None:
             # A CancelledError would pass for the caller's own cancellation.
             own = ProviderCancelledError(execution.label)
             own.__cause__ = error
-            failure = Failure(
-                own,
-                call.prepared.classified,
-                fails_over=failure.fails_over,
-                not_billed=failure.not_billed,
-                snapshot=failure.snapshot,
-            )
+            failure = _changed(call, failure, own, fails_over=failure.fails_over)
+        elif execution.is_misuse:
+            failure = _changed(call, failure, error, fails_over=False)
         execution.fail(failure)
     if call.health is not None:
         note_failure(call, execution, failure)
-    call.record_failure(failure.error, fails_over=failure.fails_over and not execution.is_misuse)
+    call.record_failure(failure)
+
+
+def _changed(call: Call, failure: Failure, error: BaseException, *, fails_over: bool) -> Failure:
+    """Give what ``failure`` says for another error, or with another consequence."""
+    classified, snapshot = call.prepared.classified, failure.snapshot
+    return Failure(error, classified, fails_over=fails_over, not_billed=failure.not_billed, snapshot=snapshot)
 
 
 def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
@@ -61,7 +63,7 @@ def record_time_out(call: Call, execution: Execution) -> None:
     execution.time_out(failure)
     if call.health is not None:
         note_failure(call, execution, failure)
-    call.record_failure(error, fails_over=failure.fails_over)
+    call.record_failure(failure)
 
 
 def deadline_error(call: Call) -> DeadlineExceededError:
@@ -94,10 +96,12 @@ def final_error(call: Call) -> BaseException:
 def is_stopped_by_caller(call: Call) -> bool:
     """Say whether the caller's task was cancelled since the call began, and a provider function swallowed that."""
     risen = call.timeout.cancelling() - call.cancel_baseline
+    if risen <= 0:
+        return False
     if risen == 1 and _is_left_counted(call.failure):
         call.excuse_cancel()
         return False
-    return risen > 0
+    return True
 
 
 def _is_left_counted(error: BaseException | None) -> bool:
