@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, get_overloads
 import attrs
 
 import routeware
+import routeware.testing
 
 TEXT = Path(__file__).parent.parent / "public_api.txt"
 
@@ -24,9 +25,10 @@ SPOKEN = {"__aenter__", "__aexit__", "__call__", "__get__"}
 
 
 def describe() -> str:
-    """Every public name with its signature, its members, and theirs."""
-    lines = [line for name in sorted(routeware.__all__) for line in _describe_name(name, getattr(routeware, name))]
-    return "\n".join(lines) + "\n"
+    """Every public name with its signature, its members, and theirs; then those for tests."""
+    named = [(name, getattr(routeware, name)) for name in sorted(routeware.__all__)]
+    named += [(f"testing.{name}", getattr(routeware.testing, name)) for name in sorted(routeware.testing.__all__)]
+    return "\n".join(line for name, value in named for line in _describe_name(name, value)) + "\n"
 
 
 def public_members(owner: type) -> dict[str, Any]:

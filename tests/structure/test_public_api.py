@@ -8,6 +8,7 @@ import re
 from types import FunctionType
 
 import routeware
+import routeware.testing
 from tests.structure.public_api import SPOKEN, TEXT, describe, public_members
 
 CALLING = {"routed", "Routed", "Attempt", "current_attempt", "Outcome", "record_of"}
@@ -96,6 +97,6 @@ def test_the_public_signatures_are_these() -> None:
 def test_the_reference_has_every_public_name() -> None:
     """A name that the documentation site does not describe is found by nobody."""
     page = (TEXT.parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
-    described = re.findall(r"^\.\. auto(?:class|function|exception|data):: routeware\.(\w+)$", page, re.MULTILINE)
+    described = re.findall(r"^\.\. auto(?:class|function|exception|data):: routeware\.([\w.]+)$", page, re.MULTILINE)
 
-    assert sorted(described) == sorted(routeware.__all__)
+    assert sorted(described) == sorted([*routeware.__all__, *(f"testing.{name}" for name in routeware.testing.__all__)])
