@@ -1,7 +1,8 @@
 """Random schedules for cooldown: a call to which any link of its chain would have answered gets an answer.
 
 ``python -m tests.availability.schedules [HOW_MANY] [FIRST_SEED]`` plays many; the suite plays a share of them. There
-are no deadlines and no time-outs: what each link does in a call is drawn beforehand, whenever it is asked.
+are no deadlines and no time-outs: what each link does in a call is drawn beforehand, whenever it is asked. In every
+third schedule the function is a generator function, and its first item is the answer.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from random import Random
 from typing import Any
 
@@ -52,6 +53,18 @@ def _deed(chance: Random, ill: float) -> Deed:
     return after_s, chance.choice(_FAILURES)(chance) if chance.random() < ill else None
 
 
+async def _plain(attempt: Attempt, does: dict[str, Deed]) -> str:
+    after_s, error = does[attempt.label]
+    await asyncio.sleep(after_s)
+    if error is not None:
+        raise error
+    return attempt.label
+
+
+async def _stream(attempt: Attempt, does: dict[str, Deed]) -> AsyncIterator[str]:
+    yield await _plain(attempt, does)
+
+
 async def play(seed: int) -> int:
     """Play one schedule; give how many of its calls some link would have answered.
 
@@ -61,20 +74,13 @@ async def play(seed: int) -> int:
     chance = Random(seed)
     policy = _policy(chance)
     health = Health(draw=chance.random)
-
-    @routed(policy, health=health)
-    async def ask(attempt: Attempt, does: dict[str, Deed]) -> str:
-        after_s, error = does[attempt.label]
-        await asyncio.sleep(after_s)
-        if error is not None:
-            raise error
-        return attempt.label
+    ask: Any = routed(policy, health=health)(_stream if seed % 3 == 0 else _plain)
 
     async def call(start_s: float, does: dict[str, Deed]) -> bool:
         await asyncio.sleep(start_s)
         answerable = any(error is None for _, error in does.values())
         try:
-            await ask(does)
+            await ask.outcome(does)
         except Exception as error:
             if answerable:
                 raise AssertionError(f"seed {seed}: no answer, though a link of {does} would have answered") from error
