@@ -24,10 +24,12 @@ import pytest
 MISSING = re.compile("can't start new thread|stack switching not supported|cannot be called from a running event loop"
                      "|does not support processes|[Ss]ocket.* not supported|No module named")
 
-# The host's own loop has another clock; the standard library's test case has no runner of its own there; and when the
-# interpreter lets an object go that nothing refers to any more is another matter on 3.14.
-OTHERWISE = re.compile("test_a_foreign_loop_on_the_process_clock|InUnittest|InAsyncSetUp|test_an_error_goes_with_the_last"
-                       "|test_under_gc_at_every_allocation|test_a_dropped_stream_is_cut_off_though_its_first_link_failed")
+# The host's own loop has another clock, and the standard library's test case has no runner of its own there. Three of the
+# error lifetimes are the standard library's on 3.14: a future that is pending when asyncio.wait returns goes on naming
+# the task that waited (for the call graph), and so keeps a lost attempt's caller until the collector comes by.
+# A stream that is dropped under the collector at every allocation is not decided on 3.14 yet.
+OTHERWISE = re.compile("test_a_foreign_loop_on_the_process_clock|InUnittest|InAsyncSetUp|test_under_gc_at_every_allocation"
+                       "|test_an_error_goes_with_the_last_who_wants_it.settings[148]-[A-Za-z]+-False")
 
 class Host:
     def pytest_collection_modifyitems(self, items):
