@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from routeware import Attempt
+from tests.real.streams import frames
 
 __all__ = ["APIS", "Api"]
 
@@ -22,17 +23,19 @@ class Api:
         ask: the generator function, over ``(attempt, url)``.
         events: a whole answer.
         after: how many of them come up to the first that has output, that one included.
-        error: what it sends where it fails after a 200.
+        error: what it sends where it fails after a 200; ``None`` where that is a finish reason among others.
         unfinished: how many events stand before the one that says that the answer is complete.
         hands_errors_on: True if its SDK gives an error event like any other.
+        module: its SDK, where that is not among the tools for development: its tests are skipped without it.
     """
 
     ask: Callable[[Attempt, str], AsyncIterator[Any]]
     events: Sequence[Any]
     after: int
-    error: Mapping[str, Any]
+    error: Mapping[str, Any] | bytes | None
     unfinished: int
     hands_errors_on: bool = False
+    module: str | None = None
 
 
 async def openai_chat(attempt: Attempt, url: str) -> AsyncIterator[Any]:
@@ -243,5 +246,22 @@ APIS = {
         after=2,
         error={"object": "error", "message": "x", "type": "internal_server_error", "code": "1000"},
         unfinished=3,
+    ),
+    "bedrock": Api(
+        ask=frames.bedrock,
+        events=frames.BEDROCK,
+        after=2,
+        error=frames.BEDROCK_ERROR,
+        unfinished=4,
+        module="aiobotocore",
+    ),
+    "cohere": Api(ask=frames.cohere, events=frames.COHERE, after=3, error=None, unfinished=5, module="cohere"),
+    "ollama": Api(
+        ask=frames.ollama,
+        events=frames.OLLAMA,
+        after=2,
+        error=frames.OLLAMA_ERROR,
+        unfinished=3,
+        module="ollama",
     ),
 }

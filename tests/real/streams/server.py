@@ -25,7 +25,8 @@ class Server:
 
     Attributes:
         url: where it listens.
-        scripts: by label, the events to send (mappings, or one of the marks above), or a status to refuse with.
+        scripts: by label, the events to send (mappings, bytes as they are, or one of the marks above), or a status to
+            refuse with.
         asked: the labels that were asked, in order.
         left: when each label's client was seen to leave, by ``time.monotonic``.
         has_left: set when one has left.
@@ -64,6 +65,9 @@ class Server:
                 return
             if event == HANG:
                 await asyncio.sleep(30)
+            if isinstance(event, bytes):  # of an API that frames its events otherwise
+                await response.write(event)
+                continue
             kind = event.get("type") if isinstance(event, dict) else None
             name = f"event: {kind}\n" if kind else ""
             text = event if isinstance(event, str) else json.dumps(event)
