@@ -63,6 +63,34 @@ def test_pipx_installs_again_what_it_installed(installed: Path, monkeypatch: pyt
     assert install.command("lab") == "pipx install --force 'routeware[lab] @ file:///srv/routeware'"
 
 
+def test_uv_installs_a_tool_again(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environments belong to uv, and an upgrade would drop what was installed past it."""
+    came_by(monkeypatch, "uv")
+    (installed / "uv-receipt.toml").touch()
+
+    assert install.command("demo") == "uv tool install --force 'routeware[demo] @ file:///srv/routeware'"
+
+
+def test_uvx_runs_the_command_again_with_the_extra_and_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment for one run is no place to install into."""
+    came_by(monkeypatch, "uv")
+    monkeypatch.delenv("ROUTEWARE_RUN_AGAIN", raising=False)
+    monkeypatch.setenv("UV", "/bin/uv")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "archive-v0" / "x7"))
+
+    again = install.uvx_command("demo", ["demo", "--requests", "5"])
+
+    assert again is not None
+    assert again[:4] == ["/bin/uv", "tool", "run", "--python"]
+    assert again[5:] == ["--from", "routeware[demo] @ file:///srv/routeware", "routeware", "demo", "--requests", "5"]
+    assert install.uvx_command("demo", ["demo"]) is None
+    monkeypatch.delenv("ROUTEWARE_RUN_AGAIN")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert install.uvx_command("demo", ["demo"]) is None
+
+
 def test_an_unknown_source_is_named_by_a_placeholder(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the source is on the path and nothing was installed."""
 
