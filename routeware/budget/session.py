@@ -90,6 +90,8 @@ class Session:
             check_ledger(ledger, name, replacing=replace_limit)
         self.name = name
         limit = None if limit_usd is None else nanos(amount_usd(limit_usd, "limit_usd"))
+        if attributes is not None and not isinstance(attributes, Mapping):
+            raise PolicyError(f"{attributes!r} is not a mapping of names to values", key="attributes")
         self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
         self.capped = limit is not None
         self.reserving = limit is not None or ledger is not None

@@ -61,6 +61,8 @@ def connect(path: str, timeout_s: float, *, create: bool) -> sqlite3.Connection:
     """
     mode = "rwc" if create else "rw"
     uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
+    if not (folder := Path(path).absolute().parent).is_dir():
+        raise sqlite3.OperationalError(f"unable to open database file: there is no folder {folder.name!r}")
     connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
     try:
         _write_ahead(connection, time.monotonic() + timeout_s)

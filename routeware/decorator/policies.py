@@ -69,7 +69,8 @@ class PolicyCache:
         if known is not None:  # and is kept alive, so that its id is not another's
             return known[1]
         if not isinstance(policy, RoutingPolicy):
-            raise TypeError(f"the policy function gave {type(policy).__qualname__}, not a RoutingPolicy")
+            hint = ": write RoutingPolicy.from_dict(...) around it" if isinstance(policy, Mapping) else ""
+            raise TypeError(f"the policy function gave a {type(policy).__qualname__}, not a RoutingPolicy{hint}")
         while len(self._known) >= _KEPT:
             self._known.pop(next(iter(tuple(self._known)), 0), None)  # another thread may have been here
         try:

@@ -199,6 +199,10 @@ def routed(
         return _class_for(fn)(fn, signature, registrations, policies)
 
     if inspect.iscoroutinefunction(policy):
+        if not inspect.signature(policy).parameters:
+            raise TypeError(
+                "routed takes a policy first: write @routed(policy), and give a policy function that is not async"
+            )
         raise TypeError("routed takes a policy first: write @routed(policy) above the function")
     return decorate
 
@@ -213,6 +217,9 @@ def _check_hooks(**hooks: object) -> None:
     for name, hook in hooks.items():
         if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
             raise TypeError(f"{name} has to be a function that is not async, not {hook!r}")
+        if callable(hook):
+            passed = "record" if name == "on_call" else "error"
+            check_hook(name, hook, "routed", [inspect.Parameter(passed, inspect.Parameter.POSITIONAL_ONLY)])
 
 
 def _class_for(fn: Callable[..., Any]) -> type[Routed[..., Any]]:

@@ -121,6 +121,13 @@ async def test_a_locked_file_is_a_ledger_that_cannot_be_asked_in_time(tmp_path: 
         await comes_to(ledger, tally, Balance())
 
 
+async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """SQLite itself says only that it cannot open the file."""
+    async with SqliteLedger(tmp_path / "data" / "budget.db") as ledger:
+        with pytest.raises(LedgerUnavailableError, match=r"budget\.db: .*: there is no folder 'data'$"):
+            await ledger.tally(Tally("t", None))
+
+
 async def test_a_file_that_is_none_is_a_ledger_that_cannot_be_asked(tmp_path: Path) -> None:
     """A folder, a text, and one that is not there and must not be made; each error names the file."""
     (tmp_path / "text").write_text("no database at all, but a text that is long enough to be read as one" * 20)
