@@ -6,15 +6,18 @@ import heapq
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import attrs
 import typer
 
+from routeware.cli import screen
 from routeware.lab.calls import CallTree, calls
 from routeware.lab.reading import read_file
 from routeware.lab.reading_query import QueryAddress, without_userinfo
 from routeware.lab.spans import Span, TraceError
+from routeware.text import visible
 
 __all__ = ["trace"]
 
@@ -36,6 +39,14 @@ def trace(
     limit: Annotated[int, typer.Option(min=1, help="At most so many calls.")] = 10,
     service: Annotated[str | None, typer.Option(help="Of a Jaeger, only this service; otherwise all of them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The calls as a JSON array instead.")] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg",
+            help="Draw one call into this file instead.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Draw calls from a trace: who was tried, who raced whom, why it moved on, and what it cost.
 
@@ -46,11 +57,13 @@ def trace(
     2 wrong arguments.
     """
     try:
-        shown = _chosen(source, trace_id, limit, service)
+        shown = _chosen(source, trace_id, 1 if svg else limit, service)
     except TraceError as error:
         print(f"routeware: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    if as_json:
+    if svg is not None:
+        _picture(shown, svg)
+    elif as_json:
         print(json.dumps([call.to_dict() for call in shown.calls], indent=2))
     else:
         _draw(shown)
@@ -147,6 +160,18 @@ def _of_service(address: QueryAddress, service: str, limit: int) -> Iterator[Spa
         yield span
     if not count and service not in (known := address.services()):
         raise TraceError(address.base, f"no service {service!r}; there are {', '.join(known) or 'none'}")
+
+
+def _picture(shown: _Shown, file: Path) -> None:
+    from routeware.lab.waterfall_svg import svg
+
+    (call,) = shown.calls
+    try:
+        file.write_text(svg(call), encoding="utf-8")
+    except OSError as error:
+        screen.fail(f"cannot write {file}: {error.strerror or error}", 2)
+    others = f"; a trace id chooses another of {shown.total} calls" if shown.total > 1 else ""
+    typer.echo(f"Drew {visible(call.name)} as {file}{others}.", err=True)
 
 
 def _draw(shown: _Shown) -> None:

@@ -11,7 +11,18 @@ from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 from routeware.text import visible
 
-__all__ = ["dollars", "duration", "ending", "money", "remarks", "status_text", "summary"]
+__all__ = [
+    "circumstances",
+    "dollars",
+    "duration",
+    "ending",
+    "headline",
+    "money",
+    "reference",
+    "remarks",
+    "status_text",
+    "summary",
+]
 
 _MS_PER_S = 1_000
 _WHOLE_CENTS_USD = 10
@@ -21,6 +32,28 @@ _NO_RESULT = {
     "budget_exceeded": "the budget ended it",
     "deadline_exceeded": "its deadline ended it",
 }
+
+
+def headline(call: CallTree) -> list[str]:
+    """Return the call's name, and how it ended after how long."""
+    how = "not known" if call.outcome is None else visible(call.outcome).replace("_", " ")
+    return [visible(call.name), f"{how} after {duration(call.duration_ms)}"]
+
+
+def circumstances(call: CallTree) -> list[str]:
+    """Return the policy, the session and the race threshold, as far as they are known."""
+    named = [("policy", call.policy), ("session", call.session_name)]
+    shown = [f"{word} {visible(value)}" for word, value in named if value]
+    if call.race_after_ms is not None:
+        source = f" ({visible(call.race_source)})" if call.race_source else ""
+        shown.append(f"race after {duration(call.race_after_ms)}{source}")
+    return shown
+
+
+def reference(call: CallTree) -> list[str]:
+    """Return the trace to look the call up in, and what was wasted."""
+    wasted = [f"{dollars(call.wasted_usd)} wasted"] if call.wasted_usd else []
+    return [*([f"trace {call.trace_id}"] if call.trace_id else []), *wasted]
 
 
 def summary(call: CallTree) -> str:

@@ -115,6 +115,11 @@ class CallTree:
     attempts: tuple[AttemptBar, ...]
     events: tuple[CallEvent, ...] = ()
 
+    @property
+    def length_ms(self) -> float:
+        """Return the time to draw, at least 1 ms: an attempt may end after its call."""
+        return max([self.duration_ms, *(attempt.ended_ms for attempt in self.attempts)]) or 1.0
+
     def rivals(self, attempt: AttemptBar) -> tuple[AttemptBar, ...]:
         """Return the attempts that were in flight when ``attempt`` was started beside them."""
         return tuple(

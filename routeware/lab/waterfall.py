@@ -15,7 +15,16 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from routeware.lab.summary import dollars, duration, remarks, status_text, summary
+from routeware.lab.summary import (
+    circumstances,
+    dollars,
+    duration,
+    headline,
+    reference,
+    remarks,
+    status_text,
+    summary,
+)
 from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus
 from routeware.text import visible
@@ -46,10 +55,10 @@ class _Waterfall:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         between = " - " if options.ascii_only else " · "
         yield Group(
-            Text(between.join(_headline(self.call)), style="bold"),
+            Text(between.join(headline(self.call)), style="bold"),
             *(
                 Text(between.join(line), style="dim")
-                for line in (_circumstances(self.call), _reference(self.call))
+                for line in (circumstances(self.call), reference(self.call))
                 if line
             ),
             self._bars(options),
@@ -68,33 +77,10 @@ class _Waterfall:
         table.add_column(no_wrap=True, overflow=overflow)
         table.add_column(justify="right", no_wrap=True)
         for attempt in self.call.attempts:
-            table.add_row(*_row(attempt, self._length_ms()))
+            table.add_row(*_row(attempt, self.call.length_ms))
         if self.call.attempts:
-            table.add_row("", "", _scale(self._length_ms()), style="dim")
+            table.add_row("", "", _scale(self.call.length_ms), style="dim")
         return table
-
-    def _length_ms(self) -> float:
-        """Return the time that a full bar stands for. An attempt may end after its call."""
-        return max([self.call.duration_ms, *(attempt.ended_ms for attempt in self.call.attempts)]) or 1.0
-
-
-def _headline(call: CallTree) -> list[str]:
-    how = "not known" if call.outcome is None else visible(call.outcome).replace("_", " ")
-    return [visible(call.name), f"{how} after {duration(call.duration_ms)}"]
-
-
-def _circumstances(call: CallTree) -> list[str]:
-    named = [("policy", call.policy), ("session", call.session_name)]
-    told = [f"{word} {visible(value)}" for word, value in named if value]
-    if call.race_after_ms is not None:
-        source = f" ({visible(call.race_source)})" if call.race_source else ""
-        told.append(f"race after {duration(call.race_after_ms)}{source}")
-    return told
-
-
-def _reference(call: CallTree) -> list[str]:
-    wasted = [f"{dollars(call.wasted_usd)} wasted"] if call.wasted_usd else []
-    return [*([f"trace {call.trace_id}"] if call.trace_id else []), *wasted]
 
 
 def _row(attempt: AttemptBar, length_ms: float) -> list[RenderableType]:
