@@ -308,14 +308,14 @@ class PreparedPolicy:
 
     def _classify(self, error: BaseException, reply: object = None) -> tuple[ErrorSnapshot, bool]:
         hook, with_text = self.registrations.classify, self.policy.observe.error_messages
+        reported = None if reply is None else error_in_reply(reply)
         if hook is not None and not isinstance(error, ResultRejectedError | asyncio.CancelledError):
             try:
                 answer = hook(error)
-                return snapshot_from_hook(answer, error, with_text=with_text), answer is not None
+                return snapshot_from_hook(answer, error, with_text=with_text, reported=reported), answer is not None
             except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - it must not hide the provider's
                 # A CancelledError of the hook would pass for the caller's, who has cancelled nothing.
                 logger.warning("the classify hook failed (%s): classified without it", type(failure).__qualname__)
-        reported = None if reply is None else error_in_reply(reply)
         return classify(error, with_text=with_text, reported=reported), False
 
 

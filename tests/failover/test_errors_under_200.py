@@ -17,11 +17,11 @@ GOOD = {"choices": [{"message": {"content": "answer"}}], "usage": {"prompt_token
 PRICE = Price(input_usd_per_mtok=1_000_000)
 
 
-def reading(first: object, **settings: Any) -> Any:
+def reading(first: object, *, classify: Any = None, **settings: Any) -> Any:
     """Build the README's function, whose first link answers with ``first``."""
     chain = [Link(provider=provider, model="m", price=PRICE, max_output_tokens=1) for provider in "ab"]
 
-    @routed(RoutingPolicy(chain=chain, **settings))
+    @routed(RoutingPolicy(chain=chain, **settings), classify=classify)
     async def ask(attempt: Attempt) -> Any:
         body: Any = attempt.report(first if attempt.provider == "a" else GOOD)
         return body["choices"][0]["message"]["content"]
@@ -47,6 +47,17 @@ async def test_the_next_link_is_tried_and_nothing_is_booked_for_the_error() -> N
     assert first.error is not None
     assert (first.error.category, first.error.status) == (ErrorCategory.SERVER_ERROR, 502)
     assert first.error.message == "server_error 502 TypeError"
+    assert (first.cost_usd, outcome.record.uncertain_usd) == (0, 0)
+
+
+async def test_a_hook_that_leaves_an_error_to_routeware_does_not_hide_what_the_reply_says() -> None:
+    """`classify=` that answers None means: as without it. The error in the reply still decides."""
+    outcome = await reading(BUSY, classify=lambda _error: None).outcome()
+
+    first, _ = outcome.record.attempts
+    assert outcome.value == "answer"
+    assert first.error is not None
+    assert (first.error.category, first.error.status) == (ErrorCategory.SERVER_ERROR, 502)
     assert (first.cost_usd, outcome.record.uncertain_usd) == (0, 0)
 
 
