@@ -252,12 +252,15 @@ def test_a_loop_that_closes_with_something_untold_says_so(caplog: pytest.LogCapt
     """It stays for the next session that reaches the ledger, on another loop."""
     behind = Remote()
 
+    telling: list[asyncio.Task[Any]] = []
+
     async def spend() -> None:
         ledger = OfflineLedger(behind, 0.5)
         behind.away = set(EVERYTHING)
         await ledger.hold("a", [DAY], 25 * A_CENT)
         await ledger.settle("a", [DAY], 10 * A_CENT, 0)
         await pause(10)
+        telling.extend(asyncio.all_tasks() - {asyncio.current_task()})
 
     async def come_back() -> Balance:
         behind.away = set()
@@ -270,6 +273,8 @@ def test_a_loop_that_closes_with_something_untold_says_so(caplog: pytest.LogCapt
         runner.run(spend())
 
     assert "the loop is closing" in caplog.text
+    assert telling
+    assert all(task.cancelled() for task in telling), "whoever cancels the task sees that it was cancelled"
     assert run_jumping(come_back()) == Balance(settled=10 * A_CENT)
 
 

@@ -15,6 +15,7 @@ from routeware.budget import CURRENT_SESSION, Balance, Reservation, Tally
 from tests.fakes.clock import JumpingLoop, run_jumping
 from tests.fakes.ledgers import Remote, stands_at, usd
 from tests.fakes.providers import answers, pause, reports, script, stopwatch
+from tests.fakes.teardown import started
 
 A_CENT = 10_000_000
 
@@ -279,6 +280,47 @@ def test_with_no_loop_left_the_log_says_what_is_not_told(caplog: pytest.LogCaptu
     reservation.settle(10 * A_CENT, 0)
 
     assert "the loop is closed" in caplog.text
+    assert usd(asyncio.run(stands_at(ledger))) == (0, 0, 0.25)
+
+
+def test_a_repeat_that_is_cancelled_ends_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    """A loop that closes cancels it, in its pause as in a try: it may not pass for one that has told the ledger."""
+    ledger = Remote(settle_ms=1_000)
+    repeats: list[asyncio.Task[Any]] = []
+
+    async def main(pause_ms: float) -> None:
+        ledger.away = {"settle"}
+        await routeware.session("day", limit_usd=1, ledger=ledger).__aenter__()
+        (await reserved()).settle(10 * A_CENT, 0)
+        await pause(10)
+        ledger.away = set()
+        await pause(pause_ms)
+        repeats.extend(asyncio.all_tasks() - {asyncio.current_task()})
+
+    for pause_ms in (10, 500):
+        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+            runner.run(main(pause_ms))
+
+    assert len(repeats) >= 2
+    assert all(task.cancelled() for task in repeats)
+    assert caplog.text.count("the loop is closing") == 2
+    assert caplog.text.count("$0.100000000 settled, $0.000000000 uncertain") == 2
+
+
+def test_a_hold_that_is_lost_with_its_loop_is_logged_as_nothing_spent(caplog: pytest.LogCaptureFixture) -> None:
+    """Its attempt never started: the ledger was to be told 0, and its lease has to end what it may hold."""
+    ledger = Remote(hold_ms=[1_000])
+
+    async def asking() -> None:
+        spending = await routeware.session("day", limit_usd=1, ledger=ledger).__aenter__()
+        await Reservation(spending).hold_remotely(25 * A_CENT)
+
+    asked, _ = started(asking)
+    asked.close()
+    gc.collect()
+
+    assert "the loop is closed" in caplog.text
+    assert "$0.000000000 settled, $0.000000000 uncertain" in caplog.text
     assert usd(asyncio.run(stands_at(ledger))) == (0, 0, 0.25)
 
 
