@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from routeware.budget import guard
 from routeware.budget.ledger import Balance, refusal
 
-__all__ = ["Account", "change", "lesser", "reserve"]
+__all__ = ["Account", "change", "charge", "lesser", "reserve"]
 
 
 class Account:
@@ -43,6 +43,14 @@ class Account:
         """Take over what a remote ledger answered. The last answer wins: it is the newest that anyone here knows."""
         with guard.LOCK:
             self.settled, self.uncertain, self.reserved = balance.settled, balance.uncertain, balance.reserved
+
+
+def charge(accounts: Iterable[Account], settled: int, uncertain: int) -> None:
+    """Book amounts for which nothing was set aside. Any thread may call it."""
+    with guard.LOCK:
+        for account in accounts:
+            account.settled += settled
+            account.uncertain += uncertain
 
 
 def change(accounts: Iterable[Account], reserved: int, settled: int, uncertain: int) -> None:

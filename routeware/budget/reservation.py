@@ -15,13 +15,7 @@ from routeware.budget.delivery import SettlementQueue
 from routeware.budget.session import Session
 from routeware.errors import BudgetExceededError
 
-__all__ = ["PendingReservation", "Reservation", "charge"]
-
-
-def charge(session: Session, settled: int, uncertain: int) -> None:
-    """Book amounts for which nothing was set aside, in every account of this process. Any thread may call it."""
-    with guard.LOCK:
-        change(session.accounts, 0, settled, uncertain)
+__all__ = ["PendingReservation", "Reservation"]
 
 
 class Reservation:

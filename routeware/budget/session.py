@@ -93,23 +93,23 @@ class Session:
         if attributes is not None and not isinstance(attributes, Mapping):
             raise PolicyError(f"{attributes!r} is not a mapping of names to values", key="attributes")
         self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
-        self.capped = limit is not None
-        self.reserving = limit is not None or ledger is not None
-        self.shown = Account(name, limit)
+        self.capped = self.reserving = limit is not None
         # What was charged through this object, whoever else counts in its ledger.
-        self._own = self.shown if ledger is None else Account(name)
+        self._own = self.shown = Account(name, limit)
+        if ledger is not None:
+            self._own, self.reserving = Account(name), True
         self.accounts: tuple[Account, ...] = ()
         self.views: tuple[LedgerView, ...] = ()
         self._ledger = ledger
         self._spare_usd = None if on_unavailable == "refuse" else spare_of(on_unavailable)
         self._replace_limit = replace_limit
-        self._root = root
-        self._state: Literal["made", "entering", "open", "left"] = "made"
         self._offline: OfflineLedger | None = None
+        self._root = root
         self._around: Session | None = None
         self._before: Session | None = None
-        self._counts: CallCounts | None = None
+        self._state: Literal["made", "entering", "open", "left"] = "made"
         self._drained = False
+        self._counts: CallCounts | None = None
         self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
         self._repeats: dict[asyncio.Future[Any], SettlementQueue] = {}
 

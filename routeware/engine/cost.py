@@ -15,20 +15,18 @@ from routeware.budget import Reservation, charge, guard
 from routeware.engine.cost_warnings import (
     warn_dropped,
     warn_exceeded,
-    warn_guessing,
     warn_unpriced,
     warn_unreadable,
 )
 from routeware.engine.prepared import PreparedLink
+from routeware.engine.projections import built_in_projection, estimated_projection
 from routeware.engine.registrations import Request
-from routeware.money import Usage, amount_usd, nanos
+from routeware.money import Usage
 from routeware.observers import Cost
 from routeware.pricing import (
     NO_READING,
     Reading,
     joined,
-    merged_usage,
-    projected_usage,
     read_error,
     read_reply,
     read_report,
@@ -128,9 +126,10 @@ class Bill:
             Exception: what the ``estimate`` hook raised.
         """
         self._has_projection = True
-        if warn:
-            warn_guessing(self._link, self._request)
-        self.projection = _by_hook(self._link, self._request)
+        if self._request.registrations.estimate is None:
+            self.projection = built_in_projection(self._link, self._request, warn=warn)
+        else:
+            self.projection = estimated_projection(self._link, self._request)
         return self.projection
 
     def hold(self, amount: int, cap: int | None = None) -> None:
@@ -237,7 +236,7 @@ class Bill:
             self.reservation.settle(settled, uncertain)
         elif payer is not None and (settled or uncertain):
             # Nothing had to be set aside: no cap is in force, and no ledger is asked.
-            charge(payer, settled, uncertain)
+            charge(payer.accounts, settled, uncertain)
         self._booked = cost
         if reading is not self._reading:
             self._correct(self._reading)  # another thread has reported meanwhile, and took the attempt for running
@@ -346,26 +345,5 @@ class Bill:
             return self.project(warn=False)
         except Exception as error:  # noqa: BLE001 - a hook's failure must not lose a cost
             logger.warning("the estimate hook failed (%s); the built-in projection is booked", type(error).__qualname__)
-            self.projection = _built_in(self._link, self._request)
+            self.projection = built_in_projection(self._link, self._request, warn=False)
             return self.projection
-
-
-def _by_hook(link: PreparedLink, request: Request) -> int | None:
-    estimate = request.registrations.estimate
-    if estimate is None:
-        return _built_in(link, request)
-    answer = estimate(link.link, *request.args, **request.kwargs)
-    if not isinstance(answer, Usage):
-        return nanos(amount_usd(answer, "estimate"))
-    if answer.input_tokens is None or answer.output_tokens is None:
-        return link.cost(merged_usage(_built_in_usage(link, request), answer) or answer)
-    return link.cost(answer)
-
-
-def _built_in(link: PreparedLink, request: Request) -> int | None:
-    return None if link.tariff is None else link.cost(_built_in_usage(link, request))
-
-
-def _built_in_usage(link: PreparedLink, request: Request) -> Usage:
-    sent, limit = request.tokens
-    return projected_usage(sent, limit or link.link.max_output_tokens or link.stats.outputs.tokens)

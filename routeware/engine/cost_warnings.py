@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 
 from routeware.engine.prepared import PreparedLink
-from routeware.engine.registrations import Request
 from routeware.money import usd
 from routeware.pricing import MINIMUM_OUTPUT_TOKENS
 
@@ -52,18 +51,15 @@ def warn_unreadable(link: PreparedLink, result: object, *, partly: bool) -> None
         )
 
 
-def warn_guessing(link: PreparedLink, request: Request) -> None:
+def warn_guessing(link: PreparedLink) -> None:
     """Warn of a capped link if nothing says how much it may answer."""
-    if request.registrations.estimate is not None or link.tariff is None or link.is_flat:
-        return
-    if request.tokens[1] or link.link.max_output_tokens or not link.stats.first_time("guess"):
-        return
-    logger.warning(
-        "%s is capped, and nothing says how much it may answer: projecting with the largest answer so far, at least"
-        " %d tokens. Give the link max_output_tokens, or pass max_tokens",
-        link.label,
-        MINIMUM_OUTPUT_TOKENS,
-    )
+    if link.stats.first_time("guess"):
+        logger.warning(
+            "%s is capped, and nothing says how much it may answer: projecting with the largest answer so far, at least"
+            " %d tokens. Give the link max_output_tokens, or pass max_tokens",
+            link.label,
+            MINIMUM_OUTPUT_TOKENS,
+        )
 
 
 def warn_exceeded(link: PreparedLink, settled: int, held: int) -> None:
