@@ -30,7 +30,7 @@ clients = {
 chain = ["openai:gpt-4o-down", "openai:gpt-4o-slow", "anthropic:claude-sonnet-4-6"]
 
 
-@routed(RoutingPolicy(chain=chain, latency={"race_after_ms": 300}), wrap_errors=True)
+@routed(RoutingPolicy(chain=chain, latency={"target_p95_ms": 600}), wrap_errors=True)
 async def ask(attempt: Attempt, prompt: str) -> AsyncIterator[str]:
     messages = [{"role": "user", "content": prompt}]
     create = clients[attempt.provider].chat.completions.create

@@ -205,3 +205,28 @@ def test_the_checks_run_the_command_that_the_readme_gives() -> None:
 
     assert told.stdout.strip() == command("tests")
     assert "tests/docs/readme.py tests" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def rows(lines: list[str]) -> dict[str, dict[str, str]]:
+    """The cells of every table in these lines, by the row's name and the column's."""
+    found: dict[str, dict[str, str]] = {}
+    heads: list[str] = []
+    for line in lines:
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if not cells:
+            heads = []
+        elif not heads:
+            heads = cells
+        elif not set(cells[0]) <= {"-"}:
+            found.setdefault(cells[0], {}).update(zip(heads[1:], cells[1:], strict=True))
+    return found
+
+
+def test_the_readme_compares_by_the_figures_of_the_page() -> None:
+    """They are measured once; the README has some of them."""
+    _, _, after = README.read_text(encoding="utf-8").partition("<!-- table: peers -->\n")
+    shown = rows(after.partition("\n\n")[0].splitlines())
+    page = rows((ROOT / "docs" / "performance.md").read_text(encoding="utf-8").splitlines())
+
+    assert len(shown) >= 5
+    assert {name: cells for name, cells in shown.items() if not cells.items() <= page[name].items()} == {}
