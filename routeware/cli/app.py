@@ -46,16 +46,18 @@ def _print_version(wanted: bool) -> None:
 def routeware(
     *,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Failover, racing, budgets and traces for any async provider function."""
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The policy's file.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The policy file.", show_default=False)],
     *,
-    table: Annotated[str | None, typer.Option(metavar="a.b", help="The table in it, where it holds more.")] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="a.b", help="The table that holds the policy, if not the whole file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead.")] = False,
 ) -> None:
     """Check a policy."""

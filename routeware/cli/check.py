@@ -1,4 +1,4 @@
-"""``routeware check``: is this policy valid, what does it do, and what about it may surprise.
+"""``routeware check``: validates a policy, shows its effective settings and flags likely mistakes.
 
 By the standard library alone: a pipeline that checks a policy before it is deployed need not install anything but the
 core. :func:`run` is the command without its arguments; what reads them is ``app`` where typer is there, else ``plain``.
@@ -18,9 +18,9 @@ __all__ = ["CODES", "SUMMARY", "run"]
 
 CODES = "Exit codes: 0 valid, with or without warnings; 1 not valid; 2 the file cannot be read, or a wrong argument."
 
-SUMMARY = """Check a policy: is it valid, and what does it do?
+SUMMARY = """Validate a policy, show its effective settings, and flag likely mistakes.
 
-Shows the effective settings (each link's real time-out and price among them), and warns of what may surprise."""
+The effective settings include each link's time-out and price."""
 
 
 def run(file: Path, *, table: str | None = None, as_json: bool = False) -> None:

@@ -28,42 +28,48 @@ def demo(
         list[str] | None,
         typer.Option(metavar="NAME", help="Show this scene only: even, stalls or outage.", show_default=False),
     ] = None,
-    requests: Annotated[int, typer.Option(min=1, max=20_000, metavar="N", help="How many requests a scene has.")] = 400,
-    seed: Annotated[int, typer.Option(metavar="N", help="What the providers do is drawn from it.")] = 1,
+    requests: Annotated[
+        int, typer.Option(min=1, max=20_000, metavar="N", help="The number of requests in each scene.")
+    ] = 400,
+    seed: Annotated[int, typer.Option(metavar="N", help="The seed for what the providers do.")] = 1,
     speed_up: Annotated[
         float,
-        typer.Option(min=1.0, max=10.0, metavar="N", help="How much faster than recorded; less on a busy machine."),
+        typer.Option(min=1.0, max=10.0, metavar="N", help="How much faster than recorded; use less on a busy machine."),
     ] = 10.0,
     policy: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="One scene with your policy, for openai, anthropic, google and mistral.",
+            help="Show one scene under your policy, over openai, anthropic, google and mistral.",
             show_default=False,
         ),
     ] = None,
     otlp: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Export by OTLP/HTTP, as to http://localhost:4318.", show_default=False),
+        typer.Option(
+            metavar="URL",
+            help="Export the traces by OTLP/HTTP, for example to http://localhost:4318.",
+            show_default=False,
+        ),
     ] = None,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json", help="Save one trace, to be opened in Jaeger's page.", show_default=False),
+        typer.Option(metavar="FILE.json", help="Save one trace, for Jaeger's upload page.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead.")] = False,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Only run providers for your own code, which need no key, until Ctrl-C.")
+        bool, typer.Option("--serve", help="Run providers for your own code, without keys, until Ctrl-C.")
     ] = False,
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, metavar="N", help="Where --serve listens; 0 takes a free port.")
+        int, typer.Option(min=0, max=65_535, metavar="N", help="The port of --serve; 0 takes a free one.")
     ] = 8765,
 ) -> None:
     """Compare bare and routed calls over real sockets.
 
-    Three scenes: an even provider, one with stalls, and an outage. In each the same requests are sent twice to
-    providers on loopback: bare to the first, and routed along the chain. They answer, refuse and hang up as recorded
-    ones did, ten times as fast; all times that are shown are their own. A request without an answer counts as late in
-    both columns.
+    There are three scenes: an even provider, one with stalls, and an outage. Each sends the same requests twice to
+    providers on loopback: bare to the first, and routed along the chain. The providers answer, refuse and hang up as
+    recorded ones did, ten times as fast; the times shown are the recorded ones. A request without an answer counts as
+    late in both columns.
     """
     if serve:
         from routeware.cli import demo_serve

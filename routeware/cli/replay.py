@@ -33,13 +33,15 @@ _BOTH = (
 
 _Source = Annotated[str, typer.Argument(metavar="FILE|URL", help=_SOURCE, show_default=False)]
 _New = Annotated[Path, typer.Option("--policy", metavar="NEW.toml", help="Serve the calls under this policy.")]
-_Old = Annotated[Path | None, typer.Option("--against", metavar="OLD.toml", help="And under this one, to compare.")]
-_Table = Annotated[str | None, typer.Option(metavar="a.b", help="The policies' table in their files.")]
-_Correlations = Annotated[str, typer.Option("--correlation", metavar="R,R", help="Rank correlations to draw at.")]
-_Seed = Annotated[int, typer.Option(help="Of the draws.")]
-_Service = Annotated[str | None, typer.Option(help="Of a Jaeger, the service.")]
-_Limit = Annotated[int, typer.Option(min=1, help="Of a Jaeger, at most so many traces.")]
-_Json = Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")]
+_Old = Annotated[
+    Path | None, typer.Option("--against", metavar="OLD.toml", help="Also serve them under this policy, to compare.")
+]
+_Table = Annotated[str | None, typer.Option(metavar="a.b", help="The table in the files that holds the policy.")]
+_Correlations = Annotated[str, typer.Option("--correlation", metavar="R,R", help="The rank correlations to draw at.")]
+_Seed = Annotated[int, typer.Option(metavar="N", help="The seed of the draws.")]
+_Service = Annotated[str | None, typer.Option(metavar="NAME", help="The service to ask a Jaeger for.")]
+_Limit = Annotated[int, typer.Option(metavar="N", min=1, help="The most traces to read from a Jaeger.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print a JSON object instead.")]
 
 
 @attrs.frozen

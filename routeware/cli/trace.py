@@ -34,11 +34,13 @@ def trace(
             "(http://localhost:16686), or that of a trace on its page.",
         ),
     ],
-    trace_id: Annotated[str | None, typer.Argument(help="Only this trace; in a file the first digits will do.")] = None,
+    trace_id: Annotated[
+        str | None, typer.Argument(help="Draw this trace only; in a file its first digits are enough.")
+    ] = None,
     *,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many calls.")] = 10,
-    service: Annotated[str | None, typer.Option(help="Of a Jaeger, only this service; otherwise all of them.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The calls as a JSON array instead.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most calls to draw.")] = 10,
+    service: Annotated[str | None, typer.Option(metavar="NAME", help="Ask a Jaeger for this service only.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead.")] = False,
     svg: Annotated[
         Path | None,
         typer.Option(
@@ -48,10 +50,10 @@ def trace(
         ),
     ] = None,
 ) -> None:
-    """Draw calls from a trace: who was tried, who raced whom, why it moved on, and what it cost.
+    """Draw calls from a trace: the attempts, the races, the reasons for failing over, and the costs.
 
-    Where there are more calls than the limit, those that did not simply succeed at the first attempt come first, and of
-    these the latest.
+    If there are more calls than the limit, those with more than one attempt or with an error come first, the latest of
+    them before others.
 
     Exit codes: 0 drawn; 1 the trace cannot be read, or has no span of routeware's: a line says what is wrong and where;
     2 wrong arguments.

@@ -28,7 +28,7 @@ _NOT_MET = 3
 _SOURCE = (
     "Latencies: CSV with any delimiter, JSON lines, or what llmperf, vLLM, JMeter, k6, Locust and browsers (HAR) save."
     " Or spans: Jaeger JSON, OTLP JSON, Tempo, the console exporter, or the address of a Jaeger (http://localhost:16686)."
-    " All of it may be gzipped. Files that are about one link each are given together."
+    " All of them may be gzipped. Give several files if each has the latencies of one link."
 )
 
 
@@ -42,30 +42,41 @@ class Unit(StrEnum):
 
 
 _Sources = Annotated[list[str], typer.Argument(metavar="FILE|URL", help=_SOURCE, show_default=False)]
-_Primary = Annotated[str | None, typer.Option(help="The link that is tried first, by label or provider.")]
-_Backup = Annotated[str | None, typer.Option(help="The other link.")]
-_Target = Annotated[float | None, typer.Option(metavar="MS", min=0.001, help="Keep this p95, as cheaply as possible.")]
-_Target99 = Annotated[float | None, typer.Option(metavar="MS", min=0.001, help="Keep this p99 instead.")]
-_MaxExtra = Annotated[float | None, typer.Option(metavar="PCT", min=0, max=100, help="At most so many extra attempts.")]
-_Confidence = Annotated[float, typer.Option(min=0.5, max=0.999, help="Of intervals, and of the bound on misses.")]
+_Primary = Annotated[str | None, typer.Option(metavar="LINK", help="The link to try first, by label or provider.")]
+_Backup = Annotated[str | None, typer.Option(metavar="LINK", help="The other link.")]
+_Target = Annotated[float | None, typer.Option(metavar="MS", min=0.001, help="Meet this p95 as cheaply as possible.")]
+_Target99 = Annotated[float | None, typer.Option(metavar="MS", min=0.001, help="Meet this p99 instead.")]
+_MaxExtra = Annotated[
+    float | None, typer.Option(metavar="PCT", min=0, max=100, help="Allow this percentage of extra attempts.")
+]
+_Confidence = Annotated[
+    float, typer.Option(metavar="P", min=0.5, max=0.999, help="Confidence of intervals and bounds.")
+]
 _Correlation = Annotated[
     float | None,
-    typer.Option(min=-0.95, max=0.95, help="Rank correlation of the two latencies of a request, without pairs: 0.5."),
+    typer.Option(
+        metavar="R",
+        min=-0.95,
+        max=0.95,
+        help="Rank correlation of a request's two latencies; 0.5 if there are no pairs.",
+    ),
 ]
-_Latency = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of latencies.")]
-_Link = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the link, or several: a,b.")]
+_Latency = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column with the latencies.")]
+_Link = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that names the link; or several: a,b.")]
 _Status = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that says how an attempt ended.")]
 _Unit = Annotated[Unit | None, typer.Option(help="The unit of the latencies.")]
-_PairBy = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows with equal values are pairs.")]
-_OrderBy = Annotated[str | None, typer.Option(metavar="COLUMN", help="The order in which rows were made.")]
-_By = Annotated[str | None, typer.Option(metavar="COLUMN", help="Thresholds per size: a number, or a kind.")]
+_PairBy = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column whose equal values make rows a pair.")]
+_OrderBy = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that orders the rows in time.")]
+_By = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Compute thresholds by size: a column of numbers or of kinds.")
+]
 _Price = Annotated[list[str] | None, typer.Option(metavar="LINK=USD", help="What an attempt at a link costs.")]
-_Service = Annotated[str | None, typer.Option(help="Of a Jaeger, the service.")]
-_Limit = Annotated[int, typer.Option(min=1, help="Of a Jaeger, at most so many traces.")]
-_Plot = Annotated[Path | None, typer.Option(metavar="FILE.png|svg", help="Draw it.")]
-_Policy = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Put the threshold into this policy.")]
-_Table = Annotated[str | None, typer.Option(metavar="a.b", help="The policy's table in that file.")]
-_Json = Annotated[bool, typer.Option("--json", help="A JSON object on standard output instead.")]
+_Service = Annotated[str | None, typer.Option(metavar="NAME", help="The service to ask a Jaeger for.")]
+_Limit = Annotated[int, typer.Option(metavar="N", min=1, help="The most traces to read from a Jaeger.")]
+_Plot = Annotated[Path | None, typer.Option(metavar="FILE.png|svg", help="Draw latency and cost by threshold.")]
+_Policy = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Write the threshold into this policy.")]
+_Table = Annotated[str | None, typer.Option(metavar="a.b", help="The table in that file that holds the policy.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print a JSON object instead.")]
 
 
 def tune(
@@ -93,10 +104,10 @@ def tune(
     table: _Table = None,
     as_json: _Json = False,
 ) -> None:
-    """Find the race threshold: what to set, what becomes of the latency, what it costs, and how sure that is.
+    """Find the race threshold: what to set, the latency that follows, what it costs, and how sure that is.
 
-    With --target-p95 or --target-p99, the cheapest threshold that keeps it with confidence; with --max-extra, the best
-    95th percentile for that much spending.
+    With --target-p95 or --target-p99 it finds the cheapest threshold that meets the target with confidence; with
+    --max-extra, the best 95th percentile for that much spending.
     """
     from routeware.lab.tables import Mapping
 

@@ -173,7 +173,7 @@ def _for_spending(choice: Choice) -> list[str]:
 
 
 def _sensitivity(tuning: Tuning) -> list[str]:
-    """Return what becomes of the threshold at other correlations than the assumed one."""
+    """Return the threshold at other correlations than the assumed one."""
     if not tuning.sensitivity:
         return []
     lines = ["The same threshold at other rank correlations of the two latencies:"]
