@@ -42,15 +42,15 @@ def provider_function(fn: Callable[..., Any]) -> ProviderFunction:
     is_plain = isinstance(fn, types.FunctionType)
 
     def call(owner: object, attempt: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if owner is UNBOUND:
-            try:
+        try:
+            if owner is UNBOUND:
                 return fn(attempt, *args, **kwargs)
-            except TypeError as error:
-                # Python counts the attempt among the arguments, and the caller did not pass it.
-                error.add_note("routeware: the first argument is the attempt, which callers don't pass")
-                raise
-        if is_plain:
-            return fn(owner, attempt, *args, **kwargs)
+            if is_plain:
+                return fn(owner, attempt, *args, **kwargs)
+        except TypeError as error:
+            # Python counts the attempt among the arguments, and the caller did not pass it.
+            error.add_note("routeware: one of these arguments is the attempt, which callers don't pass")
+            raise
         # Instances bind other callables as they bind them anywhere else: by __get__, or not at all.
         binds = getattr(type(fn), "__get__", None)
         bound = fn if binds is None else binds(fn, owner, type(owner))
