@@ -43,7 +43,7 @@ __all__ = [
 
 
 class ErrorCategory(StrEnum):
-    """What an exception means for routing: the closed set that the engine decides by."""
+    """The meaning of an exception for routing: the closed set that the engine decides by."""
 
     TIMEOUT = "timeout"
     RATE_LIMIT = "rate_limit"

@@ -94,7 +94,7 @@ class PauseStarted(NamedTuple):
 
 
 class Ticket(NamedTuple):
-    """What an attempt keeps of the link's state at its start, to be handed back with its outcome.
+    """A link's state at the start of an attempt, handed back with the attempt's outcome.
 
     Attributes:
         label: the link's label.
@@ -173,7 +173,7 @@ _LOCK = _Lock()
 
 
 class LinkStates:
-    """What is known of every link on one clock. ``now`` is always a time of that clock, in seconds.
+    """The state of every link on one clock. ``now`` is always a time of that clock, in seconds.
 
     Attributes:
         troubled: True if a link has failed or cools. While it is False, nothing is passed over, and no answer says
@@ -348,7 +348,7 @@ class RetryBudget:
 
 
 class Health:
-    """Which links of a function keep failing. Share one between functions that call the same providers.
+    """The links of a function that keep failing. Share one between functions that call the same providers.
 
     By default every decorated function has its own, shared by its views. A link is known by its **label**: links that
     differ in key or region need labels that differ.

@@ -181,7 +181,7 @@ _BLANK: dict[str, Any] = {field.name: None for field in attrs.fields(Usage)}
 
 
 class Tariff(Protocol):
-    """What a model costs. It may depend on the date and on the amount; :class:`Price` is one that does not.
+    """The price of a model. It may depend on the date and on the amount; :class:`Price` is one that does not.
 
     A tariff may also have a method ``unpriced(usage, at)`` that names the fields of a usage for which it has no price.
     """
@@ -334,7 +334,7 @@ def _beyond_plain(usage: Usage, sent: int, rates: tuple[int, int, int, int, int]
 
 
 class Charge(NamedTuple):
-    """What a usage costs as far as that is known.
+    """The cost of a usage, as far as it is known.
 
     Attributes:
         nanos: In nano-dollars; ``None`` where a count that costs something is unknown.

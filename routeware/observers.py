@@ -37,7 +37,7 @@ P = ParamSpec("P")
 
 
 class Cost(NamedTuple):
-    """What an attempt cost, in nano-dollars.
+    """The cost of an attempt, in nano-dollars.
 
     Attributes:
         settled: what is known; ``None`` where the price is unknown.
@@ -74,7 +74,7 @@ class Cut(NamedTuple):
 
 
 class Failure:
-    """Why an attempt failed, and what that means for its call.
+    """The failure of an attempt, and its meaning for the call.
 
     Attributes:
         error: the error, as callers see it.
@@ -266,7 +266,7 @@ class CallFacts(Protocol):
 
 
 class Sums(NamedTuple):
-    """What a call cost, in dollars; ``None`` where that is unknown."""
+    """The cost of a call, in dollars; ``None`` if it is unknown."""
 
     cost_usd: float | None
     uncertain_usd: float | None

@@ -1,4 +1,4 @@
-"""What is known of a call afterwards: frozen facts, plain values only.
+"""The record of a call: frozen facts, plain values only.
 
 Records keep no request, no response, no exception and no traceback, so they can be pickled, stored and compared, and
 keep nothing alive. They know nothing of the engine that makes them.
@@ -59,7 +59,7 @@ class AttemptStatus(StrEnum):
 
 
 class AttemptTrigger(StrEnum):
-    """Why an attempt was started."""
+    """The reason for starting an attempt."""
 
     INITIAL = "initial"
     FAILOVER = "failover"
@@ -127,7 +127,7 @@ class DecisionAlternative:
 
 @attrs.frozen(kw_only=True)
 class RoutingDecision:
-    """Where a call went, and what else was considered.
+    """The link that a call selected, and the others that were considered.
 
     Attributes:
         policy: the policy's label.

@@ -1,4 +1,4 @@
-"""What an exception means: one closed set of categories for every SDK, found without importing any of them."""
+"""The meaning of an exception: one closed set of categories for every SDK, found without importing any of them."""
 
 from routeware.classify.fast_path import failed_over_by_status
 from routeware.classify.names import error_type

@@ -1,4 +1,4 @@
-"""Which of several sources knows better than a coarse status: a code, a class name, a text."""
+"""The sources that are more precise than a coarse status: a code, a class name, a text."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ __all__ = ["UNREACHED", "Cost", "Kind", "Meaning", "error_type", "kind_of"]
 
 
 class Cost(Enum):
-    """What an error says about money; all but the first two give way to what its cause says."""
+    """The evidence of an error about money; all but the first two give way to that of its cause."""
 
     NONE = "the provider answered with an error, or was never reached"
     POSSIBLE = "something was under way"
@@ -32,7 +32,7 @@ class Cost(Enum):
 
 @attrs.frozen
 class Meaning:
-    """What a class says about its errors."""
+    """The meaning that a class gives to its errors."""
 
     category: ErrorCategory | None
     cost: Cost = Cost.POSSIBLE_BY_ITSELF
@@ -40,7 +40,7 @@ class Meaning:
 
 @attrs.frozen(kw_only=True)
 class Kind:
-    """What is known of an error by its type alone.
+    """The facts about an error that its type alone gives.
 
     Attributes:
         name: the qualified class name.

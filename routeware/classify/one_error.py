@@ -40,7 +40,7 @@ SETTLED = (Cost.NONE, Cost.POSSIBLE)
 
 
 class Finding(NamedTuple):
-    """What one error, or a chain of them, says.
+    """The findings on one error, or on a chain of them.
 
     Attributes:
         category: its category, where it has one.

@@ -24,7 +24,7 @@ _EXTRAS = {
     "redis": "redis",
     "genai_prices": "prices",
 }
-"""Which extra brings a library."""
+"""The extra that brings a library."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a valid policy may still do otherwise than its author meant: pure, one function for one surprise."""
+"""Likely mistakes in a valid policy: pure, one function for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ``routeware budget`` shows sessions: as tables for people, as plain facts for JSON."""
+"""The output of ``routeware budget``: tables for people, plain facts for JSON."""
 
 from __future__ import annotations
 

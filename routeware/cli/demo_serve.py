@@ -12,7 +12,7 @@ from routeware.text import bounded, visible
 __all__ = ["ADDRESS", "SNIPPET", "serve"]
 
 ADDRESS = "http://127.0.0.1:8765"
-"""Where the providers are, unless another port is named."""
+"""The address of the providers, unless another port is named."""
 
 SNIPPET = """\
 import asyncio

@@ -1,4 +1,4 @@
-"""How to install an extra of routeware into the environment that runs: from where it came, by the tool that brought it.
+"""The command that installs an extra into the running environment, from routeware's source and by its installer.
 
 routeware is on no package index, so ``pip install 'routeware[demo]'`` would fail, or install whatever else has this
 name there. Installers record where a distribution came from (PEP 610) and which of them it was, so the command can be

@@ -1,4 +1,4 @@
-"""What all commands share on the screen: where they write, how they fail, how they spell amounts.
+"""The output that all commands share: where they write, how they fail, how they format amounts.
 
 Only plain text is written here without any library: ``check`` and ``--version`` work where nothing but the core is
 installed, as in the pipeline that checks a policy before it is deployed.

@@ -90,7 +90,7 @@ class Catalogue:
 
 
 class CatalogueTariff:
-    """What one model costs, at any time and for any usage.
+    """The price of one model, at any time and for any usage.
 
     Attributes:
         provider: as the link spells it.

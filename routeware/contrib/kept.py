@@ -1,4 +1,4 @@
-"""What a ledger that outlives its processes keeps of a tally: its balance, and the changes made by hand."""
+"""A tally in a ledger that outlives its processes: its balance, and the changes made by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from routeware.errors import PolicyError
 __all__ = ["HISTORY", "Change", "Kept", "check_name"]
 
 HISTORY = 100
-"""How many changes of a tally are kept."""
+"""The number of changes that are kept of a tally."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What belongs to one event loop: connections and timers stay on the loop that they were made on."""
+"""Objects that belong to one event loop: connections and timers stay on the loop that they were made on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """What was made for the running loop. What was made for loops that are closed is forgotten.
+    """The object of the running loop. Those of closed loops are dropped.
 
     Weak references would not do that: a timer or a connection keeps its loop alive.
     """

@@ -1,4 +1,4 @@
-"""What a ledger may forget: the ids of settlements that cannot come again.
+"""The ids that a ledger may forget: those of settlements that cannot come again.
 
 A settlement is repeated until its answer arrives, so a ledger has to know a settled id for as long as a copy may come.
 Keeping all ids that long would take memory for every attempt of a month. So the client acknowledges an id when it has
@@ -20,13 +20,13 @@ from routeware.errors import PolicyError, RoutewareError
 __all__ = ["ACKNOWLEDGED_S", "REPEAT_S", "Receipts", "known_s"]
 
 REPEAT_S = 15 * 86400.0
-"""How long a settlement is repeated, unless a ledger is built with another ``repeat_s``."""
+"""The time for which a settlement is repeated, unless a ledger is built with another ``repeat_s``."""
 
 ACKNOWLEDGED_S = 60.0
-"""How long an id is known after its client has acknowledged the answer."""
+"""The time for which an id is kept after its client has acknowledged the answer."""
 
 _MOST = 100_000
-"""How many unanswered ids one client keeps: some 15 MB."""
+"""The number of unanswered ids that one client keeps: some 15 MB."""
 
 
 def known_s(repeat_s: float) -> float:

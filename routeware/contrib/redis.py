@@ -32,7 +32,7 @@ _NAME = "the Redis ledger"
 _NO_LIMIT = "none"
 _LISTING_S = 60.0
 _PAGE = 200
-"""How many tallies are read by one question."""
+"""The number of tallies that one question reads."""
 
 
 class RedisLedger:

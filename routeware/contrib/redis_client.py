@@ -32,9 +32,9 @@ __all__ = ["Question", "RedisClient", "check_url"]
 _TRIES = 4
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.2
 _LEAVE_S = 0.5
-"""How long closing may take for telling the server what it may forget."""
+"""The time that closing may take to send the server what it may forget."""
 _TO_FORGET = 200
-"""How many ids one request acknowledges at most."""
+"""The most ids that one request acknowledges."""
 _TOGETHER = 256
 """The most questions in one request: the server answers no other client meanwhile, for some 3 ms."""
 

@@ -1,4 +1,4 @@
-"""What is asked of a ledger's file: the answers to each question. Synchronous, for one thread, inside a transaction.
+"""The questions to a ledger's file, and their answers. Synchronous, for one thread, inside a transaction.
 
 A question reads and checks all that it needs before it writes anything, so one that is refused has changed nothing and
 those that share its transaction go on. Sums are added in Python, whose whole numbers have no end; what does not fit
@@ -26,9 +26,9 @@ __all__ = ["LedgerFile"]
 
 _BIGGEST = 2**63 - 1
 _LAPSED_S = 30 * 86400.0
-"""How long a settlement may be late and still replace what a lapsed reservation left as uncertain."""
+"""The time by which a settlement may be late and still replace what a lapsed reservation left as uncertain."""
 _SWEEP = 100
-"""How many rows of a kind one transaction tidies up at most."""
+"""The most rows of a kind that one transaction tidies up."""
 
 
 class _State(StrEnum):
@@ -39,7 +39,7 @@ class _State(StrEnum):
 
 @attrs.frozen
 class _Reservation:
-    """What an id holds, or held.
+    """The reservation of an id, open or settled.
 
     Attributes:
         marks: which tallies these were, in the order of their names: when each began and, once the reservation has
@@ -320,7 +320,7 @@ ON CONFLICT (name) DO UPDATE SET
     uncertain = excluded.uncertain, reserved = excluded.reserved, releases = excluded.releases,
     replaced = excluded.replaced
 """
-"""When a tally began and when it ends is fixed by its first row."""
+"""A tally's start and end are fixed by its first row."""
 
 
 def _read(row: tuple[str, int, int | None, int, int, int, int, int, int, float | None]) -> _Row:

@@ -23,11 +23,11 @@ __all__ = ["LedgerThread"]
 T = TypeVar("T")
 
 _TOGETHER = 100
-"""How many questions share a transaction at most: other processes wait for the lock meanwhile."""
+"""The most questions in one transaction: other processes wait for the lock meanwhile."""
 _TO_FORGET = 200
-"""How many ids one transaction acknowledges at most."""
+"""The most ids that one transaction acknowledges."""
 _LEAVE_MS = 500
-"""How long closing may wait for the file's lock, to say what may be forgotten."""
+"""The time that closing may wait for the file's lock, to say what may be forgotten."""
 
 _REFUSALS = (BudgetExceededError, PolicyError, OverflowError)
 """Answers, too: a question is refused before it has changed anything."""

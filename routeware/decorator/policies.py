@@ -1,4 +1,4 @@
-"""Which policy is in force, prepared once for each policy object."""
+"""The policy in force, prepared once for each policy object."""
 
 from __future__ import annotations
 

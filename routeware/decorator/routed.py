@@ -39,7 +39,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Decorate(Protocol):
-    """What :func:`routed` returns: a decorator for functions, and for methods (instance first, then the attempt)."""
+    """The result of :func:`routed`: a decorator for functions, and for methods (instance first, then the attempt)."""
 
     @overload
     def __call__(self, fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
@@ -52,7 +52,7 @@ class Decorate(Protocol):
 
 
 class Provider(Protocol[P, T]):
-    """What :meth:`Routed.provider` returns: a decorator that leaves the function as it is."""
+    """The result of :meth:`Routed.provider`: a decorator that leaves the function as it is."""
 
     @overload
     def __call__(self, fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Callable[..., Awaitable[T]]: ...

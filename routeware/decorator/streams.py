@@ -24,7 +24,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class GeneratorProvider(Protocol[P, T]):
-    """What :meth:`RoutedGenerator.provider` returns: a decorator that leaves the function as it is."""
+    """The result of :meth:`RoutedGenerator.provider`: a decorator that leaves the function as it is."""
 
     @overload
     def __call__(

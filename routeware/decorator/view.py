@@ -1,4 +1,4 @@
-"""What a routed function and a routed generator function share: signature, binding, views, registrations.
+"""The parts that a routed function and a routed generator function share: signature, binding, views, registrations.
 
 A view has the caller's signature, binds to instances, and has the attributes by which frameworks recognise the function
 that it replaces. What is behind it (registrations, tracing, prices, what was learned) is shared by all views of one

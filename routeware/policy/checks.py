@@ -1,4 +1,4 @@
-"""What one value of a policy must be, and how a wrong one is named.
+"""Checks of single values of a policy, and the refusals of wrong ones.
 
 The author of a wrong policy is about to deploy it, so every refusal says which setting, what it holds, and
 what would be right. Converters only normalise (an int to its float) and let the rest pass;

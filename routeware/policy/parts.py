@@ -36,7 +36,7 @@ _KINDS: dict[str, str] = {
 
 
 class OnExceed(StrEnum):
-    """What happens to an attempt that would pass a cap."""
+    """The reaction to an attempt that would pass a cap."""
 
     ABORT = "abort"
     SKIP = "skip"
@@ -128,7 +128,7 @@ def _on_error_kinds(value: Sequence[str] | AbstractSet[str] | None) -> tuple[str
 @names_nearest
 @attrs.frozen(kw_only=True)
 class FailoverRules:
-    """Which failures move a call on to the next link, and how far.
+    """The failures that move a call on to the next link, and how far.
 
     Attributes:
         on_status: HTTP statuses, each 100 to 599; kept sorted.
@@ -223,7 +223,7 @@ def _on_exceed(value: OnExceed | str) -> OnExceed:
 @names_nearest
 @attrs.frozen(kw_only=True)
 class BudgetRules:
-    """How much a call and its session may cost.
+    """The caps on a call and its session.
 
     Attributes:
         per_call_usd: cap on one call, at least 0: what it has committed so far and the next projection.
@@ -249,7 +249,7 @@ class BudgetRules:
 @names_nearest
 @attrs.frozen(kw_only=True)
 class ObserveRules:
-    """What is recorded and logged about a call.
+    """The settings of what is recorded and logged about a call.
 
     Attributes:
         emit_event: prefix of event names; not empty.

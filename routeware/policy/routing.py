@@ -76,7 +76,7 @@ def _label(policy: RoutingPolicy) -> str:
 
 @attrs.frozen(kw_only=True)
 class RoutingPolicy:
-    """Where a call may go, in which order, and by which rules. Frozen, hashable, and valid once it exists.
+    """The places where a call may go, in order, and the rules. Frozen, hashable, and valid once it exists.
 
     Attributes:
         chain: the links in order, at least one; each a :class:`Link`, a mapping, or ``"provider:model"`` (split at the
@@ -172,7 +172,7 @@ SETTING_PATHS = {
     **{field.name: f"chain[].{field.name}" for field in attrs.fields(Link)},
     **{field.name: f"{section}.{field.name}" for section, kind in _SECTIONS.items() for field in attrs.fields(kind)},
 }
-"""Where settings belong that may be written at the top: a flat file is the likeliest mistake."""
+"""The full paths of settings, by name: a flat file is the likeliest mistake."""
 
 names_nearest(RoutingPolicy, SETTING_PATHS)
 

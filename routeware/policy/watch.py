@@ -25,7 +25,7 @@ Policy = TypeVar("Policy")
 
 
 class _Version(NamedTuple):
-    """What tells one version of a file from another without reading it."""
+    """The marks of a file's version that need no reading of the file."""
 
     modified_ns: int
     size: int

@@ -1,4 +1,4 @@
-"""What the test kit raises: a script that does not fit, and a call that no script plays."""
+"""The errors of the test kit: a script that does not fit, and a call that no script plays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a link does at one attempt of a script, and playing it."""
+"""The steps of a script: what a link does at one attempt."""
 
 from __future__ import annotations
 

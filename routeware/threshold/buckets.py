@@ -31,7 +31,7 @@ _LONGEST_TEXT = 64
 
 @attrs.frozen(kw_only=True)
 class BucketRange:
-    """Which sizes a bucket holds.
+    """The sizes in a bucket.
 
     Attributes:
         above: numbers above this; ``None`` is no bound.
@@ -45,7 +45,7 @@ class BucketRange:
 
 
 class Buckets:
-    """Where a size belongs.
+    """The buckets of sizes.
 
     Args:
         edges: upper bounds of the ranges of numbers but the last, ascending; ``None`` without any such range.

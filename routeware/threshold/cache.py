@@ -1,4 +1,4 @@
-"""What one decorated function has learned: windows by link, learners by rules.
+"""The learned state of one decorated function: windows by link, learners by rules.
 
 All views of the function share it, so a view with other settings begins with what is known of its links, and a view
 that is made anew for every call goes on with the learner of the one before.

@@ -14,7 +14,7 @@ Option = tuple[float, Decision]
 
 
 class Choice:
-    """What the calls of one bucket do.
+    """The choice for the calls of one bucket.
 
     Attributes:
         usual: what most of them do: those whose draw is not below ``below``.

@@ -1,4 +1,4 @@
-"""What a learner says: the decision for one call, and what it believes about each link and each size of request."""
+"""The facts that a learner gives: the decision for one call, and its estimates for links and sizes of requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["BucketReport", "Decision", "LatencyReport", "LinkReport", "RaceSourc
 
 
 class RaceSource(StrEnum):
-    """Where a race threshold came from."""
+    """The source of a race threshold."""
 
     FIXED = "fixed"
     """The policy's ``race_after_ms``, and no target."""
@@ -30,7 +30,7 @@ class RaceSource(StrEnum):
 
 @attrs.frozen(slots=True)
 class Decision:
-    """What one call is to do.
+    """The decision for one call.
 
     Attributes:
         race_after_s: when the backup starts, in seconds after the latest start; ``None`` is not at all.
@@ -45,7 +45,7 @@ class Decision:
 
 @attrs.frozen(kw_only=True)
 class RoleReport:
-    """What is known of a link in one role.
+    """The observations of a link in one role.
 
     Attributes:
         attempts: how many are remembered.
@@ -66,7 +66,7 @@ class RoleReport:
 
 @attrs.frozen(kw_only=True)
 class LinkReport:
-    """What is known of a link: when it was tried first, and when it was tried after another link or in a race."""
+    """The observations of a link: tried first, and tried after another link or in a race."""
 
     label: str
     as_primary: RoleReport
@@ -75,7 +75,7 @@ class LinkReport:
 
 @attrs.frozen(kw_only=True)
 class StartReport:
-    """When a share of a bucket's calls start their backup.
+    """The start of the backup for a share of a bucket's calls.
 
     Attributes:
         race_after_ms: the start; ``None`` is no race.
@@ -88,7 +88,7 @@ class StartReport:
 
 @attrs.frozen(kw_only=True)
 class BucketReport:
-    """What is believed of requests of like size.
+    """The estimates for requests of similar size.
 
     Attributes:
         above: numbers above this; ``None`` is no bound.
@@ -114,7 +114,7 @@ class BucketReport:
 
 @attrs.frozen(kw_only=True)
 class LatencyReport:
-    """What a target has led to so far.
+    """The effects of a target so far.
 
     Attributes:
         target_ms: the percentile to reach.

@@ -38,7 +38,7 @@ Weights = Sequence[float]
 
 @attrs.frozen(slots=True)
 class Counts:
-    """How many attempts of a bucket ended in each step of the grid.
+    """The number of a bucket's attempts that ended in each step of the grid.
 
     Attributes:
         ended: answered in each step, and late.

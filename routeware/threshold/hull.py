@@ -31,7 +31,7 @@ class Share:
 
 @attrs.frozen(slots=True)
 class Bought:
-    """What was bought for one bucket.
+    """The starts chosen for one bucket.
 
     Attributes:
         starts: when its calls start their backup, the earlier start first. Two shares: its calls draw lots.
@@ -46,7 +46,7 @@ class Bought:
 
 @attrs.frozen(slots=True)
 class Purchase:
-    """What was bought.
+    """The chosen starts of all buckets.
 
     Attributes:
         buckets: what was bought for each. At most one bucket draws lots.

@@ -25,7 +25,7 @@ from routeware.threshold.window import KEPT, LinkHistory, Size, Window
 __all__ = ["BACKUPS_KEPT", "BACKUP_AGE_S", "Learner"]
 
 BACKUP_AGE_S = 3600.0
-"""How long a backup's attempts are remembered, but for the latest ``BACKUPS_KEPT``."""
+"""The time for which a backup's attempts are kept, apart from the latest ``BACKUPS_KEPT``."""
 
 BACKUPS_KEPT = 60
 """A backup's attempts that age does not forget: a function that is called every ten minutes would have none."""

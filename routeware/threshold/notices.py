@@ -1,4 +1,4 @@
-"""What is worth telling a person, and how often: a target that turns out to be out of reach, or capped."""
+"""Notices for people, and how often: a target that turns out to be out of reach, or capped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of links and sizes, for people: quantiles that the data reach, and nothing that they do not."""
+"""The report on links and sizes, for people: only quantiles that the data support."""
 
 from __future__ import annotations
 

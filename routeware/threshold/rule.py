@@ -36,7 +36,7 @@ _PRICE = 0.03
 
 @attrs.frozen(slots=True)
 class Goal:
-    """What is to be reached.
+    """The goal of the rule.
 
     Attributes:
         target_s: the time that calls are to keep, in seconds.
@@ -55,7 +55,7 @@ class Goal:
 
 @attrs.frozen(slots=True)
 class Bucket:
-    """What the rule found for one bucket.
+    """The rule's result for one bucket.
 
     Attributes:
         starts: when its calls start their backup, by shares of them; the earlier one first.
@@ -78,7 +78,7 @@ class Bucket:
 
 @attrs.frozen(slots=True)
 class Fit:
-    """What the rule found.
+    """The rule's result.
 
     Attributes:
         source: which case of the rule it was.

@@ -1,4 +1,4 @@
-"""What is chance and what is change: when to act at once, when to wait, and when a primary is out."""
+"""Telling change from chance: when to act at once, when to wait, and when a primary is out."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def has_slowed(
 
 
 class Outage:
-    """Whether the primary is out, so that the backup had better be tried first.
+    """The state of an outage, in which the backup is tried first.
 
     Attributes:
         swapped: whether it is.

@@ -24,14 +24,14 @@ KEPT_BACKUPS = 400
 """Attempts that a backup's window remembers."""
 
 ANSWERED, CUT, FAILED = 0, 1, 2
-"""How an attempt ended, as the columns hold it."""
+"""The end of an attempt, as the columns hold it."""
 
 Size = float | str | None
-"""What a request is measured by: a finite number, a short text, or ``None`` where it is unknown."""
+"""The size of a request: a finite number, a short text, or ``None`` where it is unknown."""
 
 
 class Observation(Enum):
-    """How an attempt ended, as far as its latency is concerned."""
+    """The end of an attempt, as far as its latency is concerned."""
 
     ANSWERED = "answered"
     """It took this long."""
@@ -132,7 +132,7 @@ class Window:
 
     @property
     def censored(self) -> int:
-        """How many attempts were cut off."""
+        """The number of attempts that were cut off."""
         return self._kinds.count(CUT)
 
     @property

@@ -1,4 +1,4 @@
-"""What the ledger suite asks a ledger, and the same in a few lines without one."""
+"""The questions of the ledger suite to a ledger, and a model ledger in a few lines."""
 
 from __future__ import annotations
 

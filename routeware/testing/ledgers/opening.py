@@ -1,4 +1,4 @@
-"""How the ledger suite comes by a ledger."""
+"""The way in which the ledger suite gets a ledger."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 class LedgerOpening:
-    """What a subclass of the suite says of its ledger."""
+    """The facts that a subclass of the suite gives about its ledger."""
 
     biggest_limit: int | None = None
     """The largest cap that fits, in nano-dollars; ``None`` where any does."""
 
     orders = 40
-    """How many orders of questions are tried for each pair of limits."""
+    """The number of orders of questions that are tried for each pair of limits."""
 
     def opening(self) -> AbstractAsyncContextManager[Ledger]:
         """Open a ledger that is ready, and close it afterwards."""

@@ -32,7 +32,7 @@ class LedgerSuite(LedgerOpening):
             assert await ledger.tally(fresh(100)) == Balance(0, 0, 0)
 
     async def test_a_hold_is_reserved_and_a_settlement_replaces_it(self) -> None:
-        """What it cost and what it may have cost take the place of what was set aside."""
+        """The settled and the uncertain cost replace the reservation."""
         tally, id = fresh(100), an_id()
         async with self.opened(tally) as ledger:
             assert list(await ledger.hold(id, [tally], 60)) == [Balance(reserved=60)]
@@ -96,7 +96,7 @@ class LedgerSuite(LedgerOpening):
             assert await ledger.tally(tally) == Balance(reserved=11)
 
     async def test_asking_twice_changes_nothing_twice(self) -> None:
-        """Who lost a reply asks again: for a hold, for a settlement, and for a hold that is settled already."""
+        """A client that lost a reply asks again: for a hold, a settlement, and a hold that is settled already."""
         tally, id = fresh(100), an_id()
         async with self.opened(tally) as ledger:
             for _ in range(3):
