@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from routeware import Attempt, CallRecord, RoutedStream, RoutingPolicy, routed
-from tests.fakes.providers import stopwatch
+from tests.fakes.providers import armed_timers, other_tasks, stopwatch
 
-__all__ = ["Cost", "Film", "Report", "Usage", "Wait", "read"]
+__all__ = ["LAST", "USED", "Cost", "Film", "Report", "Usage", "Wait", "quiet", "read"]
+
+LAST = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+USED = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}
 
 
 class Wait(NamedTuple):
@@ -100,3 +103,9 @@ async def read(stream: RoutedStream[Any]) -> tuple[list[Any], BaseException | No
     except Exception as error:  # noqa: BLE001 - it is looked at
         return items, error
     return items, None
+
+
+def quiet() -> None:
+    """Check that nothing is left on the loop."""
+    assert not other_tasks()
+    assert not armed_timers()

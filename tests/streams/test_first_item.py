@@ -19,7 +19,7 @@ from routeware import (
 )
 from tests.fakes.providers import FatalError, HTTPStatusError, other_tasks
 from tests.fakes.tracing import Traces
-from tests.streams.films import Film, Wait, read
+from tests.streams.films import Film, Report, Wait, read
 
 
 def busy() -> HTTPStatusError:
@@ -268,8 +268,6 @@ async def test_a_stall_gives_what_came_then_a_time_out() -> None:
 
 async def test_the_readers_own_time_is_no_stall_and_a_report_begins_the_wait_anew() -> None:
     """Only what the provider keeps the reader waiting counts."""
-    from tests.streams.films import Report
-
     film = Film({"a": [1, Wait(800), Report({}), Wait(800), 2]}, links={"a": {"idle_timeout_ms": 1_000}})
     stream = film.ask()
 
