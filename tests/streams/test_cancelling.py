@@ -8,13 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import routeware
-from routeware import (
-    Attempt,
-    RoutingPolicy,
-    StreamClosedError,
-    record_of,
-    routed,
-)
+from routeware import Attempt, RoutingPolicy, StreamClosedError, record_of, routed
 from tests.fakes.providers import pause
 from tests.streams.films import Film, Wait, quiet, read
 

@@ -13,12 +13,7 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import (
-    Attempt,
-    CallRecord,
-    RoutingPolicy,
-    routed,
-)
+from routeware import Attempt, CallRecord, RoutingPolicy, routed
 from tests.fakes.providers import HTTPStatusError, pause
 from tests.streams.films import Film, Wait, quiet
 

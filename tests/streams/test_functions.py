@@ -13,11 +13,7 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import (
-    Attempt,
-    RoutingPolicy,
-    routed,
-)
+from routeware import Attempt, RoutingPolicy, routed
 from tests.fakes.providers import pause
 from tests.streams.films import Film, read
 

@@ -7,12 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from routeware import (
-    Attempt,
-    ResultRejectedError,
-    RoutingPolicy,
-    routed,
-)
+from routeware import Attempt, ResultRejectedError, RoutingPolicy, routed
 from tests.streams.films import Film, quiet, read
 
 

@@ -7,13 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from routeware import (
-    Attempt,
-    RoutingPolicy,
-    StreamClosedError,
-    is_final,
-    routed,
-)
+from routeware import Attempt, RoutingPolicy, StreamClosedError, is_final, routed
 from tests.fakes.providers import pause
 from tests.streams.films import LAST, USED, Film, Wait, quiet
 
