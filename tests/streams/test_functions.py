@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import pickle
@@ -13,9 +14,18 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import Attempt, RoutingPolicy, routed
+from routeware import (
+    Attempt,
+    AttemptTimeoutError,
+    DeadlineExceededError,
+    Health,
+    RoutingPolicy,
+    StreamClosedError,
+    StreamTruncatedError,
+    routed,
+)
 from tests.fakes.providers import pause
-from tests.streams.films import Film, read
+from tests.streams.films import Film, Wait, read
 
 
 async def test_nothing_is_called_reserved_or_timed_before_it_is_started() -> None:
@@ -157,3 +167,58 @@ async def test_wrong_arguments_are_the_readers_error() -> None:
 
     with pytest.raises(TypeError, match="nonsense"):
         await stream.start()
+
+
+async def test_a_partial_of_a_generator_function_is_one_too() -> None:
+    """Unwrapped, as for plain functions."""
+
+    async def speak(attempt: Attempt, prompt: str, times: int) -> AsyncIterator[str]:
+        for _ in range(times):
+            yield prompt
+
+    ask = routed(RoutingPolicy(chain=["a:m"]), name="speak")(functools.partial(speak, times=2))
+
+    assert [item async for item in ask("hi")] == ["hi", "hi"]
+    assert inspect.isasyncgenfunction(ask)
+
+
+async def test_it_has_what_every_routed_function_has() -> None:
+    """Policy, options, health, estimates, sizes and reports are of streams as well."""
+    film = Film({"a": [1], "b": [2]}, failover={"cooldown_ms": 5_000})
+    ask = film.ask
+
+    assert [link.label for link in ask.policy.chain] == ["a", "b"]
+    assert ask.with_options(deadline_ms=5).policy.latency.deadline_ms == 5
+    assert ask.latency_report() is None
+    assert inspect.isasyncgenfunction(ask.__wrapped__)
+    ask.size(lambda *_args, **_kwargs: 1)
+    ask.health.trip("a", for_ms=60_000)
+    assert await read(ask()) == ([2], None)
+    assert await read(ask.with_health(Health())()) == ([1], None)
+
+
+async def test_starting_again_is_done_at_once() -> None:
+    """And gives the same stream, also where it has ended."""
+    film = Film({"a": [Wait(10), 1]})
+    stream = film.ask()
+
+    assert await stream.start() is stream
+    assert await stream.start() is stream
+    assert film.clock() == 10
+    await read(stream)
+    assert await stream.start() is stream
+
+
+def test_its_errors_can_be_pickled() -> None:
+    """They travel between processes with what they say."""
+    for error, told in (
+        (StreamTruncatedError("a", 3), {"label": "a", "items": 3}),
+        (StreamClosedError("closed"), {}),
+        (DeadlineExceededError(100), {"deadline_ms": 100}),
+        (AttemptTimeoutError("a", 50, 2), {"label": "a", "timeout_ms": 50, "items": 2}),
+        (AttemptTimeoutError("a", 50), {"items": None}),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert {name: getattr(again, name) for name in told} == told

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+import routeware
 from routeware import Attempt, RoutingPolicy, StreamClosedError, is_final, routed
 from tests.fakes.providers import pause
 from tests.streams.films import LAST, USED, Film, Wait, quiet
@@ -200,3 +201,40 @@ async def test_two_tasks_that_close_at_once_both_wait() -> None:
     ends = await asyncio.gather(close(), close())
     assert ends[0] == "StopAsyncIteration"
     quiet()
+
+
+async def test_an_error_of_the_body_and_one_of_the_clean_up_both_show() -> None:
+    """What the generator raises comes out of the block, from the body's own error."""
+
+    class CleanUpError(Exception):
+        pass
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: Attempt) -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            raise CleanUpError
+
+    body = ValueError("body")
+    with pytest.raises(CleanUpError) as caught:
+        async with ask():
+            raise body
+    assert caught.value.__context__ is body
+
+
+async def test_a_stream_that_is_cut_off_as_its_session_is_left_is_waited_for() -> None:
+    """As a straggler is: its money is settled before the session reports."""
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: Attempt) -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.shield(asyncio.sleep(1))
+            attempt.report_cost(0.5)
+
+    async with routeware.session() as spending, ask() as stream:
+        await anext(stream)
+    assert spending.spent_usd == 0.5
+    assert spending.reserved_usd == 0

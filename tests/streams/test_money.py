@@ -194,3 +194,51 @@ async def test_usage_of_a_stream_that_ended_without_its_last_item_is_the_least()
     await read(made.ask())
 
     assert (made.records[-1].cost_usd, made.records[-1].uncertain_usd) == (7.0, 93.0)
+
+
+async def test_a_stream_that_costs_more_than_its_projection_is_not_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    """It is settled at what it cost, and logged once per link."""
+    made = film("1", Report(reply(300, 4)), "2")
+    async with routeware.session(limit_usd=1_000) as spending:
+        for _ in range(2):
+            assert (await read(made.ask()))[0] == ["1", "2"]
+
+    assert (spending.spent_usd, spending.uncertain_usd) == (608, 0)
+    assert len([one for one in caplog.records if "was projected at" in one.getMessage()]) == 1
+
+
+async def test_an_estimate_gets_the_arguments_of_the_asking_and_bounds_the_call() -> None:
+    """``per_call_usd`` holds for a stream as for a plain call."""
+    made = Film({"a": ["1"]}, links={"a": PRICE}, budget={"per_call_usd": 5})
+    seen: list[Any] = []
+    made.ask.estimate(lambda link, *args, **kwargs: seen.append((link.label, args, kwargs)) or 10.0)
+
+    stream = made.ask("prompt")
+    with pytest.raises(BudgetExceededError):
+        await stream.start()
+
+    assert seen == [("a", ("prompt",), {})]
+    assert stream.record is not None
+    assert stream.record.ended == "failed"
+
+
+async def test_a_link_that_the_budget_refuses_is_skipped_for_the_next() -> None:
+    """Before the first item everything is as for plain calls."""
+    made = Film(
+        {"a": ["a1"], "b": ["b1"]}, links={"a": PRICE, "b": PRICE}, budget={"per_call_usd": 5, "on_exceed": "skip"}
+    )
+    made.ask.estimate(lambda link, *_args, **_kwargs: 10.0 if link.label == "a" else 1.0)
+
+    assert await read(made.ask()) == (["b1"], None)
+    assert [str(one.status) for one in made.records[-1].attempts] == ["skipped", "succeeded"]
+
+
+async def test_leaving_a_session_with_an_open_stream_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Its reservation stays in the books until it ends."""
+    made = film("1", Report(reply(3, 4)), "2")
+    async with routeware.session(limit_usd=1_000) as spending:
+        stream = await made.ask().start()
+
+    assert "still reserved" in caplog.text
+    await stream.aclose()
+    assert (spending.reserved_usd, spending.uncertain_usd) == (0, 100)
