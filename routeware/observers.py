@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, ParamSpec, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from routeware.classify import ErrorSnapshot
 from routeware.money import Usage, usd
@@ -19,6 +19,7 @@ from routeware.policy import Link
 from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, CostSource, SkipReason, StreamEnd
 
 __all__ = [
+    "FOREIGN",
     "AttemptFacts",
     "CallFacts",
     "Cost",
@@ -26,14 +27,14 @@ __all__ = [
     "Failure",
     "Sums",
     "failed_attempt",
-    "notify",
     "report_broken",
     "sums_of",
 ]
 
 logger = logging.getLogger("routeware")
 
-P = ParamSpec("P")
+FOREIGN = (Exception, asyncio.CancelledError)
+"""What code of the program may raise that a call only tells: a CancelledError would pass for the caller's own."""
 
 
 class Cost(NamedTuple):
@@ -307,25 +308,6 @@ def failed_attempt(call: CallFacts, error: BaseException) -> AttemptFacts | None
         and (attempt.failure.error is error or attempt.failure.error is error.__cause__)  # an error may define __eq__
     ]
     return max(reversed(found), key=lambda attempt: attempt.ended or 0.0, default=None)
-
-
-def notify(listeners: Iterable[Callable[P, object]], broken: set[str], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Call all ``listeners``. What one raises harms neither the call nor the others, and is logged once.
-
-    A span processor of the program may raise anything, a CancelledError among it, which would pass for the caller's.
-
-    Args:
-        listeners: what to call.
-        broken: the names of those whose failure has been logged; a failing one is added.
-        args: what they are called with.
-        kwargs: the same, by name.
-    """
-    for listener in listeners:
-        try:
-            listener(*args, **kwargs)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - telemetry must never fail a call
-            name, _, _ = getattr(listener, "__qualname__", type(listener).__qualname__).partition(".")
-            report_broken(broken, name, error)
 
 
 def report_broken(broken: set[str], listener: str, error: BaseException) -> None:

@@ -374,7 +374,8 @@ class Call:
             due, timeout_ms = self.deadline, (self.deadline - now) * 1000
         execution.start(now, due, timeout_ms)
         if self.listeners is not None and self.listeners.trace is not None:
-            self._start_span(execution, self.listeners.trace)
+            trace = self.listeners.trace
+            execution.carry(trace.start_attempt(execution, execution.prepared.spans, streams=self.driver is not None))
 
     def _timeout_ms(self, execution: Execution, now: float) -> float | None:
         """Find the time-out of an attempt that may be the last, or whose followers may cool."""
@@ -390,10 +391,6 @@ class Call:
         if not self.attempts_left or states is None or not states.troubled or execution.is_last_resort:
             return self.attempts_left > 0
         return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
-
-    def _start_span(self, execution: Execution, trace: CallTrace) -> None:
-        prepared, streams = execution.prepared, self.driver is not None
-        execution.carry(trace.start_attempt(execution, prepared.span_name, prepared.span_attributes, streams=streams))
 
     def reorder(self, links: Sequence[PreparedLink]) -> None:
         """Try the links that are left in another order."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from routeware.budget import Session
+from routeware.engine.execution import Execution
 from routeware.engine.prepared import PreparedPolicy
-from routeware.observers import AttemptFacts, CallFacts, notify
-from routeware.telemetry import CallTrace, Meters
+from routeware.observers import FOREIGN, CallFacts, report_broken
+from routeware.telemetry import CallTrace, EventLog, Meters
 
 __all__ = ["Listeners", "listen"]
 
@@ -24,30 +25,42 @@ class Listeners:
         meters: what it is measured with; ``None`` where nothing reads them.
     """
 
-    __slots__ = ("_attempt_ended", "_broken", "meters", "trace")
+    __slots__ = ("_broken", "_log", "meters", "trace")
 
-    def __init__(self, prepared: PreparedPolicy, trace: CallTrace | None, meters: Meters | None) -> None:
+    def __init__(self, trace: CallTrace | None, meters: Meters | None, log: EventLog | None, broken: set[str]) -> None:
         self.trace = trace
         self.meters = meters
-        self._broken = prepared.tracing.broken
-        self._attempt_ended: tuple[Callable[[CallFacts, AttemptFacts], None], ...] = ()
-        if trace is not None:
-            self._attempt_ended = (trace.attempt_ended,)
-        if logger.isEnabledFor(logging.DEBUG):
-            self._attempt_ended += (prepared.log.attempt_ended,)
+        self._log = log
+        self._broken = broken
 
-    def attempt_ended(self, call: CallFacts, attempt: AttemptFacts) -> None:
+    def attempt_ended(self, call: CallFacts, execution: Execution) -> None:
         """Tell that an attempt has ended, with all of its facts."""
-        notify(self._attempt_ended, self._broken, call, attempt)
+        if self.trace is not None:
+            try:
+                self.trace.attempt_ended(call, execution, execution.span)
+            except FOREIGN as error:
+                report_broken(self._broken, "CallTrace", error)
+        if self._log is not None:
+            try:
+                self._log.attempt_ended(execution)
+            except FOREIGN as error:
+                report_broken(self._broken, "EventLog", error)
 
     def call_ended(self, call: CallFacts) -> None:
         """Tell that the call has ended, with all of its facts."""
-        if self.trace is not None:
-            notify((self.trace.call_ended,), self._broken, call)
+        trace = self.trace
+        if trace is not None:
+            try:
+                trace.call_ended(call)
+            except FOREIGN as error:
+                report_broken(self._broken, "CallTrace", error)
         if self.meters is not None:
             # In the call's context: what is measured there leads back to its trace (an exemplar).
-            attached = None if self.trace is None else self.trace.attach()
-            notify((self.meters.call_ended,), self._broken, call)
+            attached = None if trace is None else trace.attach()
+            try:
+                self.meters.call_ended(call)
+            except FOREIGN as error:
+                report_broken(self._broken, "Meters", error)
             if attached is not None:
                 CallTrace.detach(attached)
 
@@ -58,8 +71,7 @@ def listen(
     """Find who listens to a call that begins; ``None`` where nobody does, so that it need not ask again."""
     trace = prepared.tracing.start_call(prepared.span_attributes, session, attributes)
     meters = prepared.metrics.live(now)
-    if logger.isEnabledFor(logging.DEBUG):
-        prepared.log.call_started()
-    elif trace is None and meters is None:
-        return None
-    return Listeners(prepared, trace, meters)
+    if not logger.isEnabledFor(logging.DEBUG):
+        return None if trace is None and meters is None else Listeners(trace, meters, None, prepared.tracing.broken)
+    prepared.log.call_started()
+    return Listeners(trace, meters, prepared.log, prepared.tracing.broken)

@@ -25,7 +25,7 @@ from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_
 from routeware.observers import Failure
 from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
 from routeware.pricing import PriceBook, tariff_of
-from routeware.telemetry import EventLog, Metrics, Tracing
+from routeware.telemetry import EventLog, LinkSpans, Metrics, Tracing
 from routeware.telemetry import attributes as names
 from routeware.text import bounded
 
@@ -51,8 +51,7 @@ class PreparedLink:
         idle_timeout_s: how long a stream's reader waits for an item after the first; ``None`` without a bound.
         stats: what was learned of it.
         label: the link's label.
-        span_name: the name of its attempts' spans.
-        span_attributes: what these spans start with.
+        spans: what the spans of its attempts have in common.
     """
 
     __slots__ = (
@@ -62,8 +61,7 @@ class PreparedLink:
         "is_flat",
         "label",
         "link",
-        "span_attributes",
-        "span_name",
+        "spans",
         "stats",
         "tariff",
         "timeout_ms",
@@ -76,7 +74,7 @@ class PreparedLink:
         tariff: Tariff | None,
         timeout_ms: float | None,
         stats: LinkStats,
-        span: tuple[str, dict[str, Any]],
+        spans: LinkSpans,
         idle_timeout_ms: float | None = None,
     ) -> None:
         self.link = link
@@ -89,7 +87,7 @@ class PreparedLink:
         self.followed_timeout_ms = DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms
         self.idle_timeout_s = _seconds(link.idle_timeout_ms if link.idle_timeout_ms is not None else idle_timeout_ms)
         self.stats = stats
-        self.span_name, self.span_attributes = span
+        self.spans = spans
 
     @property
     def price(self) -> Price | None:
@@ -106,7 +104,7 @@ class PreparedLink:
 
 def bare_link(link: Link) -> PreparedLink:
     """Prepare ``link`` without a policy around it: for an attempt that is made by hand."""
-    return PreparedLink(link, link.price, link.timeout_ms, LinkStats(), ("", {}))
+    return PreparedLink(link, link.price, link.timeout_ms, LinkStats(), LinkSpans("", {}, {}, {}))
 
 
 def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
@@ -257,7 +255,7 @@ class PreparedPolicy:
                 tariff_of(link.price, link.provider, link.model, self._prices),
                 policy.failover.on_timeout_ms if link.timeout_ms is None else link.timeout_ms,
                 self.registrations.stats(link),
-                self.tracing.attempt_span(link.provider, link.model, link.label),
+                self.tracing.link_spans(link),
                 policy.failover.idle_timeout_ms,
             )
             for link in policy.chain

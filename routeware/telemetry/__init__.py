@@ -6,13 +6,14 @@ categories, counts and times. Never of prompts, answers, headers, keys or a prov
 
 from routeware.telemetry.log import EventLog
 from routeware.telemetry.metrics import MeterProvider, Meters, Metrics
-from routeware.telemetry.tracing import NO_SPAN, CallTrace, Context, Span, TracerProvider, Tracing
+from routeware.telemetry.tracing import NO_SPAN, CallTrace, Context, LinkSpans, Span, TracerProvider, Tracing
 
 __all__ = [
     "NO_SPAN",
     "CallTrace",
     "Context",
     "EventLog",
+    "LinkSpans",
     "MeterProvider",
     "Meters",
     "Metrics",

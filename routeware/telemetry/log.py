@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from routeware.observers import AttemptFacts, CallFacts
+from routeware.observers import AttemptFacts
 from routeware.policy import RoutingPolicy
 from routeware.text import bounded, visible
 
@@ -47,7 +47,7 @@ class EventLog:
         }
         self.event("decision", logging.DEBUG, fields)
 
-    def attempt_ended(self, _call: CallFacts, attempt: AttemptFacts) -> None:
+    def attempt_ended(self, attempt: AttemptFacts) -> None:
         """Write how an attempt ended."""
         assert attempt.status is not None
         failure = attempt.failure

@@ -7,11 +7,10 @@ so all of it is guarded: a call goes on without spans where that fails.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from contextvars import Token
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -21,21 +20,37 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, Trac
 
 from routeware.budget import Session
 from routeware.classify import error_type
-from routeware.money import Usage, usd
-from routeware.observers import AttemptFacts, CallFacts, Cost, Failure, failed_attempt, report_broken, sums_of
+from routeware.observers import FOREIGN, AttemptFacts, CallFacts, report_broken
+from routeware.policy import Link
 from routeware.records import AttemptStatus, AttemptTrigger, Step, trail_of
 from routeware.telemetry import attributes as names
+from routeware.telemetry.endings import add_sums, failure_of, of_attempt, of_call
 from routeware.text import bounded, encodable
 
-__all__ = ["NO_SPAN", "CallTrace", "Context", "Span", "TracerProvider", "Tracing"]
+__all__ = ["NO_SPAN", "CallTrace", "Context", "LinkSpans", "Span", "TracerProvider", "Tracing"]
 
 NO_SPAN: Span = trace.INVALID_SPAN
+
+_RED = (AttemptStatus.FAILED, AttemptStatus.REJECTED)
 
 # Jaeger keeps microseconds, and rounds a start and a duration apart: nearer than this, an order could be lost.
 _APART_NS = 5_000
 
-# A span processor may raise anything, a CancelledError among it, which would pass for the caller's.
-_FOREIGN = (Exception, asyncio.CancelledError)
+
+class LinkSpans(NamedTuple):
+    """What the spans of one link have in common, prepared once: most calls are answered by their first attempt.
+
+    Attributes:
+        name: of the spans of its attempts.
+        fixed: what these start with.
+        first: what the span of a call's first attempt starts with.
+        answered: what the span of a call ends with that its first attempt has answered.
+    """
+
+    name: str
+    fixed: dict[str, Any]
+    first: dict[str, Any]
+    answered: dict[str, Any]
 
 
 class Tracing:
@@ -46,9 +61,10 @@ class Tracing:
         operation: what it does, in OpenTelemetry's terms; ``None`` for what is not an LLM.
         broken: the listeners of this function whose failure has been logged.
         tells_usage: True if spans carry ``gen_ai.usage``: unless the program's own instrumentation does.
+        tracer: starts its spans.
     """
 
-    __slots__ = ("_call_span_name", "_tracer", "_waits_for_sdk", "broken", "name", "operation", "tells_usage")
+    __slots__ = ("_call_span_name", "_waits_for_sdk", "broken", "name", "operation", "tells_usage", "tracer")
 
     def __init__(
         self, name: str, operation: str | None, tracer_provider: TracerProvider | None, *, usage_on_spans: bool = True
@@ -58,7 +74,7 @@ class Tracing:
         self.operation = operation
         self.broken: set[str] = set()
         self._call_span_name = bounded(f"routeware.call {name}")
-        self._tracer: Tracer = trace.get_tracer("routeware", tracer_provider=tracer_provider)
+        self.tracer: Tracer = trace.get_tracer("routeware", tracer_provider=tracer_provider)
         self._waits_for_sdk = tracer_provider is None
 
     def start_call(
@@ -77,24 +93,42 @@ class Tracing:
             return None
         try:
             attributes = fixed if session is None and own is None else _merged(fixed, session, own)
-            span = self._tracer.start_span(self._call_span_name, kind=SpanKind.INTERNAL, attributes=attributes)
+            span = self.tracer.start_span(self._call_span_name, None, SpanKind.INTERNAL, attributes)
             if span is NO_SPAN or (not span.is_recording() and _echoes_parent(span)):
                 return None
-            return CallTrace(self, self._tracer, span)
-        except _FOREIGN as error:
+            return CallTrace(self, span)
+        except FOREIGN as error:
             report_broken(self.broken, "CallTrace", error)
             return None
 
-    def attempt_span(self, provider: str, model: str, label: str) -> tuple[str, dict[str, Any]]:
-        """Prepare the name and the fixed attributes of the spans of attempts at one link."""
+    def link_spans(self, link: Link) -> LinkSpans:
+        """Prepare the spans of attempts at one link."""
+        label = bounded(link.label)
         if self.operation is None:
-            return bounded(f"{self.name} {label}"), {names.LINK_LABEL: bounded(label)}
-        return bounded(f"{self.operation} {model}"), {
-            names.OPERATION: bounded(self.operation),
-            names.PROVIDER: bounded(names.otel_provider_name(provider)),
-            names.REQUEST_MODEL: bounded(model),
-            names.LINK_LABEL: bounded(label),
-        }
+            name, fixed = f"{self.name} {link.label}", {names.LINK_LABEL: label}
+        else:
+            name = f"{self.operation} {link.model}"
+            fixed = {
+                names.OPERATION: bounded(self.operation),
+                names.PROVIDER: bounded(names.otel_provider_name(link.provider)),
+                names.REQUEST_MODEL: bounded(link.model),
+                names.LINK_LABEL: label,
+            }
+        answered = Step(link.provider, link.model, link.label, AttemptStatus.SUCCEEDED, None)
+        return LinkSpans(
+            bounded(name),
+            fixed,
+            {**fixed, names.ATTEMPT_NUMBER: 1, names.ATTEMPT_TRIGGER: AttemptTrigger.INITIAL.value},
+            {
+                names.CALL_OUTCOME: "succeeded",
+                names.CALL_ATTEMPTS: 1,
+                names.CALL_SELECTED: label,
+                names.CALL_WASTED_USD: 0.0,
+                names.CALL_RACED: False,
+                names.CALL_FAILED_OVER: False,
+                names.CALL_TRAIL: bounded(trail_of([answered])),
+            },
+        )
 
 
 def _encodable(value: object) -> Any:
@@ -125,24 +159,13 @@ class CallTrace:
         recording: True if the call's span is recorded. A sampler may record an attempt's all the same.
     """
 
-    __slots__ = (
-        "_before",
-        "_context",
-        "_decided_ns",
-        "_last_ns",
-        "_span",
-        "_spans",
-        "_tracer",
-        "_tracing",
-        "recording",
-    )
+    __slots__ = ("_before", "_context", "_decided_ns", "_first", "_last_ns", "_span", "_tracing", "recording")
 
-    def __init__(self, tracing: Tracing, tracer: Tracer, span: Span) -> None:
+    def __init__(self, tracing: Tracing, span: Span) -> None:
         self._tracing = tracing
-        self._tracer = tracer
         self._span = span
         self._context = trace.set_span_in_context(span)
-        self._spans: dict[int, Span] = {}
+        self._first: LinkSpans | None = None
         self._before: Span | None = None
         self._last_ns = 0
         self._decided_ns: int | None = None
@@ -153,27 +176,30 @@ class CallTrace:
         """The trace's id in hexadecimal; ``None`` where it is not recorded."""
         return trace.format_trace_id(self._span.get_span_context().trace_id) if self.recording else None
 
-    def start_attempt(self, attempt: AttemptFacts, name: str, fixed: Mapping[str, Any], *, streams: bool) -> Span:
+    def start_attempt(self, attempt: AttemptFacts, prepared: LinkSpans, *, streams: bool) -> Span:
         """Start the span of ``attempt``, a child of the call's; linked to the one that it replaces or races."""
-        attributes = {
-            **fixed,
-            names.ATTEMPT_NUMBER: attempt.number,
-            names.ATTEMPT_TRIGGER: attempt.trigger.value,
-        }
-        if streams and self._tracing.operation is not None:
-            attributes[names.REQUEST_STREAM] = True
+        before, links = self._before, None
+        if before is None and attempt.number == 1:
+            self._first = prepared
+            attributes = prepared.first.copy()
+        else:
+            attributes = prepared.fixed.copy()
+            attributes[names.ATTEMPT_NUMBER] = attempt.number
+            attributes[names.ATTEMPT_TRIGGER] = attempt.trigger.value
+            if before is not None:
+                links = [SpanLink(before.get_span_context())]
         if attempt.timeout_ms is not None:
             attributes[names.ATTEMPT_TIMEOUT_S] = attempt.timeout_ms / 1000
-        before = self._before
-        links = None if before is None else [SpanLink(before.get_span_context())]
+        tracing = self._tracing
+        if streams and tracing.operation is not None:
+            attributes[names.REQUEST_STREAM] = True
         try:
-            span = self._tracer.start_span(
-                name, self._context, kind=SpanKind.CLIENT, attributes=attributes, links=links
+            self._before = span = tracing.tracer.start_span(
+                prepared.name, self._context, SpanKind.CLIENT, attributes, links
             )
-        except _FOREIGN as error:
-            report_broken(self._tracing.broken, "CallTrace", error)
+        except FOREIGN as error:
+            report_broken(tracing.broken, "CallTrace", error)
             return NO_SPAN
-        self._before = self._spans[attempt.number] = span
         return span
 
     def attach(self, span: Span | None = None) -> Token[Context]:
@@ -195,131 +221,55 @@ class CallTrace:
             try:
                 shown = {key: _encodable(value) for key, value in fields.items() if value is not None}
                 self._span.add_event(name, shown)
-            except _FOREIGN as error:
+            except FOREIGN as error:
                 report_broken(self._tracing.broken, "CallTrace", error)
 
-    def attempt_ended(self, call: CallFacts, attempt: AttemptFacts) -> None:
+    def attempt_ended(self, call: CallFacts, attempt: AttemptFacts, span: Span) -> None:
         """End the span of ``attempt``: when it was cut off, when it won, or now."""
-        span = self._spans.pop(attempt.number, None)
-        if span is None:
+        if not span.is_recording():
+            span.end()  # a sampler has dropped it, or it could not be started: nothing is worked out for it
             return
-        if span.is_recording():
-            failure, status = attempt.failure, attempt.status
-            if failure is not None and status in _RED:
-                message = bounded(failure.snapshot.message)
-                span.set_status(Status(StatusCode.ERROR, message))
-                kind = bounded(error_type(failure.error))
-                span.add_event("exception", {"exception.type": kind, "exception.message": message})
-            span.set_attributes(self._attempt_attributes(attempt))
+        tracing, failure = self._tracing, attempt.failure
+        if failure is not None and attempt.status in _RED:
+            message = bounded(failure.snapshot.message)
+            span.set_status(Status(StatusCode.ERROR, message))
+            kind = bounded(error_type(failure.error))
+            span.add_event("exception", {"exception.type": kind, "exception.message": message})
+        span.set_attributes(of_attempt(attempt, known=tracing.operation is not None, tells_usage=tracing.tells_usage))
         if attempt.cut is not None:
             end_ns = attempt.cut.at_ns
         else:
             # A viewer's critical path follows what ends last, so it must not end in a loser.
             # A stream's winner ends with its stream.
-            won = attempt is call.winner and attempt.items is None
-            end_ns = self._decided_ns if won and self._decided_ns is not None else time.time_ns()
-            end_ns = max(end_ns, self._last_ns + _APART_NS)
+            decided_ns = self._decided_ns
+            won = decided_ns is not None and attempt is call.winner and attempt.items is None
+            end_ns = max(decided_ns if won and decided_ns is not None else time.time_ns(), self._last_ns + _APART_NS)
         self._last_ns = max(self._last_ns, end_ns)
         span.end(end_ns)
 
     def call_ended(self, call: CallFacts) -> None:
         """End the call's span, last of all."""
-        if self.recording:
-            self._span.set_attributes(_call_attributes(call))
-            if call.error is not None and call.outcome != "cancelled":
-                self._span.set_status(Status(StatusCode.ERROR, f"{call.outcome}: {_describe(call, call.error)}"))
-        self._span.end(max(time.time_ns(), self._last_ns + _APART_NS))
-
-    def _attempt_attributes(self, attempt: AttemptFacts) -> dict[str, Any]:
-        assert attempt.status is not None
-        found: dict[str, Any] = {names.ATTEMPT_STATUS: attempt.status.value}
-        cost = attempt.cost
-        _add_cost(found, cost)
-        if self._tracing.tells_usage:
-            _add_usage(found, cost.usage)
-        if cost.response_model is not None and self._tracing.operation is not None:
-            found[names.RESPONSE_MODEL] = cost.response_model
-        if attempt.ledger_wait_s is not None:
-            found[names.LEDGER_WAIT_S] = attempt.ledger_wait_s
-        if attempt.items is not None:
-            found[names.STREAM_ITEMS] = attempt.items
-            if self._tracing.operation is not None and (reasons := attempt.finish_reasons):
-                found[names.FINISH_REASONS] = [bounded(reason) for reason in reasons]
-        if attempt.first_item_s is not None:
-            known = self._tracing.operation is not None
-            found[names.TIME_TO_FIRST_CHUNK if known else names.FIRST_ITEM_S] = attempt.first_item_s
-        if attempt.cleanup_s is not None:
-            found[names.ATTEMPT_CLEANUP_S] = attempt.cleanup_s
-        if attempt.failure is not None:
-            _add_failure(found, attempt.failure)
-        return found
-
-
-_RACE, _FAILOVER = AttemptTrigger.RACE, AttemptTrigger.FAILOVER
-_RED = (AttemptStatus.FAILED, AttemptStatus.REJECTED)
-
-
-def _add_cost(found: dict[str, Any], cost: Cost) -> None:
-    amount_usd = cost.amount_usd
-    if amount_usd is not None:
-        found[names.COST_USD] = amount_usd
-    if cost.source is not None:
-        found[names.COST_SOURCE] = cost.source
-    if cost.exceeded is not None:
-        found[names.COST_PROJECTED_USD] = usd(cost.exceeded)
-    if cost.unpriced:
-        found[names.COST_UNPRICED] = cost.unpriced
-
-
-def _add_usage(found: dict[str, Any], usage: Usage | None) -> None:
-    if usage is not None and usage.input_tokens is not None:
-        found[names.INPUT_TOKENS] = usage.input_tokens
-    if usage is not None and usage.output_tokens is not None:
-        found[names.OUTPUT_TOKENS] = usage.output_tokens
-
-
-def _add_failure(found: dict[str, Any], failure: Failure) -> None:
-    snapshot = failure.snapshot
-    found[names.ERROR_CATEGORY] = snapshot.category.value
-    found[names.ERROR_TYPE] = bounded(error_type(failure.error))
-    if snapshot.status is not None:
-        found[names.HTTP_STATUS] = snapshot.status
-    if snapshot.retry_after_ms is not None:
-        found[names.RETRY_AFTER_S] = snapshot.retry_after_ms / 1000
-
-
-def _call_attributes(call: CallFacts) -> dict[str, Any]:
-    sums = sums_of(call)
-    triggers = [one.trigger for one in call.attempts]
-    values = {
-        names.CALL_OUTCOME: call.outcome,
-        names.CALL_ATTEMPTS: len(call.attempts),
-        names.CALL_SELECTED: bounded(call.winner.link.label) if call.winner is not None else None,
-        names.CALL_COST_USD: sums.cost_usd,
-        names.CALL_UNCERTAIN_USD: sums.uncertain_usd,
-        names.CALL_WASTED_USD: sums.wasted_usd,
-        names.CALL_RACED: _RACE in triggers,
-        names.CALL_FAILED_OVER: _FAILOVER in triggers,
-        names.CALL_TRAIL: bounded(trail_of([_step(one) for one in call.attempts])),
-        names.RACE_AFTER_S: call.race_after_s,
-        names.RACE_SOURCE: call.race_source,
-        names.RACE_SWAPPED: True if call.swapped else None,
-        names.SESSION_SPENT_USD: call.session_spent_usd,
-        names.STREAM_ENDED: call.stream_end,
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _step(attempt: AttemptFacts) -> Step:
-    link, failure = attempt.link, attempt.failure
-    assert attempt.status is not None
-    return Step(link.provider, link.model, link.label, attempt.status, None if failure is None else failure.snapshot)
-
-
-def _describe(call: CallFacts, error: BaseException) -> str:
-    failed = failed_attempt(call, error)
-    if failed is None or failed.failure is None:
-        return type(error).__name__
-    message = bounded(failed.failure.snapshot.message)
-    own = failed.failure.error is error or call.is_exhausted
-    return message if own else f"{type(error).__name__} after {message}"
+        span = self._span
+        if not self.recording:
+            span.end()
+            return
+        if call.outcome == "succeeded" and len(call.attempts) == 1 and self._first is not None:
+            found = self._first.answered.copy()
+            add_sums(found, call.attempts[0])
+        else:
+            found = of_call(call)
+        if call.race_source is not None:
+            found[names.RACE_SOURCE] = call.race_source
+            if call.race_after_s is not None:
+                found[names.RACE_AFTER_S] = call.race_after_s
+            if call.swapped:
+                found[names.RACE_SWAPPED] = True
+        spent_usd = call.session_spent_usd
+        if spent_usd is not None:
+            found[names.SESSION_SPENT_USD] = spent_usd
+        if call.stream_end is not None:
+            found[names.STREAM_ENDED] = call.stream_end
+        span.set_attributes(found)
+        if call.error is not None and call.outcome != "cancelled":
+            span.set_status(Status(StatusCode.ERROR, f"{call.outcome}: {failure_of(call, call.error)}"))
+        span.end(max(time.time_ns(), self._last_ns + _APART_NS))
