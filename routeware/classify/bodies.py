@@ -18,7 +18,20 @@ _LONGEST_TEXT = 2_048
 _DEEPEST = 4
 _MOST_DETAILS = 16
 _INSIDE = ("error", "detail", "errors", "fault", "body")
-_TEXTS = ("message", "msg", "error_message", "error_msg", "error_description", "status_msg", "detail", "error", "title")
+_TEXTS = (
+    "message",
+    "msg",
+    "error_message",
+    "error_msg",
+    "error_description",
+    "status_msg",
+    "faultstring",
+    "detail",
+    "error",
+    "errors",
+    "title",
+)
+_FURTHER_CODES = ("error_code", "code", "reason", "status", "type", "error_type", "errorcode", "errorCode", "err_code")
 _KEPT_BY_RESPONSES = ("_content", "_body")
 
 
@@ -57,7 +70,7 @@ class Body:
     def further_words(self) -> Iterator[object]:
         """Give the words of less certain places, where only a known word is a code."""
         for error in self.mappings:
-            yield from (entry(error, key) for key in ("error_code", "code", "reason", "status", "type"))
+            yield from (entry(error, key) for key in _FURTHER_CODES)
             if is_mapping(metadata := entry(error, "metadata")):
                 yield from metadata
 
@@ -65,7 +78,7 @@ class Body:
         """Give the sentences in which the body explains itself."""
         for error in self.mappings:
             for key in _TEXTS:
-                if (text := as_text(entry(error, key))) is not None:
+                if (text := as_text(_only(entry(error, key)))) is not None:
                     yield text[:_LONGEST_TEXT]
         if self.text is not None:
             yield self.text[:_LONGEST_TEXT]
@@ -122,6 +135,10 @@ def _inside(error: Mapping[object, object]) -> Mapping[object, object] | None:
 
 def _mapping_in(value: object) -> Mapping[object, object] | None:
     """Take a mapping as it is, or out of a list that holds nothing else."""
-    if is_sequence(value) and len(value) == 1:
-        value = value[0]
+    value = _only(value)
     return value if is_mapping(value) else None
+
+
+def _only(value: object) -> object:
+    """Take the only item out of a list; give everything else as it is."""
+    return value[0] if is_sequence(value) and len(value) == 1 else value

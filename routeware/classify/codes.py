@@ -27,12 +27,15 @@ _SHORTEST_KEY = 20
 _LONGEST_WORD = 18
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{2,63}", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
-_SAYS_NOTHING = frozenset({"error", "none", "null", "unknown"})
+# "throttling_error" is LiteLLM's type of every 429, a spent quota's as well.
+_SAYS_NOTHING = frozenset({"error", "none", "null", "unknown", "throttling_error"})
 _LONGEST_CODE = 64
 _MOST_DETAILS = 16
 
-# What JSON-RPC 2.0 and the Model Context Protocol number: https://www.jsonrpc.org/specification, section 5.1.
+# What JSON-RPC 2.0 and the Model Context Protocol number: https://www.jsonrpc.org/specification, section 5.1. The
+# first releases of the protocol's Python SDK number their own time-out as HTTP does.
 _JSON_RPC = {
+    408: ErrorCategory.TIMEOUT,
     -32700: ErrorCategory.SERVER_ERROR,
     -32600: ErrorCategory.BAD_REQUEST,
     -32601: ErrorCategory.NOT_FOUND,
@@ -45,7 +48,7 @@ _JSON_RPC = {
 }
 _JSON_RPC_SERVER = range(-32_099, -31_999)
 # Made by the client itself when a reply is missing or no JSON: the request was under way.
-_JSON_RPC_LOCAL = frozenset({-32000, -32001, -32700})
+_JSON_RPC_LOCAL = frozenset({408, -32000, -32001, -32700})
 
 
 @attrs.frozen

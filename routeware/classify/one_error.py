@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from routeware.classify.bodies import Body, body_of
 from routeware.classify.chain import arguments_of, cause_of, context_of, errno_of
-from routeware.classify.closer import closer_category, quota_or_throttle
+from routeware.classify.closer import category_of_code, closer_category
 from routeware.classify.codes import Code, telling_code
 from routeware.classify.names import UNREACHED, Cost, Kind, Meaning, kind_of
 from routeware.classify.no_json import is_no_json, names_another_type, no_json
-from routeware.classify.protocols import headers_of_rpc, refined_rpc, rpc_status
+from routeware.classify.protocols import headers_of_rpc, rpc_status
 from routeware.classify.reading import View, as_int, as_text
 from routeware.classify.replies import error_in_reply
 from routeware.classify.statuses import category_of_status, status_of
@@ -79,7 +79,7 @@ class Reading(NamedTuple):
 
 
 def _texts(values: Iterable[object]) -> list[str]:
-    found = [text[:LONGEST] for value in values if value is not None and (text := as_text(value)) is not None]
+    found = [text[:LONGEST] for value in values if value is not None and (text := as_text(value))]
     return list(dict.fromkeys(found))
 
 
@@ -161,12 +161,10 @@ def _unanswered(read: Reading, status: int | None) -> Finding:
 
 def _by_code(read: Reading, blank: Finding, code: Code) -> Finding:
     """Classify an error that came with a code and without a status."""
-    category = quota_or_throttle(code, blank.retry_after_ms)
-    if code.numbered and category is not None:
-        text = read.text()
-        if names_another_type(text):
-            return blank._replace(category=ErrorCategory.SERVER_ERROR, cost=Cost.POSSIBLE)
-        category = refined_rpc(category, text)
+    text = read.text()
+    if code.numbered and names_another_type(text):
+        return blank._replace(category=ErrorCategory.SERVER_ERROR, cost=Cost.POSSIBLE)
+    category = category_of_code(code, blank.retry_after_ms, text)
     return blank._replace(category=category, cost=Cost.POSSIBLE if code.local else Cost.NONE_BY_ITSELF)
 
 

@@ -11,14 +11,14 @@ import re
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from routeware.classify.closer import refined
 from routeware.classify.code_words import meaning_of
 from routeware.classify.codes import name_of_member
 from routeware.classify.names import Cost
 from routeware.classify.reading import as_text, attempt, is_sequence, remembered
-from routeware.classify.texts import refined_by_text
 from routeware.errors import ErrorCategory
 
-__all__ = ["RpcStatus", "headers_of_rpc", "refined_rpc", "rpc_status"]
+__all__ = ["RpcStatus", "headers_of_rpc", "rpc_status"]
 
 _UNREACHED = re.compile(
     r"failed to connect|connection refused|errors? resolving|dns resolution|name resolution", re.IGNORECASE
@@ -31,12 +31,6 @@ _BROKEN_OFF = re.compile(
 # The client gives these by itself, too: always, or where its text says that the connection or the answer broke.
 _GIVEN_BY_TIMERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.CANCELLED})
 _GIVEN_BY_TRANSPORTS = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.SERVER_ERROR, ErrorCategory.RATE_LIMIT})
-# The HTTP status that a category corresponds to, so that its texts are read as those of an HTTP answer.
-_AS_STATUS = {
-    ErrorCategory.BAD_REQUEST: 400,
-    ErrorCategory.AUTH: 403,
-    ErrorCategory.RATE_LIMIT: 429,
-}
 
 
 class RpcStatus(NamedTuple):
@@ -65,12 +59,7 @@ def rpc_status(error: BaseException) -> RpcStatus | None:
     cost = _cost(category, text)
     if code == "UNAVAILABLE" and (cost is Cost.POSSIBLE or _UNREACHED.search(text)):
         return RpcStatus(code, ErrorCategory.TRANSIENT_NETWORK, cost)
-    return RpcStatus(code, refined_rpc(category, text), cost)
-
-
-def refined_rpc(category: ErrorCategory, text: str) -> ErrorCategory:
-    """Find a closer category in the text that came with a code, as if it had come with the HTTP status for it."""
-    return refined_by_text(_AS_STATUS.get(category, 0), text, throttled=False) or category
+    return RpcStatus(code, refined(category, text), cost)
 
 
 def headers_of_rpc(error: BaseException) -> list[object]:

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from routeware.classify.bodies import Body, decoded
-from routeware.classify.closer import closer_category, quota_or_throttle
+from routeware.classify.closer import category_of_code, closer_category
 from routeware.classify.codes import Code, telling_code
 from routeware.classify.names import kind_of
 from routeware.classify.no_json import is_no_json
 from routeware.classify.reading import View, as_int, as_text, attempt, entry, is_mapping, is_sequence
 from routeware.classify.snapshot import ErrorSnapshot, describe
 from routeware.classify.statuses import as_status, category_of_status
-from routeware.classify.texts import category_in_text, provider_said, status_in_text
+from routeware.classify.texts import provider_said, status_in_text
 from routeware.classify.waiting import retry_after_ms
 from routeware.errors import ErrorCategory
 
@@ -99,7 +99,7 @@ def _error_in(fields: Mapping[object, object]) -> object:
     for key in _ERRORS:
         held = entry(fields, key)
         if held is not None and (error := _described(key, held)) is not None:
-            return {"error": error}
+            return fields if type(error) is str else {"error": error}
     return fields if failed or _describes_itself(fields) else None
 
 
@@ -162,9 +162,8 @@ def _snapshot(reply: object, body: Body) -> ErrorSnapshot:
 
 def _category(status: int | None, code: Code | None, text: str, wait: float | None) -> ErrorCategory:
     if code is not None and code.category is not None and (code.specific or status is None):
-        return quota_or_throttle(code, wait) or code.category
+        return category_of_code(code, wait, text) or code.category
     if status is None and (status := status_in_text(text)) is None:
         return provider_said(text) or ErrorCategory.SERVER_ERROR
     by_status = category_of_status(status) or ErrorCategory.SERVER_ERROR
-    found = closer_category(status, by_status, code, None, text, wait_ms=wait)
-    return found if found is not by_status else (category_in_text(text, status) or by_status)
+    return closer_category(status, by_status, code, None, text, wait_ms=wait)

@@ -43,7 +43,7 @@ _THROTTLE = _any(
     r"too many requests",
     rf"\bthrottl{_NOT_A_CLASS}",
     r"per[ _-]?(?:second|minute|min|hour|day)(?![a-z])|per(?:minute|day)per",
-    r"\b[rt]p[md]\b",
+    r"\b(?:[rt]p[msd]|qp[sm])\b|\brequests? limit",
 )
 _THROTTLE_CLASS = re.compile(r"(?:RateLimit|Throttl)\w*(?:Error|Exception|Fault)\b")
 _WAIT = re.compile(
@@ -56,24 +56,27 @@ _SPENT = _any(
     r"credit balance",
     r"(?:insufficient|not enough|out of|exhausted|depleted|used all|used up|exceeded|run out of|ran out of)"
     r"[ _](?:\w+ ){0,3}(?:credits?|funds|balance|allocation|allowance)\b",
-    r"\bno (?:more |remaining |available )?(?:credits?|funds|balance)\b(?! (?:was|were|have been|has been|will))",
+    r"(?<![\d.,])(?:\bno|0|\bzero) (?:more |remaining |available )?(?:credits?|funds|balance)\b"
+    r"(?! (?:was|were|have been|has been|will))",
     r"(?:(?:n't|not) have|lacks?|lacking) (?:any|enough|sufficient) (?:\w+ )?(?:credits?|funds|balance)\b",
-    r"(?:credits?|balance|funds) (?:is|are|has been|have been|was|were) (?:\w+ )?"
-    r"(?:low|insufficient|exhausted|depleted|used up|negative|empty|expired)",
+    r"(?:credits?|balance|funds) (?:(?:is|are|has been|have been|was|were) (?:\w+ )?"
+    r"(?:low|insufficient|exhausted|depleted|used up|negative|empty|expired)|(?:has|have) run out)",
     r"billing[ _](?:hard[ _]|soft[ _])?limit",
-    r"\bbilling (?:details|is|not|has|to be)\b|payment instrument|valid (?:credit card|payment)",
+    r"\bbilling (?:is|not|has|to be)\b|payment instrument|valid (?:credit card|payment)",
     r"(?:spend(?:ing)?|usage|monthly|credit|budget|key)[ _-](?:cap|limit)s?\b",
     r"payment (?:is )?(?:required|overdue|past due|failed)",
-    r"\barrears?\b|\boverdue\b|\bgood standing\b|\btop[ -]up\b|\brecharge\b",
+    r"\barrears?\b|\boverdue\b|\bunpaid\b|\bgood standing\b|\btop[ -]up\b|\brecharge\b",
     r"purchase (?:more |additional )?credits",
     r"(?:over|exceed\w*)(?: \w+){0,3} budget\b|budget (?:has been |was )?(?:exceeded|exhausted)",
     r"free (?:tier|trial|quota|credits?|allowance)(?: \w+){0,6} (?:exhausted|expired|ended|used up|exceeded)",
     r"余额不足|欠费",
 )
+# The same, unless a short wait is named beside it.
 _QUOTA = _any(
-    r"insufficient_quota",
+    r"insufficient_quota|\bbilling details\b",
     r"exceeded (?:\w+ ){0,3}quota",
-    r"quota (?:has been |is |was )?(?:exceeded|exhausted|used up)",
+    r"quota (?:has been |is |was )?(?:exceeded|exhausted|used up)|\bout of (?:\w+ ){0,3}quota",
+    r"\b(?:calls?|requests?|tokens?) ?(?:/|per|a) ?month\b",
 )
 _REFUSED = _any(
     r"content[ _-](?:policy|filter\w*|moderation|management policy|guidelines?|safety)",
@@ -89,17 +92,28 @@ _REFUSED = _any(
     r"content exists risk|considered high risk",
     r"\bnsfw\b|敏感|不安全内容",
 )
-# Neither a locked account nor a setting of the request that the provider does not know is a refusal for content.
+_UNKNOWN_SETTING = _any(
+    r"\b(?:unknown|unsupported|unrecogni[sz]ed|unexpected|extra)\b[^.\n]{0,20}"
+    r"\b(?:parameters?|arguments?|options?|fields?|names?|inputs?)\b"
+)
+# Neither a locked account, nor a wrong setting, nor a filter that does not exist is a refusal for content.
 _ABOUT_OTHER_MATTERS = _any(
-    r"\b(?:unknown|unsupported|unrecognized|invalid)\b[^.\n]{0,20}\b(?:parameters?|arguments?|options?|fields?|names?|values?)\b",
-    r"\b(?:parameter|option) (?:must|is)\b|\baccess to\b",
+    r"\b(?:unsupported|invalid)\b[^.\n]{0,20}\b(?:parameters?|arguments?|options?|fields?|names?|values?)\b",
+    r"\b(?:parameter|option) (?:must|is)\b|\baccess to\b|(?:\bnot|n't) exist\b",
     r"\b(?:account|organi[sz]ation|api key|user|project|team|access)\b[^.\n]{0,40}"
     r"\b(?:suspended|disabled|deactivated|terminated|banned|revoked)\b",
+)
+
+_BAD_KEY = _any(
+    r"\b(?:invalid|incorrect|expired|revoked|missing|wrong)\b[^.\n]{0,15}\b(?:api|access|secret)[ _-]?(?:key|token)\b",
+    r"\b(?:api|access|secret)[ _-]?(?:key|token)\b (?:is |has |was )?(?:been )?"
+    r"(?:not valid|invalid|expired|revoked|missing)\b",
 )
 
 # Settings that limit the answer, and paths into the request: neither says that the request is too long.
 _SETTINGS = re.compile(
     r"\bmax_(?:completion_|output_|new_)?tokens\b|\b(?:output|completion|generated) tokens?\b"
+    r"|\bmax(?:imum)? tokens (?:you requested|value)\b"
     r"|\binput (?:should|must) be\b|\b(?:messages|input)(?:[.\[]\w+\]?)+",
     re.IGNORECASE,
 )
@@ -137,7 +151,9 @@ _OVERLOADED = _any(r"\boverloaded\b|at capacity|no (?:available )?capacity|tempo
 
 # Which refinements matter under a status. Waiting has to be excluded before quota is asked for.
 _MATTERS: dict[int, frozenset[ErrorCategory]] = {
-    400: frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY}),
+    400: frozenset(
+        {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY, ErrorCategory.AUTH}
+    ),
     401: frozenset({ErrorCategory.QUOTA}),
     403: frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTENT_POLICY, ErrorCategory.RATE_LIMIT}),
     413: frozenset({ErrorCategory.RATE_LIMIT}),
@@ -210,10 +226,13 @@ def _phrase(text: str, matters: frozenset[ErrorCategory], *, throttled: bool) ->
         return ErrorCategory.RATE_LIMIT if ErrorCategory.RATE_LIMIT in matters else None
     if ErrorCategory.QUOTA in matters and (_SPENT.search(text) or (not throttled and _QUOTA.search(text))):
         return ErrorCategory.QUOTA
-    if ErrorCategory.CONTENT_POLICY in matters and _REFUSED.search(text) and not _ABOUT_OTHER_MATTERS.search(text):
-        return ErrorCategory.CONTENT_POLICY
-    if ErrorCategory.CONTEXT_LENGTH in matters and _too_long(text):
-        return ErrorCategory.CONTEXT_LENGTH
+    if not _UNKNOWN_SETTING.search(text):
+        if ErrorCategory.CONTENT_POLICY in matters and _REFUSED.search(text) and not _ABOUT_OTHER_MATTERS.search(text):
+            return ErrorCategory.CONTENT_POLICY
+        if ErrorCategory.CONTEXT_LENGTH in matters and _too_long(text):
+            return ErrorCategory.CONTEXT_LENGTH
+        if ErrorCategory.AUTH in matters and _BAD_KEY.search(text):
+            return ErrorCategory.AUTH
     named = ErrorCategory.RATE_LIMIT in matters and _THROTTLE_CLASS.search(text)
     return ErrorCategory.RATE_LIMIT if named else None
 
