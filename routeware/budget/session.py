@@ -44,6 +44,7 @@ class Session:
         attributes: put on every call span inside, those of the sessions around included.
         capped: True if this session or one around it has a limit.
         reserving: True if attempts have to reserve: under a cap, and wherever others count in the same ledger.
+        remote: True if a ledger outside of this process counts what is spent here.
         accounts: what a charge is written to in this process, outermost first.
         views: what remote ledgers keep of it, outermost first.
         shown: the account with the session's sums and limit: its own, or its ledger's, as last seen.
@@ -68,6 +69,7 @@ class Session:
         "attributes",
         "capped",
         "name",
+        "remote",
         "reserving",
         "shown",
         "views",
@@ -94,6 +96,7 @@ class Session:
             raise PolicyError(f"{attributes!r} is not a mapping of names to values", key="attributes")
         self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
         self.capped = self.reserving = limit is not None
+        self.remote = False
         # What was charged through this object, whoever else counts in its ledger.
         self._own = self.shown = Account(name, limit)
         if ledger is not None:
@@ -217,11 +220,6 @@ class Session:
             one = one._around
         return None if left is None else usd(max(0, left))
 
-    @property
-    def remote(self) -> bool:
-        """True if a ledger outside of this process counts what is spent here."""
-        return bool(self.views)
-
     def report(self) -> SessionReport:
         """Return what was spent here so far: ``to_dict()`` is plain JSON, ``print()`` shows a table."""
         return report_of(
@@ -312,6 +310,7 @@ class Session:
         self.reserving = self.reserving or around.reserving
         if self._ledger is None:
             self.views = around.views
+        self.remote = bool(self.views)
         if around.attributes:
             self.attributes = {**around.attributes, **self.attributes}
 
@@ -333,5 +332,6 @@ class Session:
         self.shown = view.seen_of(tally.name)
         self.shown.see(await open_tally(view.asked, tally, replacing=self._replace_limit))
         self.views = (*(one for one in self.views if one is not around), view)
+        self.remote = True
         if view.offline is not None and (around is None or view.offline is not around.offline):
             self._offline = view.offline

@@ -163,7 +163,10 @@ class Bill:
         """
         if by_hand:
             self._by_hand = True
-        self._take(reading)
+        if self._reading is NO_READING and not reading.dropped:
+            self._reading = reading
+        else:
+            self._take(reading)
         if reading.usage is not None:
             self.is_unfinished = is_unfinished
         if self._booked is not None:

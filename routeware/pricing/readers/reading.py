@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from routeware.money import Usage, usage_with
+from routeware.money import Usage, plain_usage, usage_with
 from routeware.pricing.readers.counts import plus
 
 __all__ = ["COUNT_NAMES", "NO_READING", "Reading", "joined", "merged_usage", "plain_reading"]
@@ -42,10 +42,10 @@ NO_READING = Reading()
 _BLANK: dict[str, Any] = NO_READING.__dict__
 
 
-def plain_reading(usage: Usage, response_model: str | None) -> Reading:
-    """Make the reading of a reply that tells its counts and its model, in a third of the time."""
+def plain_reading(input_tokens: int, output_tokens: int, response_model: str | None) -> Reading:
+    """Make the reading of a reply that tells two counts and its model, in a third of the time."""
     reading = object.__new__(Reading)
-    reading.__dict__.update(_BLANK, usage=usage, response_model=response_model)
+    reading.__dict__.update(_BLANK, usage=plain_usage(input_tokens, output_tokens), response_model=response_model)
     return reading
 
 
