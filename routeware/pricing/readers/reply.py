@@ -46,7 +46,7 @@ def is_no_reply(value: object) -> bool:
 def read_report(reply: object) -> Reading:
     """Read what was reported on purpose: a reply, or a bare usage object, which as a result may be anything."""
     reading = read_reply(reply)
-    if reading.usage is not None:
+    if reading.usage is not None or is_no_reply(reply):
         return reading
     try:
         bare = _with_usage({}, reply)
