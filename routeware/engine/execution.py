@@ -253,7 +253,7 @@ class Execution:
         """Take a reply that its function reports: what it cost, and what it says if the function then fails."""
         self.reply = reply
         if self.flow is None:
-            self.bill.report(read_report(reply))
+            (self._bill or self._open_bill()).report(read_report(reply))
         else:
             self.flow.tell(reply)
             self.bill.report(read_report(reply), is_unfinished=is_unfinished(reply))
@@ -403,9 +403,11 @@ class Execution:
     @property
     def bill(self) -> Bill:
         """Its money; made when first needed."""
-        if self._bill is None:
-            self._bill = Bill(self.prepared, self.request, self._unbilled_cost() if self.concluded else None)
-        return self._bill
+        return self._bill or self._open_bill()
+
+    def _open_bill(self) -> Bill:
+        bill = self._bill = Bill(self.prepared, self.request, self._unbilled_cost() if self.concluded else None)
+        return bill
 
     @property
     def has_bill(self) -> bool:
@@ -416,11 +418,16 @@ class Execution:
     def cost(self) -> Cost:
         """What it cost, worked out and settled when first asked for. Only to be read once it has ended."""
         bill = self._bill
+        return self.settle() if bill is None or bill.cost is None else bill.cost
+
+    def settle(self) -> Cost:
+        """Work out what it cost, and replace its reservation by that."""
+        bill = self._bill
         if bill is None:
             unbilled = self._unbilled_cost()
             if unbilled is not None:
                 return unbilled
-            bill = self.bill
+            bill = self._open_bill()
         cost = bill.cost
         if cost is None and self.flow is None:
             cost = bill.settle_reported()
@@ -467,8 +474,3 @@ class Execution:
         if self.prepared.tariff is None and is_no_reply(self.result) and self.request.registrations.estimate is None:
             return UNKNOWN  # a bill would take a third of the time of a record
         return None
-
-    def settle(self) -> None:
-        """Work out what it cost, and replace its reservation by that."""
-        if self._bill is not None or self._unbilled_cost() is None:
-            _ = self.cost
