@@ -307,6 +307,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--repeats", type=int, default=400, help="per made world; 0 leaves them out")
     parser.add_argument("--recorded", type=Path, default=os.environ.get("ROUTEWARE_RECORDED"))
     parser.add_argument("--pairs", type=int, default=200, help="draws of recorded pairs per row of the table")
+    parser.add_argument("--rows", type=int, nargs="+", default=[100, 150, 300, 800], help="rows per link in the file")
+    parser.add_argument("--facts", nargs="+", default=["quantiles", "by size"], help="which recorded facts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hosts", action="store_true", help="the pairs of the eight recorded hosts, too")
     given = parser.parse_args(arguments)
@@ -321,9 +323,8 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(given.recorded)
     columns = ("data", "rows each", "meets, by the bound", "meets, by the point", "no threshold", "extra")
     coverage = ("p95 alone", "p99 alone", "p95 raced", "p99 raced")
-    both = [(name, recorded(folder, by_size=name == "by size")) for name in ("quantiles", "by size")]
-    sizes = (100, 150, 300, 800)
-    rows = (unseen(facts, name, count, given.pairs, given.seed) for name, facts in both for count in sizes)
+    each = [(name, recorded(folder, by_size=name == "by size")) for name in given.facts]
+    rows = (unseen(facts, name, count, given.pairs, given.seed) for name, facts in each for count in given.rows)
     table("Recorded models, dependent, without pairs in the file", (*columns, *coverage), rows)
     if given.hosts:
         columns = ("target, ms", "race after, ms", "met with confidence", "p95 alone", "p95 raced", "misses", "extra")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CODES", "replay"]
 
-CODES = "Exit codes: 0 replayed; 1 the calls or a policy cannot be read, or do not answer; 2 wrong arguments."
+CODES = "Exit codes: 0 replayed; 2 the calls or a policy cannot be read or used, or a wrong argument."
 
 _SOURCE = (
     "Past calls: records as JSON lines (CallRecord.to_dict), a file of spans (Jaeger JSON, OTLP JSON, Tempo, the"
@@ -79,7 +79,7 @@ def replay(
     try:
         columns = _columns(_past(source, service, limit), read, correlations, seed)
     except (TraceError, PolicyError, ValueError) as error:
-        screen.fail(str(error), 1)
+        screen.fail(str(error), 2)
     if as_json:
         screen.print_json(_document(columns))
     else:
@@ -106,9 +106,9 @@ def _policy(file: Path, table: str | None) -> RoutingPolicy:
     try:
         return RoutingPolicy.from_toml(file, table=table)
     except PolicyError as error:
-        screen.fail(f"{file}: {error}", 1)
+        screen.fail(f"{file}: {error}", 2)
     except OSError as error:
-        screen.fail(f"{file}: {error.strerror or error}", 1)
+        screen.fail(f"{file}: {error.strerror or error}", 2)
 
 
 def _past(source: str, service: str | None, limit: int) -> list[CallRecord] | list[CallTree]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from routeware.cli import screen
 from routeware.lab.calls import CallTree, calls
 from routeware.lab.reading import read_file
 from routeware.lab.reading_query import QueryAddress, without_userinfo
-from routeware.lab.spans import Span, TraceError
+from routeware.lab.spans import NothingFoundError, Span, TraceError
 from routeware.text import visible
 
 __all__ = ["trace"]
@@ -55,14 +54,13 @@ def trace(
     If there are more calls than the limit, those with more than one attempt or with an error come first, the latest of
     them before others.
 
-    Exit codes: 0 drawn; 1 the trace cannot be read, or has no span of routeware's: a line says what is wrong and where;
-    2 wrong arguments.
+    Exit codes: 0 drawn; 1 there is nothing to draw: no such trace, or no call of routeware's in it; 2 the trace cannot
+    be read, or a wrong argument. A line on standard error says what is wrong and where.
     """
     try:
         shown = _chosen(source, trace_id, 1 if svg else limit, service)
     except TraceError as error:
-        print(f"routeware: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        screen.fail(str(error), 1 if isinstance(error, NothingFoundError) else 2)
     if svg is not None:
         _picture(shown, svg)
     elif as_json:
@@ -109,7 +107,7 @@ def _chosen(source: str, trace_id: str | None, limit: int, service: str | None) 
 
     chosen = heapq.nlargest(limit, each(), key=_interest)
     if not chosen:
-        raise TraceError(without_userinfo(source), _nothing(trace_id, counted.count))
+        raise NothingFoundError(without_userinfo(source), _nothing(trace_id, counted.count))
     return _Shown(sorted(chosen, key=lambda call: call.started_at_ms or 0.0), total)
 
 
@@ -161,7 +159,7 @@ def _of_service(address: QueryAddress, service: str, limit: int) -> Iterator[Spa
         count += 1
         yield span
     if not count and service not in (known := address.services()):
-        raise TraceError(address.base, f"no service {service!r}; there are {', '.join(known) or 'none'}")
+        raise NothingFoundError(address.base, f"no service {service!r}; there are {', '.join(known) or 'none'}")
 
 
 def _picture(shown: _Shown, file: Path) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["CODES", "tune"]
 
 CODES = (
-    "Exit codes: 0 computed, and a threshold found where one was asked for; 1 the data cannot be read or do not answer;"
-    " 2 wrong arguments; 3 no threshold meets what was asked for."
+    "Exit codes: 0 done, and a threshold found if one was asked for; 2 the data cannot be read or used, or a wrong"
+    " argument; 3 no threshold meets the goal."
 )
 
 _NOT_MET = 3
@@ -180,7 +180,7 @@ def _tuned(asked: _Asked, goal: _Goal, policy_file: Path | None, table: str | No
     try:
         return _computed(asked, goal, _policy(policy_file, table))
     except (TraceError, ValueError) as error:
-        screen.fail(str(error), 1)
+        screen.fail(str(error), 2)
 
 
 def _computed(asked: _Asked, goal: _Goal, policy: RoutingPolicy | None) -> tuple[Tuning, int]:

@@ -120,6 +120,9 @@ def _tree_without_call(attempts: list[Span]) -> CallTree:
 
 def _bar(span: Span, call_start_ns: int) -> AttemptBar:
     retry_after_s = span.number("routeware.retry_after_s")
+    first_item_s = span.number("gen_ai.response.time_to_first_chunk")
+    if first_item_s is None:  # the function is no call to an LLM
+        first_item_s = span.number("routeware.stream.first_item_s")
     status = span.number("http.response.status_code")
     return AttemptBar(
         number=int(span.number(_NUMBER) or 0),
@@ -130,6 +133,7 @@ def _bar(span: Span, call_start_ns: int) -> AttemptBar:
         trigger=_trigger(span.text("routeware.attempt.trigger")),
         started_ms=_ms(span.start_ns - call_start_ns),
         duration_ms=_ms(span.end_ns - span.start_ns),
+        first_item_ms=None if first_item_s is None else first_item_s * _MS_PER_S,
         cost_usd=span.number("routeware.cost.usd"),
         cost_source=span.text("routeware.cost.source"),
         input_tokens=_count(span.number("gen_ai.usage.input_tokens")),

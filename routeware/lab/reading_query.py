@@ -25,7 +25,7 @@ import attrs
 
 from routeware.lab.reading import read_stream
 from routeware.lab.reading_bytes import decompressed
-from routeware.lab.spans import Span, TraceError
+from routeware.lab.spans import NothingFoundError, Span, TraceError
 
 __all__ = ["QueryAddress", "without_userinfo"]
 
@@ -208,8 +208,9 @@ class QueryAddress:
                     self._copy(reply, copy, url, longest)
             except HTTPError as error:
                 with error:
-                    problem = "no such trace" if error.code == _NOT_FOUND else f"answered {error.code} {error.reason}"
-                raise TraceError(url, problem) from None
+                    if error.code == _NOT_FOUND:
+                        raise NothingFoundError(url, "no such trace") from None
+                    raise TraceError(url, f"answered {error.code} {error.reason}") from None
             except TraceError:
                 raise
             except (OSError, HTTPException, ValueError) as error:

@@ -71,11 +71,15 @@ def past_calls(calls: Iterable[CallRecord | CallTree]) -> list[PastCall]:
     return [_of_record(call) if isinstance(call, CallRecord) else _of_tree(call) for call in calls]
 
 
+# A stream's call is over when its first item is there: that is what is raced for. What becomes of the stream afterwards
+# is the winner's alone, whatever the policy.
+
+
 def _of_record(call: CallRecord) -> PastCall:
     return PastCall(
         started_unix_s=call.started_unix_s,
-        outcome=call.outcome,
-        duration_ms=call.duration_ms,
+        outcome=call.outcome if call.first_item_ms is None else "succeeded",
+        duration_ms=call.duration_ms if call.first_item_ms is None else call.first_item_ms,
         cost_usd=call.cost_usd,
         uncertain_usd=call.uncertain_usd,
         attempts=tuple(_of_attempt(each) for each in call.attempts if each.status is not AttemptStatus.SKIPPED),
@@ -84,23 +88,25 @@ def _of_record(call: CallRecord) -> PastCall:
 
 def _of_attempt(attempt: AttemptRecord) -> PastAttempt:
     kind = "" if attempt.error is None else attempt.error.message
+    streamed = attempt.first_item_ms is not None and attempt.status is not AttemptStatus.REJECTED
     return PastAttempt(
         label=attempt.label,
         first=attempt.trigger is AttemptTrigger.INITIAL,
         started_ms=attempt.started_ms,
-        duration_ms=attempt.duration_ms,
-        ending=_ending(attempt.status, attempt.error, kind),
-        error=attempt.error or _rejected(attempt.status),
+        duration_ms=attempt.duration_ms if attempt.first_item_ms is None else attempt.first_item_ms,
+        ending="answered" if streamed else _ending(attempt.status, attempt.error, kind),
+        error=None if streamed else attempt.error or _rejected(attempt.status),
         cost_usd=attempt.cost_usd,
         estimated=attempt.cost_source == "estimated",
     )
 
 
 def _of_tree(call: CallTree) -> PastCall:
+    first_items = [bar.started_ms + bar.first_item_ms for bar in call.attempts if bar.first_item_ms is not None]
     return PastCall(
         started_unix_s=None if call.started_at_ms is None else call.started_at_ms / 1000,
-        outcome=call.outcome,
-        duration_ms=call.duration_ms,
+        outcome="succeeded" if first_items else call.outcome,
+        duration_ms=min(first_items, default=call.duration_ms),
         cost_usd=call.cost_usd,
         uncertain_usd=call.uncertain_usd,
         attempts=tuple(
@@ -120,13 +126,14 @@ def _of_bar(bar: AttemptBar) -> PastAttempt:
             may_have_cost=bar.cost_usd is None or bar.uncertain,
         )
     assert bar.status is not None
+    streamed = bar.first_item_ms is not None and bar.status is not AttemptStatus.REJECTED
     return PastAttempt(
         label=bar.label,
         first=bar.trigger is AttemptTrigger.INITIAL,
         started_ms=bar.started_ms,
-        duration_ms=bar.duration_ms,
-        ending=_ending(bar.status, error, bar.error_type or ""),
-        error=error or _rejected(bar.status),
+        duration_ms=bar.answer_ms,
+        ending="answered" if streamed else _ending(bar.status, error, bar.error_type or ""),
+        error=None if streamed else error or _rejected(bar.status),
         cost_usd=bar.cost_usd,
         estimated=bar.uncertain,
     )

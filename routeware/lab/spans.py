@@ -13,7 +13,7 @@ import attrs
 
 from routeware.text import visible
 
-__all__ = ["Plain", "Span", "SpanEvent", "SpanKind", "SpanStatus", "TraceError"]
+__all__ = ["NothingFoundError", "Plain", "Span", "SpanEvent", "SpanKind", "SpanStatus", "TraceError"]
 
 Plain = str | bool | int | float | None | Sequence["Plain"] | Mapping[str, "Plain"]
 """What an attribute can be."""
@@ -40,6 +40,10 @@ class TraceError(ValueError):
     def __str__(self) -> str:
         where = f"{self.source}, {self.place}" if self.place else self.source
         return visible(" ".join(f"{where}: {self.problem}".split()))
+
+
+class NothingFoundError(TraceError):
+    """A trace can be read, but holds nothing of what was asked for."""
 
 
 @attrs.frozen(kw_only=True)

@@ -141,6 +141,8 @@ def _sentence(call: CallTree, attempt: AttemptBar) -> str:
 def _describe(attempt: AttemptBar) -> str:
     """Return the predicate of an attempt's sentence."""
     took = duration(attempt.duration_ms)
+    if attempt.first_item_ms is not None:
+        return f"gave its first item after {duration(attempt.first_item_ms)} and {_ended(attempt, took)}"
     match attempt.status:
         case AttemptStatus.SUCCEEDED:
             text = f"answered in {took}" + ("" if attempt.selected else ", too late for its caller")
@@ -159,6 +161,23 @@ def _describe(attempt: AttemptBar) -> str:
         case other:
             assert_never(other)
     return text
+
+
+def _ended(attempt: AttemptBar, took: str) -> str:
+    """Return how a stream ended that had begun."""
+    match attempt.status:
+        case AttemptStatus.SUCCEEDED:
+            return f"ended after {took}"
+        case AttemptStatus.FAILED:
+            return f"{_failing(attempt)} after {took}"
+        case AttemptStatus.RACE_LOST:
+            return f"lost the race after {took}"
+        case AttemptStatus.CANCELLED:
+            return f"was cancelled after {took}"
+        case AttemptStatus.REJECTED:
+            return f"was not accepted after {took}"
+        case _:
+            return f"stopped after {took}"
 
 
 def _failing(attempt: AttemptBar) -> str:

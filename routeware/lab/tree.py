@@ -38,6 +38,7 @@ class AttemptBar:
         selected: whether its result is the call's.
         started_ms: when it started, after the call did.
         duration_ms: how long it took, or until it was cut off.
+        first_item_ms: how long a stream's first item took; ``None`` without one, and for plain calls.
         cost_usd: what it cost; ``None`` where that is unknown.
         cost_source: ``reported``, ``priced`` or ``estimated``.
         input_tokens: the input tokens that its provider counted; ``None`` where that is unknown.
@@ -57,6 +58,7 @@ class AttemptBar:
     selected: bool = False
     started_ms: float
     duration_ms: float
+    first_item_ms: float | None = None
     cost_usd: float | None = None
     cost_source: str | None = None
     input_tokens: int | None = None
@@ -70,6 +72,11 @@ class AttemptBar:
     def uncertain(self) -> bool:
         """Whether its cost is a projection: money that may have been spent."""
         return self.cost_source == "estimated"
+
+    @property
+    def answer_ms(self) -> float:
+        """How long its answer took, or until it was cut off: a stream answers with its first item."""
+        return self.duration_ms if self.first_item_ms is None else self.first_item_ms
 
     @property
     def ended_ms(self) -> float:
@@ -169,6 +176,7 @@ def _bar(attempt: AttemptRecord, selected: bool) -> AttemptBar:
         selected=selected,
         started_ms=attempt.started_ms,
         duration_ms=attempt.duration_ms,
+        first_item_ms=attempt.first_item_ms,
         cost_usd=attempt.cost_usd,
         cost_source=attempt.cost_source,
         input_tokens=attempt.usage.input_tokens if attempt.usage else None,

@@ -108,7 +108,7 @@ def observed_calls(calls: Iterable[CallTree]) -> Observed:
             kind = _kind_of(attempt)
             if kind is not None:
                 began_ms = None if call.started_at_ms is None else call.started_at_ms + attempt.started_ms
-                seen.setdefault(attempt.label, []).append(_Attempt(began_ms, attempt.duration_ms, kind, attempt))
+                seen.setdefault(attempt.label, []).append(_Attempt(began_ms, attempt.answer_ms, kind, attempt))
         if (race := _race_of(call)) is not None:
             labels, after_ms, latency_ms = race
             raced.setdefault(labels, []).append((after_ms, latency_ms))
@@ -160,9 +160,14 @@ def _race_of(call: CallTree) -> tuple[tuple[str, str], float, float] | None:
     backup = next((bar for bar in call.attempts if bar.trigger is AttemptTrigger.RACE), None)
     if primary is None or backup is None or primary.label == backup.label:
         return None
-    ended = [bar.ended_ms for bar in call.attempts if bar.selected and bar.status is AttemptStatus.SUCCEEDED]
-    answered_ms = ended[0] - primary.started_ms if ended else float("inf")
+    answers = [bar for bar in call.attempts if _answered_first(bar)]
+    answered_ms = min((bar.started_ms + bar.answer_ms - primary.started_ms for bar in answers), default=float("inf"))
     return (primary.label, backup.label), backup.started_ms - primary.started_ms, answered_ms
+
+
+def _answered_first(bar: AttemptBar) -> bool:
+    """Return True for the answer of a call: of a stream the first item, whatever becomes of the stream."""
+    return bar.first_item_ms is not None or (bar.selected and bar.status is AttemptStatus.SUCCEEDED)
 
 
 _KINDS: Mapping[AttemptStatus, int] = {
@@ -177,8 +182,11 @@ _KINDS: Mapping[AttemptStatus, int] = {
 def _kind_of(attempt: AttemptBar) -> int | None:
     """Return what an attempt says about its link; ``None`` for a skipped one, and one whose end is not known.
 
-    A time-out that the provider answered (408) is its failure; one of our own cut the attempt off.
+    A time-out that the provider answered (408) is its failure; one of our own cut the attempt off. A stream has
+    answered with its first item: what breaks or cancels it later says nothing about that time.
     """
+    if attempt.first_item_ms is not None and attempt.status is not AttemptStatus.REJECTED:
+        return ANSWERED
     if attempt.status is AttemptStatus.FAILED and attempt.error_category == "timeout" and attempt.error_status is None:
         return CENSORED
     return None if attempt.status is None else _KINDS.get(attempt.status)

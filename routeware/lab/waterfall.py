@@ -89,7 +89,7 @@ def _row(attempt: AttemptBar, length_ms: float) -> list[RenderableType]:
     return [
         str(attempt.number),
         Text(visible(attempt.label)),
-        "" if skipped else _TimeBar(attempt.started_ms, attempt.ended_ms, length_ms, colour),
+        "" if skipped else _TimeBar(attempt, length_ms, colour),
         "" if skipped else duration(attempt.duration_ms),
         Text(status_text(attempt), style=colour),
         "" if skipped else _cost(attempt),
@@ -113,10 +113,12 @@ def _scale(length_ms: float) -> Table:
 
 @attrs.frozen
 class _TimeBar:
-    """An attempt's time: exact to an eighth of a cell in blocks, to a cell in ASCII, and never invisible."""
+    """An attempt's time: exact to an eighth of a cell in blocks, to a cell in ASCII, and never invisible.
 
-    begin_ms: float
-    end_ms: float
+    A line in it marks a stream's first item.
+    """
+
+    attempt: AttemptBar
     length_ms: float
     colour: str
 
@@ -124,13 +126,23 @@ class _TimeBar:
         width = options.max_width
         if options.ascii_only:
             begin, end = self._cells(width)
-            yield Segment(" " * begin + "#" * (end - begin) + " " * (width - end), Style(color=self.colour))
+            text = " " * begin + "#" * (end - begin) + " " * (width - end)
+            yield Segment(self._marked(text, "|"), Style(color=self.colour))
         else:
             begin, end = self._cells(width * _EIGHTHS)
-            yield Bar(width * _EIGHTHS, begin, end, color=self.colour)
+            for segment in console.render(Bar(width * _EIGHTHS, begin, end, color=self.colour), options):
+                yield segment._replace(text=self._marked(segment.text, "┃")) if segment.text.strip() else segment
 
     def _cells(self, count: int) -> tuple[int, int]:
         """Return where the bar begins and ends on ``count`` steps; it is at least one step long."""
-        begin = min(int(count * max(self.begin_ms, 0.0) / self.length_ms), count - 1)
-        end = min(round(count * self.end_ms / self.length_ms), count)
+        begin = min(int(count * max(self.attempt.started_ms, 0.0) / self.length_ms), count - 1)
+        end = min(round(count * self.attempt.ended_ms / self.length_ms), count)
         return begin, max(end, begin + 1)
+
+    def _marked(self, bar: str, mark: str) -> str:
+        """Return the bar with ``mark`` in the cell of the first item."""
+        if self.attempt.first_item_ms is None:
+            return bar
+        at_ms = max(self.attempt.started_ms + self.attempt.first_item_ms, 0.0)
+        cell = min(int(len(bar) * at_ms / self.length_ms), len(bar) - 1)
+        return f"{bar[:cell]}{mark}{bar[cell + 1 :]}"

@@ -175,7 +175,15 @@ def _tags(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 def comparable(call: CallTree) -> CallTree:
     """A tree without its times, which spans and records take from different clocks, and without what one side lacks."""
     bars = [
-        attrs.evolve(bar, started_ms=0, duration_ms=0, error_type=None, provider=None, model=None)
+        attrs.evolve(
+            bar,
+            started_ms=0,
+            duration_ms=0,
+            first_item_ms=None if bar.first_item_ms is None else 0,
+            error_type=None,
+            provider=None,
+            model=None,
+        )
         for bar in call.attempts
     ]
     return attrs.evolve(call, duration_ms=0, started_at_ms=None, attempts=tuple(bars), events=())

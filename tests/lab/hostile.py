@@ -159,7 +159,7 @@ def refused(path: Path) -> list[str]:
             wrong.append(f"{arguments[0]}: {result.exception!r}")
         elif result.exit_code not in (0, 1, 2, 3):
             wrong.append(f"{arguments[0]}: exit code {result.exit_code}")
-        elif result.exit_code == 1 and not (result.stderr.count("\n") == 1 and result.stderr[:-1].isprintable()):
+        elif result.exit_code in (1, 2) and not (result.stderr.count("\n") == 1 and result.stderr[:-1].isprintable()):
             wrong.append(f"{arguments[0]}: no single printable line: {result.stderr!r}")
     return wrong
 

@@ -374,12 +374,12 @@ def test_it_reads_spans(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("missing.jsonl", "--policy", "new.toml"), 1, "No such file"),
-        (("calls.jsonl", "--policy", "missing.toml"), 1, "No such file"),
-        (("calls.jsonl", "--policy", "bad.toml"), 1, "chain"),
-        (("calls.jsonl", "--policy", "other.toml"), 1, "no call has seen c:m to its end"),
-        (("broken.jsonl", "--policy", "new.toml"), 1, "line 2, column"),
-        (("empty.json", "--policy", "new.toml"), 1, "no calls of routeware's"),
+        (("missing.jsonl", "--policy", "new.toml"), 2, "No such file"),
+        (("calls.jsonl", "--policy", "missing.toml"), 2, "No such file"),
+        (("calls.jsonl", "--policy", "bad.toml"), 2, "chain"),
+        (("calls.jsonl", "--policy", "other.toml"), 2, "no call has seen c:m to its end"),
+        (("broken.jsonl", "--policy", "new.toml"), 2, "line 2, column"),
+        (("empty.json", "--policy", "new.toml"), 2, "no calls of routeware's"),
         (("calls.jsonl", "--policy", "new.toml", "--correlation", "much"), 2, "--correlation takes numbers"),
         (("calls.jsonl", "--policy", "new.toml", "--correlation", "1"), 2, "--correlation takes numbers"),
     ],

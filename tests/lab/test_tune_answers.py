@@ -314,7 +314,7 @@ def test_sizes_that_do_not_divide_the_rows_are_refused(table: Path) -> None:
     """Two thirds of forty calls are no bucket."""
     result = routeware_tune(table, "--target-p95", 2300, "--by", "output_tokens")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "output_tokens does not divide the rows of a into sizes of 40 rows or more" in result.stderr
 
 
@@ -392,7 +392,7 @@ def test_seconds_for_milliseconds_are_refused(
 
     result = routeware_tune(file, *arguments)
 
-    assert result.exit_code == (0 if said is None else 1), result.output
+    assert result.exit_code == (0 if said is None else 2), result.output
     assert said is None or said in result.stderr
 
 
@@ -400,7 +400,7 @@ def test_a_target_far_beyond_the_latencies_is_refused(table: Path) -> None:
     """Fifty times the 95th percentile is a mistake in the unit."""
     result = routeware_tune(table, "--target-p95", 2_000_000)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "times the 95th percentile of latency_ms: are these seconds?" in result.stderr
 
 

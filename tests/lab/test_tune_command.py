@@ -120,10 +120,10 @@ def test_links_can_be_named_by_provider(table: Path) -> None:
     ],
 )
 def test_what_the_data_do_not_answer_is_said_in_one_line(table: Path, arguments: tuple[str, ...], problem: str) -> None:
-    """On standard error, with exit code 1."""
+    """On standard error, with exit code 2."""
     result = routeware_tune(table, *arguments)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert problem in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -135,7 +135,7 @@ def test_of_three_links_two_have_to_be_named(tmp_path: Path) -> None:
 
     for arguments in ((), ("--primary", "a"), ("--backup", "c")):
         result = routeware_tune(file, *arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "say which --primary and --backup; there are a, b, c" in result.stderr
     assert routeware_tune(file, "--primary", "a", "--backup", "c").exit_code == 0
 
@@ -170,7 +170,7 @@ def test_a_missing_file_is_said() -> None:
     """Whatever its name looks like."""
     result = routeware_tune("nowhere.csv")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "nowhere.csv: No such file" in result.stderr
 
 

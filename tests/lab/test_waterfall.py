@@ -382,12 +382,12 @@ def test_the_command_gives_json(file: Path) -> None:
     ]
 
 
-def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     """With the place: nobody finds a missing comma in a megabyte."""
     path = tmp_path / "trace.json"
     path.write_text('{"data": [\n  {"spans": 3]}', encoding="utf-8")
 
-    assert run(path) == (1, "", f"routeware: {path}, line 2, column 14: not JSON: unexpected ']'\n")
+    assert run(path) == (2, "", f"routeware: {path}, line 2, column 14: not JSON: unexpected ']'\n")
 
 
 def test_a_trace_without_routewares_spans_says_so(tmp_path: Path) -> None:
@@ -417,6 +417,6 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
     """Only http and https are asked, and nothing is guessed."""
     code, out, err = run(address)
 
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err.startswith(f"routeware: {address}: not an")
     assert err.count("\n") == 1

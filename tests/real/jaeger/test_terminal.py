@@ -92,18 +92,18 @@ async def test_what_jaeger_gives_back_is_the_call_as_its_record_tells_it(
 
 
 @pytest.mark.parametrize(
-    ("trace_id", "said"),
-    [("00000000000000000000000000000abc", "no such trace"), ("not-an-id", "answered 400 Bad Request")],
+    ("trace_id", "said", "code"),
+    [("00000000000000000000000000000abc", "no such trace", 1), ("not-an-id", "answered 400 Bad Request", 2)],
 )
 def test_what_jaeger_does_not_have_is_told_in_one_line(
-    jaeger: Jaeger, trace_id: str, said: str, monkeypatch: pytest.MonkeyPatch
+    jaeger: Jaeger, trace_id: str, said: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the address that was asked."""
+    """With the address that was asked; an id that is none is a wrong argument."""
     monkeypatch.setenv("no_proxy", "*")
 
     result = CliRunner().invoke(app, ["trace", jaeger.query_url, trace_id])
 
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert result.stderr == f"routeware: {jaeger.query_url}/api/traces/{trace_id}: {said}\n"
 
 
