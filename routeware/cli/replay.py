@@ -9,6 +9,8 @@ import attrs
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from routeware.lab.replaying import Estimate, Replayed
     from routeware.lab.tree import CallTree
     from routeware.policy import RoutingPolicy
@@ -31,6 +33,8 @@ _BOTH = (
     " at {0:g} as if a request that is slow at one were slow at the other. The truth is most often between the two."
 )
 
+_WIDE = 76
+
 _Source = Annotated[str, typer.Argument(metavar="FILE|URL", help=_SOURCE, show_default=False)]
 _New = Annotated[Path, typer.Option("--policy", metavar="NEW.toml", help="Serve the calls under this policy.")]
 _Old = Annotated[
@@ -50,6 +54,10 @@ class _Column:
 
     name: str
     result: Replayed
+
+    @property
+    def titles(self) -> list[str]:
+        return [self.name] if self.name == "recorded" else [self.name, f"{self.result.correlation:g}"]
 
 
 def replay(
@@ -146,8 +154,6 @@ def _document(columns: list[_Column]) -> dict[str, Any]:
 
 
 def _show(columns: list[_Column], correlations: list[float]) -> None:
-    from rich.table import Table
-
     from routeware.cli.screen import console
 
     out = console()
@@ -157,19 +163,38 @@ def _show(columns: list[_Column], correlations: list[float]) -> None:
         f"{columns[0].result.calls:,} calls. Of the attempts replayed, {between} are as they were; the rest is drawn."
     )
     out.print()
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("", no_wrap=True)
-    for column in columns:
-        at = "" if column.name == "recorded" else f"\nat {column.result.correlation:g}"
-        table.add_column(f"{column.name}{at}", justify="right")
-    for name, field, shown in _ROWS:
-        table.add_row(name, *(_cell(getattr(column.result, field), shown) for column in columns))
-    out.print(table)
-    out.print("Below each figure its 90% interval over resampled calls; latencies of the calls that succeeded.")
+    out.print(_side_by_side(columns) if out.width >= _WIDE else _stacked(columns))
+    out.print("With each figure its 90% interval. Latencies are those of the calls that succeeded.")
     out.print()
     if any(correlations):
         out.print(_BOTH.format(max(correlations, key=abs)))
     out.print(_UNKNOWN)
+
+
+def _side_by_side(columns: list[_Column]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        table.add_column("\nat ".join(column.titles), justify="right")
+    for name, field, shown in _ROWS:
+        cells = ("\n".join(_cell(getattr(column.result, field), shown)) for column in columns)
+        table.add_row(name, *cells)
+    return table
+
+
+def _stacked(columns: list[_Column]) -> Table:
+    """Return the same for a terminal that is too narrow for it: a block for each figure."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    for name, field, shown in _ROWS:
+        table.add_row(name, style="bold")
+        for column in columns:
+            table.add_row(f"  {' at '.join(column.titles)}", *_cell(getattr(column.result, field), shown))
+    return table
 
 
 _ROWS = (
@@ -183,8 +208,9 @@ _ROWS = (
 )
 
 
-def _cell(estimate: Estimate, shown: str) -> str:
+def _cell(estimate: Estimate, shown: str) -> tuple[str, str]:
+    """Return a figure and its interval."""
     if estimate.value is None:
-        return "unknown"
-    ends = "-".join(shown.format(end) for end in (estimate.low, estimate.high) if end is not None)
-    return f"{shown.format(estimate.value)}\n{ends}"
+        return "unknown", ""
+    ends = dict.fromkeys(shown.format(end) for end in (estimate.low, estimate.high) if end is not None)
+    return shown.format(estimate.value), "-".join(ends)

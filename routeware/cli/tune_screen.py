@@ -8,29 +8,32 @@ from rich.table import Table
 
 from routeware.cli.screen import console
 from routeware.lab.tune_facts import Choice, Drift, Estimate, LinkSummary, Sizes, Threshold, Tuning, Way
-from routeware.lab.tune_verdict import usd_per_thousand
+from routeware.lab.tune_verdict import spending, with_interval
 
 __all__ = ["goal_of", "show"]
 
 _ROWS = 10
 _WAYS = {"now": "as it is now", "race": "raced", "swap": "swapped", "swap_and_race": "swapped and raced"}
+_WIDE, _NARROW = 76, 56
 
 
 def show(tuning: Tuning, left_out: int = 0) -> None:
     """Print everything that a person needs of ``tuning``."""
     out = console()
     if tuning.verdict is not None:
-        out.print(_encodable(tuning.verdict.sentence, out.encoding), style="bold", soft_wrap=True)
+        out.print(_encodable(tuning.verdict.sentence, out.encoding), style="bold", soft_wrap=out.width >= _WIDE)
         out.print(tuning.verdict.sure)
         out.print()
     out.print(f"primary  {_link(tuning.primary)}")
     out.print(f"backup   {_link(tuning.backup)}")
     if tuning.verdict is not None:
         out.print()
-        out.print(_ways(tuning.ways))
+        for way in tuning.ways:
+            out.print(f"- {_way(way)}")
     out.print()
-    out.print(_table(tuning))
-    out.print(f"Latencies in milliseconds; below each figure its {tuning.confidence:.0%} interval.")
+    out.print(_table(tuning, out.width))
+    below = "" if out.width < _NARROW else f"; below each figure its {tuning.confidence:.0%} interval"
+    out.print(f"Latencies in milliseconds{below}.")
     for lines in (_choice(tuning), _sensitivity(tuning), _sizes(tuning.sizes), _drift(tuning.drift)):
         if lines:
             out.print()
@@ -64,42 +67,31 @@ def _link(link: LinkSummary) -> str:
     return f"{link.label}: {', '.join(parts)}"
 
 
-def _ways(ways: tuple[Way, ...]) -> Table:
-    """Return the ways to serve the calls, one row each."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    priced = any(way.more_usd is not None and way.name != "now" for way in ways)
-    table.add_column("")
-    for name in ("race after", "p95", "p99", "extra", *(["$ more per 1,000"] if priced else [])):
-        table.add_column(name, justify="right")
-    for way in ways:
-        cells = [f"{way.first} first, {_WAYS[way.name]}", _after(way.result)]
-        cells += [_ms(way.result.p95_ms), _ms(way.result.p99_ms), _share(way.result.extra)]
-        if priced:
-            cells.append("unknown" if way.more_usd is None else _more(way.more_usd))
-        table.add_row(*cells)
-    return table
+def _way(way: Way) -> str:
+    """Return one way to serve the calls, with what it gives and costs."""
+    result = way.result
+    after = "" if result.race_after_ms is None else f" after {result.race_after_ms:,.0f} ms"
+    latencies = f"p95 {with_interval(result.p95_ms)}, p99 {with_interval(result.p99_ms)}"
+    cost = "" if way.name == "now" else f", {spending(way)}"
+    return f"{way.first} first, {_WAYS[way.name]}{after}: {latencies}{cost}."
 
 
-def _more(estimate: Estimate) -> str:
-    value = estimate.value or 0.0
-    return f"{'-' if value < 0 else ''}{usd_per_thousand(abs(value))}"
-
-
-def _table(tuning: Tuning) -> Table:
+def _table(tuning: Tuning, width: int) -> Table:
+    """Return the frontier. A narrow terminal gets fewer columns, and below 56 columns no intervals."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    priced = any(point.extra_usd is not None for point in tuning.thresholds)
-    aimed = tuning.target_ms is not None
-    names = ["race after", "p50", "p95", "p99", "mean", "extra", *(["$ per 1,000"] if priced else [])]
-    for name in [*names, *(["misses"] if aimed else [])]:
-        table.add_column(name, justify="right")
+    priced = width >= _WIDE and any(point.extra_usd is not None for point in tuning.thresholds)
+    names = ["p50", "p95", "p99", "mean"] if width >= _WIDE else ["p95", "p99"]
+    titles = ["race after", *names, "extra", *(["$ per 1,000"] if priced else [])]
+    for title in [*titles, *(["misses"] if tuning.target_ms is not None else [])]:
+        table.add_column(title, justify="right", no_wrap=title != "race after")
     for point in _shown(tuning):
-        cells = [_after(point), *(_ms(each) for each in (point.p50_ms, point.p95_ms, point.p99_ms, point.mean_ms))]
-        cells.append(_share(point.extra))
-        if point.extra_usd is not None:
+        cells = [_ms(getattr(point, f"{name}_ms")) for name in names] + [_share(point.extra)]
+        if priced and point.extra_usd is not None:
             cells.append(_usd(point.extra_usd))
         if point.misses is not None:
             cells.append(_share(point.misses))
-        table.add_row(*cells, style="bold" if _is_chosen(point, tuning.choice) else None)
+        cells = cells if width >= _NARROW else [cell.partition("\n")[0] for cell in cells]
+        table.add_row(_after(point), *cells, style="bold" if _is_chosen(point, tuning.choice) else None)
     return table
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -183,7 +185,10 @@ def _sum(values: list[object]) -> float | None:
 
 
 def _locust(file: Bytes, source: str) -> Rows:
-    """Return what ``locust --json`` prints: for each name how many answers took how long, to two digits."""
+    """Return what ``locust --json`` prints: for each name how many requests took how long, to two digits.
+
+    Failed requests are among them, and are not told apart: the answered ones are spread over the same times.
+    """
     values = JsonValues(file, source, (), None)
     here = _Here(values)
 
@@ -192,15 +197,24 @@ def _locust(file: Bytes, source: str) -> Rows:
             entry = found.value
             if found.at_end or not isinstance(entry.get("response_times"), dict):
                 continue
-            failed = entry.get("num_failures")
-            for elapsed, count in entry["response_times"].items():
-                for _ in range(count if isinstance(count, int) and 0 <= count < _START else 0):
-                    yield here, (entry.get("name"), elapsed, "ok")
-            for _ in range(failed if isinstance(failed, int) and 0 <= failed < _START else 0):
+            # By length and then by text: whole numbers in order.
+            counts = sorted(entry["response_times"].items(), key=lambda each: (len(each[0]), each[0]))
+            ends = list(accumulate(_count(count) for _, count in counts))
+            total, failed = ends[-1] if ends else 0, _count(entry.get("num_failures"))
+            answered = min(total, max(0, _count(entry.get("num_requests", total + failed)) - failed))
+            for number in range(answered):
+                elapsed, _ = counts[bisect.bisect_right(ends, (number + 0.5) * total / answered)]
+                yield here, (entry.get("name"), elapsed, "ok")
+            for _ in range(failed):
                 yield here, (entry.get("name"), None, "failed")
 
     defaults = {"latency": "latency_ms", "link": "link", "status": "status", "unit": "ms"}
     return Rows(("link", "latency_ms", "status"), rows(), defaults=defaults)
+
+
+def _count(value: object) -> int:
+    """Return a whole number that a load test can have counted, else 0."""
+    return value if isinstance(value, int) and 0 <= value < _START else 0
 
 
 def _stem(source: str) -> str:

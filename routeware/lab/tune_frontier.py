@@ -47,8 +47,9 @@ class Frontier:
         """Return a call that races at ``threshold_ms``."""
         raced = self._race.at(threshold_ms)
         missed = None if self._target_ms is None else self._race.misses(threshold_ms, self._target_ms)
-        extra = self._share(raced.extra) if np.isfinite(threshold_ms) else Estimate(0.0, 0.0, 0.0)
-        (p50_ms, p95_ms, p99_ms), mean_ms = self._latencies(raced)
+        races = bool(np.isfinite(threshold_ms))
+        extra = self._share(raced.extra) if races else Estimate(0.0, 0.0, 0.0)
+        (p50_ms, p95_ms, p99_ms), mean_ms = self._latencies(raced, skewed=races)
         return Threshold(
             race_after_ms=float(threshold_ms) if np.isfinite(threshold_ms) else None,
             p50_ms=p50_ms,
@@ -78,7 +79,7 @@ class Frontier:
         low, high = bounds(values[:, None], self._deviations(), self._race.calls)
         return Estimate(float(values[0]), float(low[0]), float(high[0]))
 
-    def _latencies(self, raced: Raced) -> tuple[list[Estimate], Estimate]:
+    def _latencies(self, raced: Raced, *, skewed: bool) -> tuple[list[Estimate], Estimate]:
         """Return the quantiles and the mean: first on a coarse choice of the edges, then on those in between."""
         size = len(raced.edges_ms)
         if not size:
@@ -87,23 +88,23 @@ class Frontier:
         coarse = np.unique(np.linspace(0, size - 1, _COARSE).astype(np.int64))
         waiting = raced.waiting(coarse)
         mean_ms = self._resampled(raced.mean_ms(coarse, waiting))
-        reached = self._reached(waiting, raced.edges_ms[coarse] > raced.reach_ms)
+        reached = self._reached(waiting, raced.edges_ms[coarse] > raced.reach_ms, skewed)
         ends = coarse[np.minimum(reached, len(coarse) - 1)].ravel().tolist()
         begins = coarse[np.maximum(reached - 1, 0)].ravel().tolist()
         between = [np.arange(first, last + 1) for first, last in zip(begins, ends, strict=True)]
         fine = np.unique(np.concatenate(between))
-        found = self._reached(raced.waiting(fine), raced.edges_ms[fine] > raced.reach_ms)
+        found = self._reached(raced.waiting(fine), raced.edges_ms[fine] > raced.reach_ms, skewed)
         known = reached < len(coarse)
         edges = np.append(raced.edges_ms[fine], np.nan)
         times = np.where(known, edges[np.minimum(found, len(fine))], np.nan)
         return [Estimate(*(_known(each) for each in row)) for row in times], mean_ms
 
-    def _reached(self, waiting: Floats, unknown: npt.NDArray[np.bool_]) -> Ints:
+    def _reached(self, waiting: Floats, unknown: npt.NDArray[np.bool_], skewed: bool) -> Ints:
         """Return for each quantile the first places at which the estimate and both bounds of the share are down to it.
 
         The number of places stands for "nowhere".
         """
-        low, high = bounds(waiting, self._deviations(), self._race.calls)
+        low, high = bounds(waiting, self._deviations(), self._race.calls, skewed=skewed)
         rows = []
         for share in _SHARES:
             allowed = 1.0 - share + 1e-9
@@ -139,22 +140,24 @@ def wilson(values: Floats, deviations: float, calls: int) -> tuple[Floats, Float
     return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
 
 
-def bounds(values: Floats, deviations: float, calls: int) -> tuple[Floats, Floats]:
+def bounds(values: Floats, deviations: float, calls: int, *, skewed: bool = False) -> tuple[Floats, Floats]:
     """Return Wilson's interval with a lower end that holds for few events, too.
 
     Wilson's own is too high there (Brown, Cai & DasGupta 2001), and Poisson's, by the formula of Wilson & Hilferty
     (1931), is too low by as much. Half-way between them a 90 % interval of a 95th or 99th percentile covers 90 to 94 %
     from 100 to 800 rows (worked out from the binomial distribution); by Wilson's end alone, 87 to 94 %.
 
-    An assumed correlation makes the resamples skewed: a share can fall to a fifth where the two links are independent.
-    There the lower end is the quantile of the resamples, which reaches further down than their variance says.
+    With ``skewed``, the lower end is no higher than the quantile of the resamples. An assumed correlation makes them
+    skewed: if the two links are independent, a share of late calls falls to a fifth, further than the variance says.
     """
     low, high = wilson(values, deviations, calls)
     share, worth = _worth(values, calls)
     events = np.maximum(share * worth, 1e-9)
     root = np.maximum(0.0, 1.0 - 1.0 / (9.0 * events) - deviations / (3.0 * np.sqrt(events)))
     low = 0.5 * (low + np.minimum(low, events * root**3 / worth))
-    return np.minimum(low, np.quantile(values[1:], NormalDist().cdf(-deviations), axis=0)), high
+    if skewed:
+        low = np.minimum(low, np.quantile(values[1:], NormalDist().cdf(-deviations), axis=0))
+    return low, high
 
 
 def _worth(values: Floats, calls: int) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ import math
 from routeware.lab.summary import duration
 from routeware.lab.tune_facts import Assumption, Choice, Estimate, Threshold, Verdict, Way
 
-__all__ = ["usd_per_thousand", "verdict"]
+__all__ = ["spending", "verdict", "with_interval"]
 
 _RULES = {"target_p95": "p95", "target_p99": "p99", "max_extra": "p95"}
 
@@ -51,7 +51,7 @@ def _cost(way: Way, *, priced: bool) -> float:
 def _sentence(best: Way, now: Way, choice: Choice) -> str:
     quantile = _RULES[choice.rule]
     if best is now:
-        return f"Leave it as it is: {quantile} {_range(_quantile(now.result, quantile))} without racing."
+        return f"Leave it as it is: {quantile} {with_interval(_quantile(now.result, quantile))} without racing."
     after = "" if best.result.race_after_ms is None else f"race after {best.result.race_after_ms:,.0f} ms"
     action = {
         "race": f"R{after[1:]}",
@@ -59,13 +59,14 @@ def _sentence(best: Way, now: Way, choice: Choice) -> str:
         "swap_and_race": f"Try {best.first} first, and {after}",
     }[best.name]
     changes = [
-        f"{name} {_value(_quantile(now.result, name))} → {_range(_quantile(best.result, name))}"
+        f"{name} {_value(_quantile(now.result, name))} → {with_interval(_quantile(best.result, name))}"
         for name in ("p95", "p99")
     ]
-    return f"{action}: {', '.join([*changes, _spending(best)])}."
+    return f"{action}: {', '.join([*changes, spending(best)])}."
 
 
-def _spending(way: Way) -> str:
+def spending(way: Way) -> str:
+    """Return what a way costs more than now: extra attempts, and dollars where prices are known."""
     extra = way.result.extra
     attempts = "no extra attempts" if not extra.value else f"{_percent(extra.value)} extra attempts"
     if way.more_usd is None or way.more_usd.value is None:
@@ -74,10 +75,10 @@ def _spending(way: Way) -> str:
     low, high = sorted((abs(1000 * (more.low or 0.0)), abs(1000 * (more.high or 0.0))))
     word = "less" if (more.value or 0.0) < 0 else "more"
     between = f" ({low:.2f} to {high:.2f})" if high - low >= 0.005 else ""
-    return f"{attempts}, ${usd_per_thousand(abs(more.value or 0.0))} {word} per 1,000 calls{between}"
+    return f"{attempts}, ${_usd_per_thousand(abs(more.value or 0.0))} {word} per 1,000 calls{between}"
 
 
-def usd_per_thousand(amount: float) -> str:
+def _usd_per_thousand(amount: float) -> str:
     """Return dollars per call as dollars per 1,000 calls, with two decimals or as many as show two digits."""
     thousand = 1000 * amount
     return f"{thousand:.2f}" if thousand >= 0.1 or thousand == 0 else f"{thousand:.2g}"
@@ -133,7 +134,7 @@ def _none(now: Way, choice: Choice, confidence: float) -> Verdict:
         sentence=f"No threshold keeps the {quantile} at {duration(choice.bound)} with {confidence:.0%} confidence, "
         "in either order of the links.",
         sure=f"The best possible is to race after {after}: "
-        f"{quantile} {_range(_quantile(best, quantile))}, misses {misses}.",
+        f"{quantile} {with_interval(_quantile(best, quantile))}, misses {misses}.",
     )
 
 
@@ -141,7 +142,7 @@ def _quantile(point: Threshold, name: str) -> Estimate:
     return {"p95": point.p95_ms, "p99": point.p99_ms}[name]
 
 
-def _range(estimate: Estimate) -> str:
+def with_interval(estimate: Estimate) -> str:
     """Return a latency with its interval; an end that the data do not reach is open."""
     if estimate.value is None:
         return f"unknown (at least {duration(estimate.low)})" if estimate.low is not None else "unknown"

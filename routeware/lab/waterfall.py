@@ -39,6 +39,8 @@ _COLOURS: dict[AttemptStatus | None, str] = {
     AttemptStatus.CANCELLED: "yellow",
 }
 _EIGHTHS = 8
+_NARROW = 56
+"""Columns below which a bar beside its words would be too short to see."""
 
 
 def render_call(call: CallTree, *, width: int | None = None) -> RenderableType:
@@ -61,7 +63,7 @@ class _Waterfall:
                 for line in (circumstances(self.call), reference(self.call))
                 if line
             ),
-            self._bars(options),
+            self._bars(options) if options.max_width >= _NARROW else self._stacked(),
             *(Text(visible(remark), style="dim") for remark in remarks(self.call)),
             Text(summary(self.call)),
         )
@@ -80,6 +82,18 @@ class _Waterfall:
             table.add_row(*_row(attempt, self.call.length_ms))
         if self.call.attempts:
             table.add_row("", "", _scale(self.call.length_ms), style="dim")
+        return table
+
+    def _stacked(self) -> Table:
+        """Return the attempts for a terminal that is too narrow for columns, in three lines each."""
+        table = Table.grid(expand=True)
+        for attempt in self.call.attempts:
+            words = [status_text(attempt)]
+            table.add_row(Text(f"{attempt.number} {visible(attempt.label)}", style="bold"))
+            if attempt.status is not AttemptStatus.SKIPPED:
+                words += [duration(attempt.duration_ms), _cost(attempt)]
+                table.add_row(_row(attempt, self.call.length_ms)[2])
+            table.add_row(Text(f"  {', '.join(words)}"))
         return table
 
 

@@ -339,6 +339,18 @@ def test_it_compares_recorded_old_and_new(folder: Path) -> None:
     assert "between the two" in " ".join(result.stdout.split())
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_every_width_gets_whole_figures(folder: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Side by side on 80 columns, and one block for each figure below that."""
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    result = routeware_replay(folder / "calls.jsonl", "--policy", folder / "new.toml", "--against", folder / "old.toml")
+
+    assert "…" not in result.stdout
+    assert max(len(line.rstrip()) for line in result.stdout.splitlines()) <= width
+    assert ("  new at 0.8 " in result.stdout) is (width < 76)
+
+
 def test_json_has_every_figure(folder: Path) -> None:
     """Alone on standard output."""
     result = routeware_replay(

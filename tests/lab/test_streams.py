@@ -25,8 +25,8 @@ from routeware.lab.tree import AttemptBar
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, observed_calls, samples_from_calls
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.clock import run_jumping
+from tests.fakes.drawing import drawn
 from tests.fakes.exported import comparable, jaeger
-from tests.lab.test_waterfall import drawn
 
 POLICY = RoutingPolicy(chain=["a:m", "b:m"], latency={"race_after_ms": 400})
 

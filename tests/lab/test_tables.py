@@ -467,3 +467,14 @@ def test_locusts_histogram_is_read(table: Path) -> None:
     table.write_text(json.dumps([entry, {**entry, "name": "b"}], indent=4))
 
     assert observed(samples_of(table)["b"]) == [(120.0, ANSWERED)] * 3 + [(1400.0, ANSWERED)] * 2 + [(0.0, FAILED)]
+
+
+def test_locusts_histogram_counts_failures_among_its_times(table: Path) -> None:
+    """As Locust 2 writes it: which times are those of failures is not said, so answers are spread over all of them."""
+    entry = {"num_requests": 20, "num_failures": 5, "response_times": {"1400": 4, "59": 8, "120": 8}}
+    table.write_text(json.dumps([{**entry, "name": name} for name in "ab"], indent=4))
+
+    found = observed(samples_of(table)["a"])
+
+    assert [elapsed for elapsed, kind in found if kind == ANSWERED] == [59.0] * 6 + [120.0] * 6 + [1400.0] * 3
+    assert [kind for _, kind in found].count(FAILED) == 5

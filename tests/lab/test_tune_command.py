@@ -43,6 +43,19 @@ def test_it_shows_the_frontier_and_what_to_know_of_it(table: Path) -> None:
     assert "400 requests do not make a p99" in " ".join(result.stdout.split())
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_every_width_gets_whole_figures(table: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """A narrow terminal gets fewer columns, and no figure is cut."""
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    result = routeware_tune(table, "--max-extra", 20, "--price", "b=0.002")
+
+    lines = result.stdout.splitlines()
+    assert "…" not in result.stdout
+    assert ("p50" in result.stdout, "$ per 1,000" in result.stdout) == (width == 80, width == 80)
+    assert max(len(line.rstrip()) for line in lines[1 if width == 80 else 0 :]) <= width
+
+
 def test_a_target_names_a_threshold(table: Path) -> None:
     """By the bound, with the choice of the estimate beside it."""
     result = routeware_tune(table, "--target-p95", 2500)

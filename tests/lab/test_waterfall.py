@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
@@ -11,14 +10,14 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from typer.testing import CliRunner
 
 from routeware.cli.trace import trace
 from routeware.lab.summary import dollars, duration, status_text
 from routeware.lab.tree import AttemptBar, CallEvent, CallTree
-from routeware.lab.waterfall import render_call, summary
+from routeware.lab.waterfall import summary
 from routeware.records import AttemptStatus, AttemptTrigger
+from tests.fakes.drawing import drawn
 from tests.fakes.exported import Traced, jaeger, otlp
 
 FAILED = AttemptBar(
@@ -60,15 +59,6 @@ CALL = CallTree(
 LOST = attrs.evolve(FAILED, status=AttemptStatus.RACE_LOST, duration_ms=1240, cost_usd=0.0011, cost_source="estimated")
 BACKUP = attrs.evolve(ANSWERED, trigger=AttemptTrigger.RACE, started_ms=800, duration_ms=440)
 RACE = attrs.evolve(CALL, duration_ms=1240, race_after_ms=800, race_source="fixed", attempts=(LOST, BACKUP))
-
-
-def drawn(call: CallTree, *, width: int = 80, encoding: str = "utf-8", columns: int | None = None) -> str:
-    """What a terminal of that width and encoding, without colours, shows."""
-    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    console = Console(file=file, width=width, color_system=None, highlight=False)
-    console.print(render_call(call, width=columns))
-    file.seek(0)
-    return "\n".join(line.rstrip() for line in file.read().splitlines())
 
 
 def test_a_failover_is_told_in_one_line() -> None:
@@ -299,6 +289,21 @@ def test_any_times_fit_any_width_and_leave_a_mark(
     rows = lines.splitlines()[3 : 3 + len(times)]
     assert all(set(row) & set("█▉▊▋▌▍▎▏▐▕#") for row in rows)
     assert all(len(row) <= width and row.endswith("429 rate_limit $0") for row in rows)
+
+
+@pytest.mark.parametrize("width", [30, 40, 55])
+def test_a_narrow_terminal_gets_three_lines_for_each_attempt(width: int) -> None:
+    """Nothing is cut off, and the bar keeps a line for itself; a skipped link has none."""
+    skipped = attrs.evolve(FAILED, number=3, status=AttemptStatus.SKIPPED)
+
+    lines = drawn(attrs.evolve(CALL, attempts=(*CALL.attempts, skipped)), width=width).splitlines()
+
+    first = lines.index("1 openai:gpt-4o")
+    assert set(lines[first + 1]) <= set(" █▉▊▋▌▍▎▏▐▕")
+    assert lines[first + 2] == "  429 rate_limit, 120 ms, $0"
+    assert lines[first + 3 : first + 6 : 2] == ["2 anthropic:claude", "  answered, 840 ms, $0.0042"]
+    assert lines[first + 6 : first + 8] == ["3 openai:gpt-4o", "  skipped: budget"]
+    assert max(map(len, lines)) <= width
 
 
 APP = typer.Typer()
