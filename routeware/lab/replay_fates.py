@@ -49,14 +49,17 @@ class Fates:
         calls: the past calls.
         spearman: the rank correlation of the latencies of one request at two links.
         seed: of the draws. They depend on the call, the link and the seed alone, so two policies meet the same world.
+        learned: the calls that the links are known from, if they are others.
     """
 
-    def __init__(self, calls: Sequence[PastCall], spearman: float, seed: int) -> None:
+    def __init__(
+        self, calls: Sequence[PastCall], spearman: float, seed: int, learned: Sequence[PastCall] | None = None
+    ) -> None:
         self._calls = calls
         self._correlation = float(pearson(spearman))
         self._seed = seed
         self._scores: dict[int, dict[str, float]] = {}
-        self.models = self._models()
+        self.models = self._models(calls if learned is None else learned)
 
     def of(self, call: int, label: str, occurrence: int) -> Fate:
         """Return what the attempt comes to that is the ``occurrence``-th (from 0) of a call at a link."""
@@ -121,24 +124,24 @@ class Fates:
         """Draw a score, given others that are equally correlated with it and each other, and a bound below."""
         return _drawn_score(known, self._correlation, chance.random(), above)
 
-    def _models(self) -> dict[str, LinkModel]:
+    def _models(self, calls: Sequence[PastCall]) -> dict[str, LinkModel]:
         """Return a model per link: first of the links that were tried first, which nothing selected."""
-        by_label: dict[str, list[tuple[int, PastAttempt]]] = {}
-        for number, call in enumerate(self._calls):
+        by_label: dict[str, list[tuple[PastCall, PastAttempt]]] = {}
+        for call in calls:
             for attempt in call.attempts:
-                by_label.setdefault(attempt.label, []).append((number, attempt))
+                by_label.setdefault(attempt.label, []).append((call, attempt))
         first_share = {label: sum(attempt.first for _, attempt in its) / len(its) for label, its in by_label.items()}
         models: dict[str, LinkModel] = {}
         for label in sorted(by_label, key=lambda each: -first_share[each]):
-            beyond = [self._beyond(number, each, models) for number, each in by_label[label]]
+            beyond = [self._beyond(call, each, models) for call, each in by_label[label]]
             models[label] = link_model([each for _, each in by_label[label]], beyond, self._correlation)
         return models
 
-    def _beyond(self, call: int, attempt: PastAttempt, models: Mapping[str, LinkModel]) -> float:
+    def _beyond(self, call: PastCall, attempt: PastAttempt, models: Mapping[str, LinkModel]) -> float:
         """Return the score above which the first attempt was when this one joined it; minus infinity if it did not."""
         if attempt.first or self._correlation == 0.0:
             return -np.inf
-        for other in self._calls[call].attempts:
+        for other in call.attempts:
             in_flight = other.started_ms <= attempt.started_ms < other.started_ms + other.duration_ms
             if other.first and other.label in models and in_flight:
                 return models[other.label].score_beyond(attempt.started_ms - other.started_ms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "Replayed", "recorded", "replay"]
 
 _CONFIDENCE_TAIL = 0.05
+_DEVIATIONS = 1.94
+"""Student's, of 90 % at six degrees of freedom: so many models there are for 200 resamples."""
+_RESAMPLES_PER_MODEL = 32
+_SOME_CALLS = 800
 
 
 @attrs.frozen
@@ -99,7 +105,8 @@ def replay(
     _require_ends(past, policy)
     served = serve(past, Fates(past, correlation, seed), policy, seed)
     share = served.measured / served.attempts if served.attempts else 1.0
-    return _replayed(_of_served(served), share, seed, correlation, resamples)
+    others = _by_other_models(past, policy, correlation, seed, resamples // _RESAMPLES_PER_MODEL)
+    return _replayed(_of_served(served), share, seed, correlation, resamples, others)
 
 
 def recorded(calls: Iterable[CallRecord | CallTree], *, seed: int = 0, resamples: int = 200) -> Replayed:
@@ -151,46 +158,94 @@ def _of_served(served: Served) -> list[_Figures]:
     ]
 
 
-def _replayed(figures: Sequence[_Figures], share: float, seed: int, correlation: float, resamples: int) -> Replayed:
+def _by_other_models(
+    past: Sequence[PastCall], policy: RoutingPolicy, correlation: float, seed: int, count: int
+) -> list[list[_Figures]]:
+    """Serve some of the calls by the links as they are known, and by links as ``count`` resamples would know them.
+
+    A link that few calls have tried is known badly, and every drawn attempt shares that error: resampling the calls
+    that were served does not show it.
+    """
+    from routeware.lab.replay_fates import Fates
+    from routeware.lab.replay_run import serve
+
+    if not count:
+        return []
+    some, dice = past[:: -(-len(past) // _SOME_CALLS)], random.Random(f"{seed} models")
+    ended = {attempt.label for call in past for attempt in call.attempts if attempt.ending != "cut"}
+    found = []
+    for number in range(count + 1):
+        learned = dice.choices(past, k=len(past)) if number else past
+        fates = Fates(some, correlation, seed, learned)
+        if ended == {label for label, model in fates.models.items() if model.answers or model.failures}:
+            found.append(_of_served(serve(some, fates, policy, seed)))
+    return found
+
+
+def _replayed(
+    figures: Sequence[_Figures],
+    share: float,
+    seed: int,
+    correlation: float,
+    resamples: int,
+    others: Sequence[Sequence[_Figures]] = (),
+) -> Replayed:
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    count = len(figures)
+    weights = np.vstack([np.ones(count), *(_weights(random, count) for _ in range(resamples))])
+    values = _statistics(figures, weights)
+    known_by = [_statistics(each, np.ones((1, len(each)))) for each in others]
+    estimates = {
+        name: _estimate(found, [each[name][0] - known_by[0][name][0] for each in known_by[1:]])
+        for name, found in values.items()
+    }
+    return Replayed(calls=count, measured_share=share, seed=seed, correlation=correlation, **estimates)
+
+
+def _statistics(figures: Sequence[_Figures], weights: Any) -> dict[str, Any]:
+    """Return each figure for each row of weights; NaN where it is unknown."""
     import numpy as np
 
     count = len(figures)
-    random = np.random.default_rng(seed)
-    weights = np.vstack([np.ones(count), *(_weights(random, count) for _ in range(resamples))])
     succeeded = np.array([each.succeeded for each in figures])
     durations = np.array([each.duration_ms for each in figures])
     order = np.flatnonzero(succeeded)[np.argsort(durations[succeeded], kind="stable")]
     below = np.cumsum(weights[:, order], axis=1)
 
-    def estimate(values: Any) -> Estimate:
-        known = values[1:][~np.isnan(values[1:])]
-        if np.isnan(values[0]) or not len(known):
-            return Estimate(None, None, None)
-        low, high = np.quantile(known, [_CONFIDENCE_TAIL, 1.0 - _CONFIDENCE_TAIL])
-        return Estimate(float(values[0]), float(low), float(high))
-
-    def quantile(share: float) -> Estimate:
+    def quantile(share: float) -> Any:
         if not len(order):
-            return Estimate(None, None, None)
-        places = [np.searchsorted(row, share * row[-1] - 1e-9) for row in below if row[-1] > 0]
-        return estimate(durations[order][np.minimum(places, len(order) - 1)])
+            return np.full(len(weights), np.nan)
+        places = np.array([np.searchsorted(row, share * row[-1] - 1e-9) for row in below])
+        return np.where(below[:, -1] > 0, durations[order][np.minimum(places, len(order) - 1)], np.nan)
 
-    def total(amounts: list[float | None]) -> Estimate:
-        return estimate(weights @ np.array([np.nan if amount is None else amount for amount in amounts]))
+    def total(amounts: list[float | None]) -> Any:
+        return weights @ np.array([np.nan if amount is None else amount for amount in amounts])
 
-    return Replayed(
-        calls=count,
-        measured_share=share,
-        seed=seed,
-        correlation=correlation,
-        succeeded=estimate(weights @ succeeded / count),
-        p50_ms=quantile(0.5),
-        p95_ms=quantile(0.95),
-        p99_ms=quantile(0.99),
-        cost_usd=total([each.cost_usd for each in figures]),
-        uncertain_usd=total([each.uncertain_usd for each in figures]),
-        attempts_per_call=estimate(weights @ np.array([each.attempts for each in figures]) / count),
-    )
+    return {
+        "succeeded": weights @ succeeded / count,
+        "p50_ms": quantile(0.5),
+        "p95_ms": quantile(0.95),
+        "p99_ms": quantile(0.99),
+        "cost_usd": total([each.cost_usd for each in figures]),
+        "uncertain_usd": total([each.uncertain_usd for each in figures]),
+        "attempts_per_call": weights @ np.array([each.attempts for each in figures]) / count,
+    }
+
+
+def _estimate(values: Any, errors: Sequence[float]) -> Estimate:
+    """Return a figure with its interval: what chance did to the calls and what it did to the models, as squares."""
+    import numpy as np
+
+    value, known = values[0], values[1:][~np.isnan(values[1:])]
+    if np.isnan(value) or not len(known):
+        return Estimate(None, None, None)
+    low, high = np.quantile(known, [_CONFIDENCE_TAIL, 1.0 - _CONFIDENCE_TAIL])
+    of_models = [each for each in errors if not np.isnan(each)]
+    spread = _DEVIATIONS * float(np.sqrt(np.mean(np.square(of_models)))) if of_models else 0.0
+    down, up = math.hypot(max(value - low, 0.0), spread), math.hypot(max(high - value, 0.0), spread)
+    return Estimate(float(value), max(0.0, float(value - down)), float(value + up))
 
 
 def _weights(random: Any, count: int) -> Any:

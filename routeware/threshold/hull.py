@@ -99,6 +99,7 @@ def buy(
     max_extra: float = inf,
     least_slope: float = 0.0,
     lots: bool = True,
+    hulls: Sequence[Sequence[Point]] | None = None,
 ) -> Purchase:
     """Buy edges of all hulls, steepest first, until few enough calls miss or too many race; the last one in part.
 
@@ -109,8 +110,9 @@ def buy(
         max_extra: extra attempts to end at, as a share of all calls.
         least_slope: misses that an extra attempt has to save.
         lots: whether the last edge may be bought in part. Otherwise the nearest start that is offered is taken.
+        hulls: the lower hulls of ``offers``, if they are known.
     """
-    hulls = [lower_hull(each) for each in offers]
+    hulls = [lower_hull(each) for each in offers] if hulls is None else hulls
     bought = [Bought((Share(hull[0][2], 1.0),), hull[0][1], hull[0][0]) for hull in hulls]
     misses = sum(weight * each.misses for weight, each in zip(weights, bought, strict=True))
     extra = sum(weight * each.extra for weight, each in zip(weights, bought, strict=True))

@@ -15,7 +15,7 @@ import attrs
 
 from routeware.threshold.facts import RaceSource
 from routeware.threshold.grid import LATE, STEPS, Counts, total, weighed
-from routeware.threshold.hull import Point, Share, buy
+from routeware.threshold.hull import Point, Share, buy, lower_hull
 
 __all__ = ["Bucket", "Fit", "Goal", "fit"]
 
@@ -130,11 +130,14 @@ def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allo
         offers = [[none, *offered] for none, offered in zip(never, points, strict=True)]
         bought = buy(offers, weights, allowed=0.0, max_extra=max_extra, least_slope=_PRICE, lots=goal.lots)
     else:
-        source, bought = RaceSource.FITTED, buy(points, weights, allowed=allowed, lots=goal.lots)
+        hulls = [lower_hull(each) for each in points]
+        source, bought = RaceSource.FITTED, buy(points, weights, allowed=allowed, lots=goal.lots, hulls=hulls)
         needed = bought.extra
         if needed > max_extra:
             offers = [[none, *offered] for none, offered in zip(never, points, strict=True)]
-            bought = buy(offers, weights, allowed=allowed, max_extra=max_extra, lots=goal.lots)
+            # What lies above a hull lies above that hull with one point more: hulls are most of what a fit costs.
+            hulls = [lower_hull([none, *hull]) for none, hull in zip(never, hulls, strict=True)]
+            bought = buy(offers, weights, allowed=allowed, max_extra=max_extra, lots=goal.lots, hulls=hulls)
             source = RaceSource.CAPPED if bought.capped else RaceSource.FITTED
     rows = zip(primary, weights, curves, bought.buckets, strict=True)
     found = tuple(
