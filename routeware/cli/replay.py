@@ -202,8 +202,8 @@ _ROWS = (
     ("p50, ms", "p50_ms", "{:,.0f}"),
     ("p95, ms", "p95_ms", "{:,.0f}"),
     ("p99, ms", "p99_ms", "{:,.0f}"),
-    ("settled, $", "cost_usd", "{:,.4g}"),
-    ("uncertain, $", "uncertain_usd", "{:,.4g}"),
+    ("settled, $", "cost_usd", "{:,.3g}"),
+    ("uncertain, $", "uncertain_usd", "{:,.3g}"),
     ("attempts per call", "attempts_per_call", "{:.3f}"),
 )
 
