@@ -39,9 +39,8 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
         execution.throw(error)
     finally:
         leave(call, execution, token, attached)
-        flow.land()
         if call.race is not None:
-            call.race.wake()
+            call.race.tell(execution.task)
 
 
 async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> None:

@@ -214,11 +214,6 @@ class Execution:
         self.flow = flow
 
     @property
-    def landing(self) -> asyncio.Future[None] | None:
-        """What is done when it has answered or ended: for a plain function, its task."""
-        return self.task if self.flow is None else self.flow.landed
-
-    @property
     def answered_at(self) -> float | None:
         """When it answered, on the loop's clock: a stream's first item, a plain function's end."""
         return self.ended if self.flow is None else self.flow.answered_at

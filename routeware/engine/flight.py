@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
 from contextvars import Context
-from typing import Any
 
 from routeware.budget import PendingReservation
 from routeware.engine.execution import Execution
@@ -27,7 +25,6 @@ class Race:
     """
 
     __slots__ = (
-        "_alone",
         "_timer",
         "_waiter",
         "asked",
@@ -41,14 +38,12 @@ class Race:
 
     def __init__(self) -> None:
         self._waiter: asyncio.Future[None] | None = None
-        self._alone: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.rivals: tuple[Execution, ...] = ()
         self.in_flight: list[Execution] = []
         self.cancelling: list[Execution] = []
         self.pending: Execution | None = None
         self.reservation: PendingReservation | None = None
-        self.asked = 0.0
         self.is_open = False
 
     @property
@@ -56,51 +51,43 @@ class Race:
         """True if nothing is in flight, and no ledger is being asked."""
         return not self.in_flight and self.pending is None
 
-    def wait_for(
-        self, loop: asyncio.AbstractEventLoop, task: asyncio.Future[None], moment: float | None
-    ) -> asyncio.Future[None]:
-        """Give what to await until ``task``, which is alone, has ended, or ``moment`` has come; then :meth:`disarm`.
+    def has_room(self, width: int) -> bool:
+        """Say whether one more may run, of at most ``width``; not while a ledger is being asked for it."""
+        return self.pending is None and len(self.in_flight) < width
+
+    def wait(self, loop: asyncio.AbstractEventLoop, moment: float | None) -> asyncio.Future[None]:
+        """Give what to await until something has happened, or ``moment`` has come; then :meth:`disarm`.
 
         ``asyncio.wait`` takes 10 us more, a third of a call that can race.
         """
         self._waiter = waiter = loop.create_future()
-        self._alone = task
-        context = Context()  # a cancelled timer would keep the caller's alive until its time
-        # The attempt itself wakes the caller at its end, one turn of the loop before its task would. This is for a task
-        # that is cancelled before its first step.
-        task.add_done_callback(self.wake, context=context)
         if moment is not None:
-            self._timer = loop.call_at(moment, self.wake, context=context)
+            # In an empty context: a cancelled timer would keep the caller's, and so its session, until its time.
+            self._timer = loop.call_at(moment, self.wake, context=Context())
         return waiter
 
-    def wait_for_first(
-        self, loop: asyncio.AbstractEventLoop, tasks: Sequence[asyncio.Future[None]], moment: float | None
-    ) -> Coroutine[Any, Any, object]:
-        """Give what to await until the first of ``tasks`` has ended, or ``moment`` has come; then :meth:`disarm`.
-
-        Not by the time-out of ``asyncio.wait``: its timer is armed in the caller's context, and would keep the caller's
-        session alive until its time.
-        """
-        awaited = [*tasks]
-        if moment is not None:
-            alarm: asyncio.Future[None] = loop.create_future()
-            awaited.append(alarm)
-            self._timer = loop.call_at(moment, alarm.set_result, None, context=Context())
-        return asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-
     def wake(self, _task: object = None) -> None:
-        """Wake whoever waits."""
+        """Wake whoever waits: something has happened."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def disarm(self) -> None:
-        """Leave no timer and no callback behind."""
-        if self._alone is not None and not self._alone.done():
-            self._alone.remove_done_callback(self.wake)
-        self._waiter = self._alone = None
+        """Leave no timer behind."""
+        self._waiter = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def tell(self, task: asyncio.Task[None] | None) -> None:
+        """Wake whoever waits, from within an attempt that is about to end in ``task``: a turn before that ends.
+
+        So the task need not wake anyone itself, which would take the loop a callback more. It still does where it is
+        cancelled before its first step.
+        """
+        if task is not None:
+            task.remove_done_callback(self.wake)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def launch(self, execution: Execution) -> None:
         """Take note of an attempt that runs; from now on it may be raced again."""
@@ -108,6 +95,8 @@ class Race:
             self.rivals = (*self.rivals, *self.in_flight, execution)
         self.in_flight.append(execution)
         self.is_open = True
+        if execution.task is not None:
+            execution.task.add_done_callback(self.wake, context=Context())
 
     def land(self, execution: Execution) -> None:
         """Take note that an attempt in flight has answered or failed."""
@@ -121,6 +110,7 @@ class Race:
     def ask(self, execution: Execution, reservation: PendingReservation, now: float) -> None:
         """Take note of a backup that a ledger is being asked for."""
         self.pending, self.reservation, self.asked = execution, reservation, now
+        reservation.task.add_done_callback(self.wake, context=Context())
 
     def answered(self) -> None:
         """Take note that the ledger has answered, or is not asked any more."""

@@ -18,7 +18,6 @@ class Flow:
     """One attempt's items. Assigned here only.
 
     Attributes:
-        landed: done when the attempt has answered or ended, whichever comes first.
         handover: what it hands its reader.
         held: items before the first one that counts.
         answered_at: when the first item that counts was there, on the loop's clock; ``None`` before.
@@ -40,14 +39,12 @@ class Flow:
         "has_items",
         "held",
         "is_complete",
-        "landed",
         "last_sign",
         "recent",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.landed: asyncio.Future[None] = loop.create_future()
         self.handover = Handover(loop)
         self.held: list[Any] = []
         self.answered_at: float | None = None
@@ -94,12 +91,6 @@ class Flow:
         self.answered_at = now
         held, self.held = self.held, []
         self.handover.fill(held)
-        self.land()
-
-    def land(self) -> None:
-        """Wake whoever waits for the attempt to answer or to end."""
-        if not self.landed.done():
-            self.landed.set_result(None)
 
     def end_itself(self) -> None:
         """Take note that the generator ended by itself, with nothing missing."""

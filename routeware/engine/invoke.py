@@ -39,7 +39,7 @@ async def invoke(call: Call, execution: Execution) -> None:
     finally:
         leave(call, execution, token, attached)
         if call.race is not None:
-            call.race.wake()
+            call.race.tell(execution.task)
 
 
 def called(call: Call, execution: Execution, attempt: Attempt) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
 from typing import Literal, assert_never
 
 from routeware.budget import PendingReservation
@@ -116,7 +115,7 @@ async def next_event(call: Call, race: Race, *, is_fresh: bool = False) -> tuple
         is_fresh = False
         if found is None:
             try:
-                await _until_change(call, race)
+                await race.wait(call.loop, _next_moment(call, race))
             finally:
                 race.disarm()
         elif turns and found[0] in _BY_CLOCK:
@@ -162,33 +161,23 @@ def _look_at_clock(call: Call, race: Race, now: float) -> tuple[Event, Execution
 
 def _race_at(call: Call, race: Race) -> float | None:
     """Find the moment at which a backup may be started; ``None`` where none may."""
-    if (
-        call.race_after_s is None
-        or not race.is_open
-        or not call.attempts_left
-        or call.fatal is not None
-        or race.pending is not None
-    ):
+    after_s = call.race_after_s
+    if after_s is None or not race.is_open or not call.attempts_left or call.fatal is not None:
         return None
-    if len(race.in_flight) >= call.prepared.policy.latency.race_width:
+    if not race.has_room(call.prepared.policy.latency.race_width):
         return None
-    return call.latest_start + call.race_after_s
+    return call.latest_start + after_s
 
 
-def _until_change(call: Call, race: Race) -> Awaitable[object]:
-    """Give what to await until a task has ended or a moment has come."""
-    moment, race_at = call.deadline, _race_at(call, race)
-    if race_at is not None and (moment is None or race_at < moment):
-        moment = race_at
+def _next_moment(call: Call, race: Race) -> float | None:
+    """Find when the clock brings the next event, if nothing else does before."""
+    moment = _race_at(call, race)
     for one in race.in_flight:
         if one.due is not None and (moment is None or one.due < moment):
             moment = one.due
-    tasks = [one.landing for one in race.in_flight if one.landing is not None]
-    if race.reservation is not None:
-        tasks.append(race.reservation.task)
-    if len(tasks) == 1:
-        return race.wait_for(call.loop, tasks[0], moment)
-    return race.wait_for_first(call.loop, tasks, moment)
+    if call.deadline is not None and (moment is None or call.deadline < moment):
+        return call.deadline
+    return moment
 
 
 def _launch(call: Call, race: Race, execution: Execution) -> None:

@@ -183,8 +183,6 @@ class Stream:
         execution.stream_to(flow)
         task = _task(call.loop, self._run(call, execution, flow), self._context.copy())
         execution.run_in(task)
-        # A task that is cancelled before its first step has run nothing that could say so.
-        task.add_done_callback(lambda _task: flow.land(), context=Context())
 
     async def _run(self, call: Call, execution: Execution, flow: Flow) -> None:
         try:
