@@ -20,7 +20,7 @@ __all__ = ["SettlementQueue"]
 
 
 class SettlementQueue:
-    """What one attempt cost, on its way to one ledger: its settlement, then corrections, told in that order.
+    """The cost of one attempt on its way to one ledger: its settlement, then corrections, sent in that order.
 
     A correction that overtook its settlement would drive the ledger's sum below what was reported.
 

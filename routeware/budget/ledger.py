@@ -1,4 +1,4 @@
-"""Where sums are kept: what a ledger is asked, and what it answers.
+"""Ledgers keep sums: the questions that one is asked, and its answers.
 
 A ledger answers or raises. What to do when it cannot be reached, and how often to repeat a settlement, is not its
 concern: sessions repeat, and :class:`~routeware.budget.OfflineLedger` goes on for a while without it.
@@ -53,7 +53,7 @@ class Balance:
 
 
 class Ledger(Protocol):
-    """Where sessions of one name keep one sum: across tasks, processes or machines.
+    """Keeps one sum for all sessions of a name: across tasks, processes or machines.
 
     Every change carries an ``id`` that the caller made, so that asking twice changes nothing twice: a caller that lost
     a reply asks again. An id is never used for two ledgers. All amounts are nano-dollars. Each method raises

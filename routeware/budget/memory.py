@@ -13,7 +13,7 @@ from routeware.errors import PolicyError
 __all__ = ["MemoryLedger"]
 
 _REMEMBERED = 10_000
-"""How many settled ids are known, to recognise a question that is asked twice."""
+"""The number of settled ids that are known, to recognise a question that is asked twice."""
 
 
 class MemoryLedger:

@@ -1,4 +1,4 @@
-"""How sessions are made, and found from inside."""
+"""Make a session, and find the one that is open."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What all sessions of this process know of a ledger that is, or was, away.
+"""The state of a ledger that is, or was, away, shared by all sessions of this process.
 
-What may be spent meanwhile, and what the ledger has to be told when it is back, is kept for each ledger and name, not
-for each session: a service that enters a session for every request would otherwise spend its little again and again,
+The spare amount, and the settlements that the ledger has not received, are kept for each ledger and name, not for each
+session: a service that enters a session for every request would otherwise spend its little again and again,
 and wait for the ledger's time-out at every entry.
 """
 
@@ -24,13 +24,13 @@ from routeware.errors import LedgerUnavailableError
 __all__ = ["LedgerOutage", "OfflineAllowance", "UntoldSettlement", "outage_of"]
 
 _AWAY_S = 1.0
-"""How long a ledger that could not be reached is not asked again."""
+"""The pause before a ledger that could not be reached is asked again."""
 _ROUND = 100
-"""How many settlements a ledger is told at once."""
+"""The number of settlements that a ledger is sent at once."""
 
 
 class OfflineAllowance:
-    """What is known here of one name while its ledger may be away; shared by all sessions of that name.
+    """The sums of one name while its ledger may be away; shared by all sessions of that name.
 
     Attributes:
         seen: what the ledger answered last.
@@ -85,7 +85,7 @@ class UntoldSettlement:
 
 
 class LedgerOutage:
-    """What all that stand before one ledger share: when it was last missed, and what it has to be told.
+    """The outage of one ledger: when it was last missed, and the settlements that it has not received.
 
     Attributes:
         untold: settlements in the order in which the ledger has to hear them.

@@ -1,4 +1,4 @@
-"""What was spent in a session: counted as calls end, reported as plain facts, as JSON or as a table to print."""
+"""A session's report: calls and attempts counted as they end, as plain facts, as JSON or as a table to print."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class CountedAttempt(Protocol):
 
     @property
     def status(self) -> AttemptStatus | None:
-        """How it ended."""
+        """Its end; ``None`` while it runs."""
         ...
 
     @property
     def trigger(self) -> AttemptTrigger:
-        """Why it was started."""
+        """The reason for its start."""
         ...
 
     @property
     def cost(self) -> Cost:
-        """What it cost."""
+        """Its cost."""
         ...
 
 
@@ -104,7 +104,7 @@ class AttemptSums:
 
 @attrs.frozen(kw_only=True)
 class SessionReport:
-    """What a session came to so far.
+    """The figures of a session so far.
 
     The sums are the session's: with a ledger, those of all that count under its name, as last seen. Calls, attempts and
     races are those of this session object and of the sessions inside it, as they stood when each call ended.

@@ -1,4 +1,4 @@
-"""What one attempt has set aside: held before it starts, settled once when it has ended, corrected afterwards.
+"""The reservation of one attempt: held before it starts, settled once when it has ended, corrected afterwards.
 
 What is kept elsewhere is asked for in tasks of their own, because a request that is on its way cannot be called back:
 a hold that nobody waits for any more is given back when its answer is in.

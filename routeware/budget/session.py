@@ -31,9 +31,9 @@ logger = logging.getLogger("routeware")
 CURRENT_SESSION: ContextVar[Session | None] = ContextVar("routeware.session", default=None)
 
 PATIENCE_S = 5.0
-"""How long leaving a session waits for its stragglers."""
+"""The time that leaving a session waits for its stragglers."""
 _LAST_WORDS_S = 0.5
-"""How long messages that are given up may take for their last try."""
+"""The time that messages which are given up have for their last try."""
 
 
 class Session:
@@ -196,22 +196,22 @@ class Session:
 
     @property
     def spent_usd(self) -> float:
-        """What is settled."""
+        """The settled sum."""
         return usd(self.shown.settled)
 
     @property
     def uncertain_usd(self) -> float:
-        """What may have been spent besides: attempts that were cut off, or did not say."""
+        """The uncertain sum: attempts that were cut off, or did not report a cost."""
         return usd(self.shown.uncertain)
 
     @property
     def reserved_usd(self) -> float:
-        """What running attempts have set aside."""
+        """The sum that running attempts have set aside."""
         return usd(self.shown.reserved)
 
     @property
     def remaining_usd(self) -> float | None:
-        """What is left, the least of this session and those around it; ``None`` where none has a limit."""
+        """The rest of the limit, the least of this session and those around it; ``None`` where none has a limit."""
         left: int | None = None
         one: Session | None = self
         while one is not None:

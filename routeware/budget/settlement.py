@@ -13,12 +13,12 @@ __all__ = ["FIRST_PAUSE_S", "LONGEST_PAUSE_S", "SettlementMessage", "reason_of",
 logger = logging.getLogger("routeware")
 
 FIRST_PAUSE_S = 0.05
-"""How long after a ledger could not be told it is told again; the pause doubles each time."""
+"""The pause before a settlement that did not arrive is sent again; it doubles each time."""
 LONGEST_PAUSE_S = 2.0
 
 
 class SettlementMessage:
-    """What one attempt cost, or a correction of that. A ledger counts it once, however often it hears it.
+    """The cost of one attempt, or a correction of it. A ledger counts it once, however often it is sent.
 
     Attributes:
         id: what the ledger knows it by.

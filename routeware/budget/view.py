@@ -1,4 +1,4 @@
-"""What one ledger outside of this process keeps of a session and those around it."""
+"""The view that a session has of one ledger outside of this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["LedgerView", "view_of"]
 
 
 class AnswerOrder:
-    """Whether the answer that came last is also the newest, for all views of one ledger around a session.
+    """Tells if the answer that came last is also the newest, for all views of one ledger around a session.
 
     Two questions may be on their way at once, on two connections, and be answered in another order than they were
     asked in. Then nothing says which of them the ledger dealt with last, and the tallies of the later answer are in
@@ -75,7 +75,7 @@ class LedgerView:
 
     @property
     def asked(self) -> Ledger:
-        """What is really asked."""
+        """The ledger that is really asked."""
         return self.offline or self.ledger
 
     def seen_of(self, name: str) -> Account:

@@ -1,8 +1,8 @@
-"""What an attempt may cost, and what it cost.
+"""The money of an attempt: its projection, its reservation and its cost.
 
-What was reported counts. An attempt that reported nothing and was answered with an error costs nothing. Everything
-else (an answer whose usage cannot be read, a time-out, a lost race, a cancellation, a dropped connection) may have
-been billed: it is booked at its projection, as uncertain. What has no price is unknown, which is not nothing.
+A reported cost or usage counts. An attempt that reported nothing and was answered with an error costs nothing. Others
+(an answer whose usage cannot be read, a time-out, a lost race, a cancellation, a dropped connection) may have been
+billed: they are booked at their projection, as uncertain. A cost without a price is unknown, which is not 0.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ logger = logging.getLogger("routeware")
 
 
 FREE = Cost()
-"""What an attempt cost that was not billed."""
+"""The cost of an attempt that was not billed."""
 UNKNOWN = Cost(None, None)
-"""What an attempt cost that has no price."""
+"""The cost of an attempt at a link without a price."""
 
 
 class Ending(NamedTuple):
-    """How an attempt ended, as far as its cost depends on that.
+    """The end of an attempt, as far as its cost depends on it.
 
     Attributes:
         given: the result of its function, or the error.
@@ -106,12 +106,12 @@ class Bill:
 
     @property
     def usage(self) -> Usage | None:
-        """What was reported, or read from the answer; ``None`` where nothing was."""
+        """The usage that was reported, or read from the answer; ``None`` without any."""
         return self._reading.usage
 
     @property
     def committed(self) -> int:
-        """What it counts for under a cap, in nano-dollars: what it holds, or what it cost."""
+        """The amount that counts under a cap, in nano-dollars: its reservation, or its cost."""
         if self.cost is not None:
             return (self.cost.settled or 0) + (self.cost.uncertain or 0)
         return 0 if self.reservation is None else self.reservation.held

@@ -1,4 +1,4 @@
-"""What is logged of the money of a link: each warning once per link, with the remedy.
+"""Warnings about the money of a link: each once per link, with the remedy.
 
 A link that goes wrong does so at every call, and a warning per call would hide all others.
 """

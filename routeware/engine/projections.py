@@ -1,4 +1,4 @@
-"""What an attempt may cost, in nano-dollars: by the ``estimate`` hook, or by its arguments and its link."""
+"""Projections in nano-dollars: by the ``estimate`` hook, or by the arguments of a call and the link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attempt may cost, and what it did: price books, projections, and the usage that a reply reports.
+"""Prices and usage: price books, projections, and the usage that a reply reports.
 
 Four questions with nothing in common but the money. ``books``: what does this link cost? ``projection``: how many
 tokens may an attempt take, judged by its arguments? ``outputs``: how long were this link's answers? ``readers``: how

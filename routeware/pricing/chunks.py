@@ -18,7 +18,7 @@ __all__ = ["finish_reasons", "has_output", "is_final", "is_unfinished"]
 
 
 class _Said(NamedTuple):
-    """What an item says."""
+    """The facts that an item tells."""
 
     output: bool
     final: bool = False

@@ -18,7 +18,7 @@ _BELIEVABLE = 10
 
 
 class LargestOutput:
-    """What one link has answered with.
+    """The outputs of one link.
 
     May be used from several threads at once: the worst that can happen is that one answer is forgotten.
 

@@ -1,4 +1,4 @@
-"""Where replies keep their counts: at the top, in the last event of a stream, or in what a framework wrapped around.
+"""The places of a reply's counts: the top, the last event of a stream, or inside of what a framework wrapped around.
 
 A place is a field and a test of the reply that it is in, because most of these names mean other things elsewhere.
 """

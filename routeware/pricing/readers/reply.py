@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from routeware.money import Usage, reported_nanos, usage_with
+from routeware.money import Usage, plain_usage, reported_nanos, usage_with
 from routeware.pricing.fields import fields, given_fields
 from routeware.pricing.readers.counts import Counts
 from routeware.pricing.readers.envelopes import inner_replies
-from routeware.pricing.readers.reading import NO_READING, Reading, plain_reading
+from routeware.pricing.readers.reading import NO_READING, Reading
 from routeware.pricing.readers.shapes import SHAPES
 from routeware.text import LONGEST_TEXT, bounded
 
@@ -82,7 +82,7 @@ def _at_a_glance(reply: dict[str, object]) -> Reading | None:
     model = reply.get("model")
     if type(model) is not str or len(model) > LONGEST_TEXT or not model.isascii():
         model = _model(reply)
-    return plain_reading(sent, output, model)
+    return Reading(plain_usage(sent, output), model)
 
 
 def _read(reply: object, depth: int) -> Reading:
