@@ -10,10 +10,10 @@ To teach routeware a new kind of error, add the part to its row, and a line to t
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from routeware.classify.patterns import Pattern
 from routeware.classify.statuses import category_of_status
 from routeware.errors import ErrorCategory
 
@@ -132,12 +132,10 @@ _ROWS: tuple[tuple[WordMeaning, tuple[str, ...]], ...] = (
     ),
     (_specific(ErrorCategory.SERVER_ERROR), (rf"\Amodel ?(?:stream ?)?error{_ENDING}",)),
 )
-_PATTERNS = tuple((meaning, re.compile("|".join(patterns))) for meaning, patterns in _ROWS)
+_PATTERNS = tuple((meaning, Pattern(*patterns)) for meaning, patterns in _ROWS)
 
 # A setting of the request: its name says what is limited, and the code that the value is wrong.
-_OF_A_SETTING = re.compile(
-    r"\b(?:invalid|unsupported|unknown) ?time ?out|(?:output|completion) ?tokens?|case ?sensitive"
-)
+_OF_A_SETTING = Pattern(r"\b(?:invalid|unsupported|unknown) ?time ?out|(?:output|completion) ?tokens?|case ?sensitive")
 
 _VAGUE: dict[ErrorCategory, str] = {
     # Google's word for any limit: that of a minute, and that of a spent account.
@@ -153,8 +151,8 @@ _VAGUE: dict[ErrorCategory, str] = {
 _VAGUE_WORDS = {word: category for category, words in _VAGUE.items() for word in words.split()}
 
 
-_BOUNDARY = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_LAST = re.compile(_ENDING)
+_BOUNDARY = Pattern(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LAST = Pattern(_ENDING)
 
 
 @lru_cache(maxsize=1024)
@@ -167,9 +165,9 @@ def meaning_of(word: str) -> WordMeaning:
         for meaning, pattern in _PATTERNS:
             if pattern.search(parts):
                 return meaning
-    return WordMeaning(_VAGUE_WORDS.get(_LAST.sub("", parts).replace(" ", "")))
+    return WordMeaning(_VAGUE_WORDS.get(_LAST.compiled.sub("", parts).replace(" ", "")))
 
 
 def parts_of(word: str) -> str:
     """Split a word where its case changes and where it has no letters: ``RateLimit.Hit`` gives ``rate limit hit``."""
-    return " ".join([part for part in _BOUNDARY.split(word) if part]).lower()
+    return " ".join([part for part in _BOUNDARY.compiled.split(word) if part]).lower()

@@ -15,18 +15,19 @@ import attrs
 
 from routeware.classify.bodies import Body
 from routeware.classify.code_words import meaning_of
+from routeware.classify.patterns import Pattern
 from routeware.classify.reading import View, as_int, as_text, attempt, entry, is_mapping, is_sequence
 from routeware.errors import ErrorCategory
 
 __all__ = ["Code", "details_of", "name_of_member", "telling_code", "telling_word"]
 
 # Words of letters, a number of at most three digits behind each; or a short number. Keys and tokens look different.
-_PRINTABLE = re.compile(r"(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", re.ASCII)
-_RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", re.ASCII)
+_PRINTABLE = Pattern(r"(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", flags=re.ASCII)
+_RUN = Pattern(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", flags=re.ASCII)
 _SHORTEST_KEY = 20
 _LONGEST_WORD = 18
-_CONSTANT = re.compile(r"[A-Z][A-Z_]{2,63}", re.ASCII)
-_CODE = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
+_CONSTANT = Pattern(r"[A-Z][A-Z_]{2,63}", flags=re.ASCII)
+_CODE = Pattern(r"[A-Za-z0-9_.:/-]+", flags=re.ASCII)
 # "throttling_error" is LiteLLM's type of every 429, a spent quota's as well.
 _SAYS_NOTHING = frozenset({"error", "none", "null", "unknown", "throttling_error"})
 _LONGEST_CODE = 64
@@ -134,11 +135,11 @@ def _numbered(number: int) -> Code | None:
 
 @lru_cache(maxsize=512)
 def _code(word: str) -> Code | None:
-    if word.lower() in _SAYS_NOTHING and not _CONSTANT.fullmatch(word):
+    if word.lower() in _SAYS_NOTHING and not _CONSTANT.compiled.fullmatch(word):
         return None
     # A sentence is no code, whatever words it is made of.
-    meaning = meaning_of(word) if _CODE.fullmatch(word) else meaning_of("")
-    shown = (meaning.category is not None or _PRINTABLE.fullmatch(word)) and not _looks_random(word)
+    meaning = meaning_of(word) if _CODE.compiled.fullmatch(word) else meaning_of("")
+    shown = (meaning.category is not None or _PRINTABLE.compiled.fullmatch(word)) and not _looks_random(word)
     return Code(word if shown else None, meaning.category, meaning.specific, meaning.passing)
 
 
@@ -146,7 +147,7 @@ def _looks_random(word: str) -> bool:
     """Tell a key of letters only from words: in its case, or in the length of a run that no word has."""
     if len(word) < _SHORTEST_KEY:
         return False
-    lengths = [len(part) for part in _RUN.findall(word)]
+    lengths = [len(part) for part in _RUN.compiled.findall(word)]
     return max(lengths, default=0) > _LONGEST_WORD or sum(lengths) < 3 * len(lengths)
 
 
@@ -206,4 +207,4 @@ def _textual_status(status: object) -> str | None:
         word = name_of_member(status)
     if word is None or len(word) > _LONGEST_CODE:
         return None
-    return word if meaning_of(word).category is not None or _CONSTANT.fullmatch(word) else None
+    return word if meaning_of(word).category is not None or _CONSTANT.compiled.fullmatch(word) else None

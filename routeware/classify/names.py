@@ -7,13 +7,13 @@ decides, and a time-out wins over a lost connection: an SDK's time-out is often 
 from __future__ import annotations
 
 import asyncio
-import re
 from enum import Enum
 
 import attrs
 
 from routeware import errors as own
 from routeware.classify.code_words import meaning_of
+from routeware.classify.patterns import Pattern, ignoring_case
 from routeware.classify.reading import as_text, remembered
 from routeware.errors import ErrorCategory
 
@@ -176,16 +176,16 @@ _REFUSALS = frozenset(
         ErrorCategory.BAD_REQUEST,
     }
 )
-_PROVIDER = re.compile(
+_PROVIDER = Pattern(
     r"(?:(?:API|Api)(?:Call|Status|Response|Server|Stream)?(?:Error|Exception)|SDKError|(?<!Client)ResponseError"
     r"|(?:Service|Server|Upstream|Backend|Inference|Generation|Completion)(?:Error|Exception))\Z"
 )
-_TIMED_OUT = re.compile(r"(?:Timeout|TimedOut)(?:Error|Exception)?\Z")
-_NOT_CONNECTED = re.compile(r"(?:Connect|Connection|Pool)Time")
-_IN_FLIGHT = re.compile(r"(?:Read|Write|Socket)Time")
-_PROXY = re.compile(r"\A(?:Client)?(?:Http)?Proxy(?:Connection)?Error\Z")
-_PARSER = re.compile(r"(?:\AJSONDecodeError|\AContentTypeError)\Z")
-_CIRCUIT = re.compile(r"circuit.*(?:open|broken|breaker|tripped)|(?:open|broken).*circuit", re.IGNORECASE)
+_TIMED_OUT = Pattern(r"(?:Timeout|TimedOut)(?:Error|Exception)?\Z")
+_NOT_CONNECTED = Pattern(r"(?:Connect|Connection|Pool)Time")
+_IN_FLIGHT = Pattern(r"(?:Read|Write|Socket)Time")
+_PROXY = Pattern(r"\A(?:Client)?(?:Http)?Proxy(?:Connection)?Error\Z")
+_PARSER = Pattern(r"(?:\AJSONDecodeError|\AContentTypeError)\Z")
+_CIRCUIT = ignoring_case(r"circuit.*(?:open|broken|breaker|tripped)|(?:open|broken).*circuit")
 
 
 def error_type(error: BaseException) -> str:
@@ -210,7 +210,7 @@ def kind_of(kind: type) -> Kind:
     )
 
 
-def _has_name(kind: type, pattern: re.Pattern[str]) -> bool:
+def _has_name(kind: type, pattern: Pattern) -> bool:
     return any(pattern.search(base.__name__) is not None for base in kind.__mro__)
 
 

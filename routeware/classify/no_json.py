@@ -6,16 +6,16 @@ lines, or a proxy's page with status 200. If it was the text that a model wrote,
 
 from __future__ import annotations
 
-import re
 from types import TracebackType
 
+from routeware.classify.patterns import Pattern, ignoring_case
 from routeware.classify.reading import View, as_text, entry
 
 __all__ = ["is_no_json", "names_another_type", "no_json"]
 
-_PAGE = re.compile(r"\s*(?:\Z|<(?:!doctype|html|head|body|\?xml|h1|title|center)\b)", re.IGNORECASE)
-_CONTENT_TYPE = re.compile(r"mimetype: ?([\w.+/-]*)")
-_ANOTHER_TYPE = re.compile(r"unexpected (?:content[- ]?type|mimetype)", re.IGNORECASE)
+_PAGE = ignoring_case(r"\s*(?:\Z|<(?:!doctype|html|head|body|\?xml|h1|title|center)\b)")
+_CONTENT_TYPE = Pattern(r"mimetype: ?([\w.+/-]*)")
+_ANOTHER_TYPE = ignoring_case(r"unexpected (?:content[- ]?type|mimetype)")
 _MOST_FRAMES = 64
 
 
@@ -30,7 +30,7 @@ def no_json(error: BaseException, view: View) -> bool:
 
 def is_no_json(text: str) -> bool:
     """Tell a blank text or a page of HTML, which no model writes for an answer."""
-    return _PAGE.match(text) is not None
+    return _PAGE.compiled.match(text) is not None
 
 
 def names_another_type(text: str) -> bool:

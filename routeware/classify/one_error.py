@@ -7,7 +7,6 @@ whatever says more than the status wins: a code, then the name of the class, the
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from routeware.classify.closer import category_of_code, closer_category
 from routeware.classify.codes import Code, telling_code
 from routeware.classify.names import UNREACHED, Cost, Kind, Meaning, kind_of
 from routeware.classify.no_json import is_no_json, names_another_type, no_json
+from routeware.classify.patterns import Pattern
 from routeware.classify.protocols import headers_of_rpc, rpc_status
 from routeware.classify.reading import View, as_int, as_text
 from routeware.classify.replies import error_in_reply
@@ -34,7 +34,7 @@ _UNREACHABLE = frozenset(
 )
 _HANDSHAKE = ("HANDSHAKE", "CERTIFICATE", "WRONG_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "UNKNOWN_CA")
 _LONGEST_TEXT = 8_192
-_NEVER_CONNECTED = re.compile(r"Connect call failed|(?i:failed to connect to)")
+_NEVER_CONNECTED = Pattern(r"Connect call failed|(?i:failed to connect to)")
 _NO_ANSWERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK, ErrorCategory.SCHEMA_VALIDATION})
 SETTLED = (Cost.NONE, Cost.POSSIBLE)
 

@@ -7,7 +7,6 @@ text of the status shows it.
 
 from __future__ import annotations
 
-import re
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -15,18 +14,16 @@ from routeware.classify.closer import refined
 from routeware.classify.code_words import meaning_of
 from routeware.classify.codes import name_of_member
 from routeware.classify.names import Cost
+from routeware.classify.patterns import ignoring_case
 from routeware.classify.reading import as_text, attempt, is_sequence, remembered
 from routeware.errors import ErrorCategory
 
 __all__ = ["RpcStatus", "headers_of_rpc", "rpc_status"]
 
-_UNREACHED = re.compile(
-    r"failed to connect|connection refused|errors? resolving|dns resolution|name resolution", re.IGNORECASE
-)
-_BROKEN_OFF = re.compile(
+_UNREACHED = ignoring_case(r"failed to connect|connection refused|errors? resolving|dns resolution|name resolution")
+_BROKEN_OFF = ignoring_case(
     r"reset|closed|goaway|broken pipe|stream removed|rst_stream|\beof\b|keepalive|ping timeout|cancell?ed"
-    r"|transport|larger than max|deserializ|serializing",
-    re.IGNORECASE,
+    r"|transport|larger than max|deserializ|serializing"
 )
 # The client gives these by itself, too: always, or where its text says that the connection or the answer broke.
 _GIVEN_BY_TIMERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.CANCELLED})

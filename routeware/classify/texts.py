@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from routeware.classify.patterns import Pattern, ignoring_case
 from routeware.classify.statuses import category_of_status
 from routeware.errors import ErrorCategory
 
@@ -24,35 +25,30 @@ __all__ = [
 
 LONGEST = 2_048
 _SOON_MS = 3_600_000.0
-_STATUS = re.compile(
+_STATUS = Pattern(
     r"(?i:\b(?:http(?:/\d(?:\.\d)?)?(?:[ _](?:error|status))?|status|error)(?:[ _]code)?[\s:=]{1,3})([45]\d\d)\b"
     r"|^\W?([45]\d\d)(?=\s+[A-Z]|\s*$|[:,)])",
-    re.ASCII,
+    flags=re.ASCII,
 )
-
-
-def _any(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
 
 
 # Many SDKs put the class of the error in front of what the provider said ("RateLimitError: You exceeded your current
 # quota"), and every 429 is of that class: its name is no sentence about a rate.
 _NOT_A_CLASS = r"(?!(?-i:\w*(?:Error|Exception|Fault)\b))"
-_THROTTLE = _any(
+_THROTTLE = ignoring_case(
     rf"rate[ _-]?limit{_NOT_A_CLASS}",
     r"too many requests",
     rf"\bthrottl{_NOT_A_CLASS}",
     r"per[ _-]?(?:second|minute|min|hour|day)(?![a-z])|per(?:minute|day)per",
     r"\b(?:[rt]p[msd]|qp[sm])\b|\brequests? limit",
 )
-_THROTTLE_CLASS = re.compile(r"(?:RateLimit|Throttl)\w*(?:Error|Exception|Fault)\b")
-_WAIT = re.compile(
+_THROTTLE_CLASS = Pattern(r"(?:RateLimit|Throttl)\w*(?:Error|Exception|Fault)\b")
+_WAIT = ignoring_case(
     r"\b(?:try again|retry|wait)\b[^.\n]{0,30}?\b(?:in|after|for)\s+(?:(\d+(?:\.\d+)?)\s*m(?:in\w*)?\s*)??"
-    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec\w*)\b",
-    re.IGNORECASE,
+    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec\w*)\b"
 )
 # The account cannot spend, and waiting does not change that.
-_SPENT = _any(
+_SPENT = ignoring_case(
     r"credit balance",
     r"(?:insufficient|not enough|out of|exhausted|depleted|used all|used up|exceeded|run out of|ran out of)"
     r"[ _](?:\w+ ){0,3}(?:credits?|funds|balance|allocation|allowance)\b",
@@ -72,13 +68,13 @@ _SPENT = _any(
     r"余额不足|欠费",
 )
 # The same, unless a short wait is named beside it.
-_QUOTA = _any(
+_QUOTA = ignoring_case(
     r"insufficient_quota|\bbilling details\b",
     r"exceeded (?:\w+ ){0,3}quota",
     r"quota (?:has been |is |was )?(?:exceeded|exhausted|used up)|\bout of (?:\w+ ){0,3}quota",
     r"\b(?:calls?|requests?|tokens?) ?(?:/|per|a) ?month\b",
 )
-_REFUSED = _any(
+_REFUSED = ignoring_case(
     r"content[ _-](?:policy|filter\w*|moderation|management policy|guidelines?|safety)",
     r"violat\w+ (?:\w+ ){0,4}(?:usage|content|safety|community|acceptable use|openai'?s?|our) (?:\w+ ){0,2}"
     r"(?:polic(?:y|ies)|guidelines?|rules)",
@@ -92,37 +88,36 @@ _REFUSED = _any(
     r"content exists risk|considered high risk",
     r"\bnsfw\b|敏感|不安全内容",
 )
-_UNKNOWN_SETTING = _any(
+_UNKNOWN_SETTING = ignoring_case(
     r"\b(?:unknown|unsupported|unrecogni[sz]ed|unexpected|extra)\b[^.\n]{0,20}"
     r"\b(?:parameters?|arguments?|options?|fields?|names?|inputs?)\b"
 )
 # Neither a locked account, nor a wrong setting, nor a filter that does not exist is a refusal for content.
-_ABOUT_OTHER_MATTERS = _any(
+_ABOUT_OTHER_MATTERS = ignoring_case(
     r"\b(?:unsupported|invalid)\b[^.\n]{0,20}\b(?:parameters?|arguments?|options?|fields?|names?|values?)\b",
     r"\b(?:parameter|option) (?:must|is)\b|\baccess to\b|(?:\bnot|n't) exist\b",
     r"\b(?:account|organi[sz]ation|api key|user|project|team|access)\b[^.\n]{0,40}"
     r"\b(?:suspended|disabled|deactivated|terminated|banned|revoked)\b",
 )
 
-_BAD_KEY = _any(
+_BAD_KEY = ignoring_case(
     r"\b(?:invalid|incorrect|expired|revoked|missing|wrong)\b[^.\n]{0,15}\b(?:api|access|secret)[ _-]?(?:key|token)\b",
     r"\b(?:api|access|secret)[ _-]?(?:key|token)\b (?:is |has |was )?(?:been )?"
     r"(?:not valid|invalid|expired|revoked|missing)\b",
 )
 
 # Settings that limit the answer, and paths into the request: neither says that the request is too long.
-_SETTINGS = re.compile(
+_SETTINGS = ignoring_case(
     r"\bmax_(?:completion_|output_|new_)?tokens\b|\b(?:output|completion|generated) tokens?\b"
     r"|\bmax(?:imum)? tokens (?:you requested|value)\b"
-    r"|\binput (?:should|must) be\b|\b(?:messages|input)(?:[.\[]\w+\]?)+",
-    re.IGNORECASE,
+    r"|\binput (?:should|must) be\b|\b(?:messages|input)(?:[.\[]\w+\]?)+"
 )
-_PATH_OF_TEXT = re.compile(r"(?:content|text|input|prompt)\]?\Z", re.IGNORECASE)
-_CONTEXT = _any(
+_PATH_OF_TEXT = ignoring_case(r"(?:content|text|input|prompt)\]?\Z")
+_CONTEXT = ignoring_case(
     r"context[ _-]?(?:length|window|size|limit)",
     r"(?:max\w*|exceed\w*|longer than|overflow\w*)[^.\n]{0,40}\bcontext\b",
 )
-_TOO_LONG = _any(
+_TOO_LONG = ignoring_case(
     r"\b(?:prompt|inputs?|messages?|conversation|tokens?|sequence)\b[^\n]{0,60}"
     r"\b(?:exceed\w*|too (?:long|large|big)|longer than|larger than|overflow\w*)",
     r"\b(?:exceed\w*|too (?:long|large|big)|longer than|reduce the length of)\b[^\n]{0,60}"
@@ -136,18 +131,24 @@ _TOO_LONG = _any(
     r"\binputs?\b[^\n]{0,30}\bmust (?:be|have) (?:<=|less than|at most)",
     r"\binputs?\b[^\n]{0,20}\btokens?\b[^\n]{0,30}\bmust be <=",
 )
-_OTHER_THINGS = _any(
+_OTHER_THINGS = ignoring_case(
     r"\b(?:images?|pixels?|audio|video|files?|pdf|pages?|tools?|functions?|metadata|schema|urls?)\b",
     r"\b(?:arrays?|batch|items?|temperature|top_[pk])\b",
 )
 
-_STRICT_CONTEXT = _any(
+_TOKENS = ignoring_case(r"\btokens?\b")
+
+_STRICT_CONTEXT = ignoring_case(
     r"context_length_exceeded|context (?:length|window)|(?:prompt|input) is too long"
     r"|exceeds the maximum number of tokens"
 )
-_STRICT_QUOTA = _any(r"credit balance|insufficient_quota|billing[_ ]hard[_ ]limit|insufficient (?:credits|balance)")
-_STRICT_RATE = _any(r"rate[ -]limit|too many requests")
-_OVERLOADED = _any(r"\boverloaded\b|at capacity|no (?:available )?capacity|temporarily unavailable|server (?:is )?busy")
+_STRICT_QUOTA = ignoring_case(
+    r"credit balance|insufficient_quota|billing[_ ]hard[_ ]limit|insufficient (?:credits|balance)"
+)
+_STRICT_RATE = ignoring_case(r"rate[ -]limit|too many requests")
+_OVERLOADED = ignoring_case(
+    r"\boverloaded\b|at capacity|no (?:available )?capacity|temporarily unavailable|server (?:is )?busy"
+)
 
 # Which refinements matter under a status. Waiting has to be excluded before quota is asked for.
 _MATTERS: dict[int, frozenset[ErrorCategory]] = {
@@ -245,11 +246,11 @@ def names_a_throttle(text: str) -> bool:
 def _too_long(text: str) -> bool:
     if _CONTEXT.search(text):
         return True
-    rest = _SETTINGS.sub(_path_of_text, text)
+    rest = _SETTINGS.compiled.sub(_path_of_text, text)
     if not _TOO_LONG.search(rest):
         return False
     # "messages: image exceeds 5 MB" is about the image, unless tokens are counted.
-    return _OTHER_THINGS.search(rest) is None or re.search(r"\btokens?\b", rest, re.IGNORECASE) is not None
+    return _OTHER_THINGS.search(rest) is None or _TOKENS.search(rest) is not None
 
 
 def _path_of_text(found: re.Match[str]) -> str:

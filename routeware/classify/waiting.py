@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
@@ -15,11 +14,12 @@ import attrs
 
 from routeware.classify.bodies import Body
 from routeware.classify.codes import details_of
+from routeware.classify.patterns import Pattern
 from routeware.classify.reading import View, as_text, attempt, entry, is_mapping, is_sequence
 
 __all__ = ["retry_after_ms"]
 
-_NUMBER = re.compile(r"\s*([+-]?\d{1,16}(?:\.\d{0,16})?)\s*s?\s*", re.ASCII)
+_NUMBER = Pattern(r"\s*([+-]?\d{1,16}(?:\.\d{0,16})?)\s*s?\s*", flags=re.ASCII)
 _MOST_HEADERS = 256
 _NAMES = (
     ("retry_after_ms", 1),
@@ -109,8 +109,12 @@ def _until(value: object, headers: object) -> float | None:
 
 def _seconds_of_date(value: object) -> float | None:
     text = as_text(value)
+    if text is None:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # takes 5 ms, and few servers send a date
+
     try:
-        return None if text is None else parsedate_to_datetime(text).timestamp()
+        return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError, OSError, IndexError):
         return None
 
@@ -140,7 +144,7 @@ def _milliseconds(value: object, factor: int) -> float | None:
     if kind is not bool and issubclass(kind, int | float):
         number = attempt(_to_float, value)
     else:
-        found = _NUMBER.fullmatch(as_text(value) or "")
+        found = _NUMBER.compiled.fullmatch(as_text(value) or "")
         number = float(found[1]) if found else None
     if not isinstance(number, float) or not math.isfinite(number * factor):
         return None

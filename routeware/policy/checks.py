@@ -7,7 +7,6 @@ validators refuse, because attrs tells them which field they look at.
 
 from __future__ import annotations
 
-import difflib
 import math
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -67,6 +66,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     if len(name) > _LONGEST_NAME:  # comparing takes time that grows with the square of the length
         return None
     spelled = {_spelling(candidate): candidate for candidate in known}
+    import difflib  # noqa: PLC0415  # for mistakes only
+
     close = difflib.get_close_matches(_spelling(name), spelled, n=1, cutoff=_CLOSE_ENOUGH)
     return spelled[close[0]] if close else None
 

@@ -13,7 +13,6 @@ import attrs
 from routeware.errors import PolicyError
 from routeware.policy import checks
 from routeware.policy.checks import within
-from routeware.policy.files import read_table
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules
 from routeware.policy.shape import named, names_nearest, part, plain
 from routeware.policy.spread import check_spreads
@@ -132,6 +131,8 @@ class RoutingPolicy:
         """
         if isinstance(path, Mapping):
             raise TypeError("from_toml takes a file's path; RoutingPolicy.from_dict(...) takes a mapping")
+        from routeware.policy.files import read_table  # noqa: PLC0415  # a policy in code needs no TOML parser
+
         try:
             return cls.from_dict(read_table(path, table))
         except PolicyError as error:

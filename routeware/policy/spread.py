@@ -9,7 +9,6 @@ Both ways give each link an exponential draw divided by its weight, and sort: dr
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -63,6 +62,8 @@ def _hashed(key: str, label: str) -> float:
     """Return a number from 0 to 1, 1 excluded, that every process makes of a key and a label."""
     # The length keeps ("ab", "c") and ("a", "bc") apart; surrogates are kept, for a key may be any text.
     text = f"{len(key)}:{key}{label}".encode("utf-8", "surrogatepass")
+    import hashlib  # noqa: PLC0415  # loads OpenSSL, for those who spread calls by a key only
+
     return (int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 11) / _STEPS
 
 
