@@ -1,4 +1,4 @@
-"""``routeware demo``: three scenes, each with the same requests bare and routed, over real sockets, side by side."""
+"""``routeware demo``: four scenes, each with the same requests bare and routed, over real sockets, side by side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def demo(
     *,
     scene: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Show this scene only: even, stalls or outage.", show_default=False),
+        typer.Option(metavar="NAME", help="Show this scene only: even, stalls, outage or streams.", show_default=False),
     ] = None,
     requests: Annotated[
         int, typer.Option(min=1, max=20_000, metavar="N", help="The number of requests in each scene.")
@@ -66,10 +66,10 @@ def demo(
 ) -> None:
     """Compare bare and routed calls over real sockets.
 
-    There are three scenes: an even provider, one with stalls, and an outage. Each sends the same requests twice to
-    providers on loopback: bare to the first, and routed along the chain. The providers answer, refuse and hang up as
-    recorded ones did, ten times as fast; the times shown are the recorded ones. A request without an answer counts as
-    late in both columns.
+    There are four scenes: an even provider, one with stalls, an outage, and streams that stall. Each sends the same
+    requests twice to providers on loopback: bare to the first, and routed along the chain. The providers answer, refuse
+    and hang up as recorded ones did, ten times as fast; the times shown are the recorded ones. A request without an
+    answer counts as late in both columns.
     """
     if serve:
         from routeware.cli import demo_serve

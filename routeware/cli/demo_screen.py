@@ -25,10 +25,10 @@ from routeware.money import NANOS_PER_USD
 __all__ = ["document", "show"]
 
 _NOTES = (
-    "Times are the providers' own; a request without an answer counts as late in both columns. In brackets: the 90% "
-    "interval of the change, by resampled requests; one that holds 0 is noise. Uncertain: may have been spent by "
-    "attempts that were cut off or lost their connection; a bare caller keeps no books. Wasted: settled and uncertain, "
-    "of all attempts that did not give the answer."
+    "Times are the providers' own, and of a stream those to its first item; a request without an answer counts as late "
+    "in both columns. In brackets: the 90% interval of the change, by resampled requests; one that holds 0 is noise. "
+    "Uncertain: may have been spent by attempts that were cut off or lost their connection; a bare caller keeps no "
+    "books. Wasted: settled and uncertain, of all attempts that did not give the answer."
 )
 _SOURCES = "What the providers do is drawn from computed facts: {sources}. Assumed: {assumed}."
 
@@ -103,9 +103,17 @@ def _table(result: Result) -> Table:
     for heading in ("bare", "routed", "change"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_row("answered", _share(bare, bare.answered), _share(routed, routed.answered), _more(bare, routed), "")
+    table.add_row(
+        "first item" if result.scene.streams else "answered",
+        _share(bare, bare.answered),
+        _share(routed, routed.answered),
+        _more(bare, routed),
+        "",
+    )
     for row in _time_rows(result):
         table.add_row(*row)
+    if result.scene.streams:
+        table.add_row("stalled later", _share(bare, bare.stalled), _share(routed, routed.stalled), "", "")
     attempts = _relative(bare.attempts, routed.attempts)
     table.add_row("attempts", f"{bare.attempts:,}", f"{routed.attempts:,}", attempts, "")
     spent = _relative(bare.spent_usd, routed.spent_usd)

@@ -30,7 +30,8 @@ _UNKNOWN = (
 )
 _BOTH = (
     "Attempts that were not seen to their end are drawn: at 0 as if one provider's latency said nothing of the other's,"
-    " at {0:g} as if a request that is slow at one were slow at the other. The truth is most often between the two."
+    " at {0:g} as if a request that is slow at one were slow at the other. The truth is most often between the two,"
+    " their intervals included."
 )
 
 _WIDE = 76
@@ -121,7 +122,7 @@ def _policy(file: Path, table: str | None) -> RoutingPolicy:
 
 def _past(source: str, service: str | None, limit: int) -> list[CallRecord] | list[CallTree]:
     from routeware.lab.reading_query import without_userinfo
-    from routeware.lab.replay_source import past_calls_of
+    from routeware.lab.sources import past_calls_of
     from routeware.lab.spans import TraceError
 
     found: list[Any] = list(past_calls_of(source, service=service, limit=limit))

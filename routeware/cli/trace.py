@@ -175,11 +175,9 @@ def _picture(shown: _Shown, file: Path) -> None:
 
 
 def _draw(shown: _Shown) -> None:
-    from rich.console import Console
-
     from routeware.lab.waterfall import render_call
 
-    console = Console(highlight=False)
+    console = screen.console()
     for call in shown.calls:
         console.print(render_call(call))
         console.print()

@@ -111,8 +111,14 @@ def tune(
     """
     from routeware.lab.tables import Mapping
 
-    goal = _Goal(target_p95, target_p99, None if max_extra is None else max_extra / 100, confidence, correlation)
-    _check(goal, write_policy, by)
+    _check((target_p95, target_p99, max_extra), write_policy, by)
+    goal = {
+        "target_p95_ms": target_p95,
+        "target_p99_ms": target_p99,
+        "max_extra": None if max_extra is None else max_extra / 100,
+        "confidence": confidence,
+        "correlation": correlation,
+    }
     mapping = Mapping(
         latency=latency,
         link=link,
@@ -134,21 +140,6 @@ def tune(
 
 
 @attrs.frozen
-class _Goal:
-    """What is asked for."""
-
-    target_p95_ms: float | None
-    target_p99_ms: float | None
-    max_extra: float | None
-    confidence: float
-    correlation: float | None
-
-    @property
-    def target_ms(self) -> float | None:
-        return self.target_p95_ms if self.target_p99_ms is None else self.target_p99_ms
-
-
-@attrs.frozen
 class _Asked:
     """The data that are asked about."""
 
@@ -161,18 +152,18 @@ class _Asked:
     prices: tuple[str, ...]
 
 
-def _check(goal: _Goal, write_policy: Path | None, by: str | None) -> None:
+def _check(goals: tuple[float | None, float | None, float | None], write_policy: Path | None, by: str | None) -> None:
     """Refuse arguments that contradict each other."""
-    given = [each for each in (goal.target_p95_ms, goal.target_p99_ms, goal.max_extra) if each is not None]
+    given = [each for each in goals if each is not None]
     if len(given) > 1:
         _refuse("give --target-p95, --target-p99 or --max-extra: each names one threshold")
     if write_policy is not None and not given:
         _refuse("--write-policy needs --target-p95, --target-p99 or --max-extra: something has to choose")
-    if by is not None and goal.target_ms is None:
+    if by is not None and goals[:2] == (None, None):
         _refuse("--by needs --target-p95 or --target-p99: the sizes share its budget of misses")
 
 
-def _tuned(asked: _Asked, goal: _Goal, policy_file: Path | None, table: str | None) -> tuple[Tuning, int]:
+def _tuned(asked: _Asked, goal: dict[str, Any], policy_file: Path | None, table: str | None) -> tuple[Tuning, int]:
     """Compute what the data say; leave with a line if they cannot be read or do not answer."""
     from routeware.cli import screen
     from routeware.lab.spans import TraceError
@@ -183,7 +174,7 @@ def _tuned(asked: _Asked, goal: _Goal, policy_file: Path | None, table: str | No
         screen.fail(str(error), 2)
 
 
-def _computed(asked: _Asked, goal: _Goal, policy: RoutingPolicy | None) -> tuple[Tuning, int]:
+def _computed(asked: _Asked, goal: dict[str, Any], policy: RoutingPolicy | None) -> tuple[Tuning, int]:
     from routeware.lab import tune_inputs as inputs
     from routeware.lab.sources import read_sources
     from routeware.lab.tune import tune as compute
@@ -194,22 +185,18 @@ def _computed(asked: _Asked, goal: _Goal, policy: RoutingPolicy | None) -> tuple
         _refuse("spans have no columns: of the two attempts of a race one was always cut off, so they make no pairs")
     given = inputs.parsed_prices(asked.prices)
     primary, backup = inputs.links_of(read, asked.primary, asked.backup)
-    inputs.check_unit(asked.sources, read, goal.target_ms)
+    inputs.check_unit(asked.sources, read, goal["target_p99_ms"] or goal["target_p95_ms"])
     prices = inputs.prices_of(primary, backup, given, policy)
     with _progress() as report:
         tuning = compute(
             primary,
             backup,
             paired=asked.mapping.pair_by is not None,
-            target_p95_ms=goal.target_p95_ms,
-            target_p99_ms=goal.target_p99_ms,
-            max_extra=goal.max_extra,
-            confidence=goal.confidence,
             usd_per_attempt=prices.backup_usd,
             primary_usd_per_attempt=prices.primary_usd,
-            correlation=goal.correlation,
             raced=inputs.raced_of(read, primary, backup),
             progress=report,
+            **goal,
         )
     if asked.mapping.size is not None:
         tuning = with_sizes(tuning, primary, backup, asked.mapping.size)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import aiohttp
 import attrs
 from opentelemetry.trace import TracerProvider
 
-from routeware import Attempt, Link, Routed, RoutingPolicy, Usage, routed
+from routeware import Attempt, Link, Routed, RoutedGenerator, RoutingPolicy, Usage, routed
 from routeware.demo.facts import Facts
 from routeware.demo.policies import Prices
 from routeware.demo.scenes import Scene
 from routeware.demo.servers import INCIDENT_HEADER, REQUEST_HEADER
 
-__all__ = ["Client"]
+__all__ = ["Asked", "Client", "Reply"]
+
+Reply = dict[str, Any]
+"""An answer's body, or one event of a stream."""
+
+Asked = Routed[[int], Reply] | RoutedGenerator[[int], Reply]
+
+_DATA = b"data: {"
 
 
 @attrs.frozen
@@ -36,22 +44,25 @@ class Client:
     scene: Scene
     during: range
 
-    def bare(self, link: Link) -> Callable[[int], Awaitable[Usage]]:
-        """Return a function that asks ``link`` alone; it gives the usage."""
+    def bare(self, link: Link) -> Callable[[int], AsyncGenerator[Reply]]:
+        """Return a function that asks ``link`` alone."""
+        return lambda number: self._replies(link.provider, link.model, number)
 
-        async def ask(number: int) -> Usage:
-            usage = (await self._complete(link.provider, link.model, number))["usage"]
-            return Usage(input_tokens=usage["prompt_tokens"], output_tokens=usage["completion_tokens"])
+    def routed(self, policy: RoutingPolicy, tracer_provider: TracerProvider) -> Asked:
+        """Return the decorated function."""
+        settings: Any = {"name": "ask", "prices": Prices(), "tracer_provider": tracer_provider}
 
-        return ask
+        async def streamed(attempt: Attempt, number: int) -> AsyncGenerator[Reply]:
+            async for event in self._replies(attempt.provider, attempt.model, number):
+                yield attempt.report(event)
 
-    def routed(self, policy: RoutingPolicy, tracer_provider: TracerProvider) -> Routed[[int], str]:
-        """Return the decorated function; it gives the answer."""
+        async def whole(attempt: Attempt, number: int) -> Reply:
+            reply: Reply = {}
+            async for reply in self._replies(attempt.provider, attempt.model, number):
+                attempt.report(reply)
+            return reply
 
-        @routed(policy, name="ask", prices=Prices(), tracer_provider=tracer_provider)
-        async def ask(attempt: Attempt, number: int) -> str:
-            reply = attempt.report(await self._complete(attempt.provider, attempt.model, number))
-            return str(reply["choices"][0]["message"]["content"])
+        ask: Asked = routed(policy, **settings)(streamed) if self.scene.streams else routed(policy, **settings)(whole)
 
         @ask.estimate
         def projection(link: Link, _number: int) -> Usage:
@@ -59,17 +70,22 @@ class Client:
 
         return ask
 
-    async def _complete(self, provider: str, model: str, number: int) -> dict[str, Any]:
-        """Ask for one chat completion.
+    async def _replies(self, provider: str, model: str, number: int) -> AsyncGenerator[Reply]:
+        """Ask for one chat completion: yield its body, or its events where the scene is about streams.
 
         Raises:
             aiohttp.ClientError: the provider refused, failed or hung up.
         """
         prompt = {"model": model, "messages": [{"role": "user", "content": f"question {number}"}]}
-        headers = {REQUEST_HEADER: str(number)}
+        headers = {REQUEST_HEADER: str(number)} | ({"Accept": "text/event-stream"} if self.scene.streams else {})
         if self.scene.incident is not None and provider == self.scene.provider and number in self.during:
             headers[INCIDENT_HEADER] = self.scene.incident.value
-        async with self.http.post(self.urls[provider], json=prompt, headers=headers) as reply:
+        asked = {**prompt, "stream": self.scene.streams}
+        async with self.http.post(self.urls[provider], json=asked, headers=headers) as reply:
             reply.raise_for_status()
-            body: dict[str, Any] = await reply.json()
-            return body
+            if not self.scene.streams:
+                yield await reply.json()
+                return
+            async for line in reply.content:
+                if line.startswith(_DATA):
+                    yield json.loads(line[len(_DATA) - 1 :])

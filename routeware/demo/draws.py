@@ -40,7 +40,7 @@ class Incident(StrEnum):
     """What may befall a provider for a while."""
 
     STALLS = "stalls"
-    """Some requests, whichever, take several times the median."""
+    """Some requests, whichever, take several times the median; some streams stop for a while in the middle."""
     OUTAGE = "outage"
     """All requests are answered 503."""
 
@@ -53,11 +53,13 @@ class Draw:
         after_ms: when it does so, in the provider's own time.
         fault: how it fails; ``None`` where it answers.
         output_tokens: of its answer.
+        pause_ms: how long it stalls in the middle of its answer, if that is a stream.
     """
 
     after_ms: float
     fault: Fault | None
     output_tokens: int
+    pause_ms: float = 0.0
 
 
 class Draws:
@@ -107,12 +109,16 @@ class Draws:
         return Draw(after_ms=after_ms, fault=fault, output_tokens=tokens)
 
     def _stalling(self, provider: str, draw: Draw, slowness: float, dice: random.Random) -> Draw:
-        stalled, place = dice.random() < self._facts.stalled, dice.random()
+        stalled, place, paused = dice.random() < self._facts.stalled, dice.random(), dice.random() < self._facts.paused
         if draw.fault is not None:
             return draw
         latency = self._facts.latency[provider]
         stall_ms = latency.at(0.5) * self._facts.stalls.at(place)
-        return attrs.evolve(draw, after_ms=stall_ms if stalled else latency.at(_BODY * slowness))
+        return attrs.evolve(
+            draw,
+            after_ms=stall_ms if stalled else latency.at(_BODY * slowness),
+            pause_ms=self._facts.pause * latency.at(0.5) if paused else 0.0,
+        )
 
     def _out(self, provider: str, draw: Draw) -> Draw:
         return attrs.evolve(draw, after_ms=self._facts.latency[provider].at(0.5), fault=Fault.OUT)

@@ -53,6 +53,8 @@ class Facts:
         dropped: share of requests whose connection drops.
         server_error: share of requests that are answered 500.
         stalled: share of requests that stall at a provider that stalls.
+        paused: share of its streams that stall in the middle.
+        pause: how long they do, in medians of the provider.
         stalls: how long they take, in medians of the provider.
         input_tokens: of every request.
         output_tokens: of an answer.
@@ -67,6 +69,8 @@ class Facts:
     dropped: float
     server_error: float
     stalled: float
+    paused: float
+    pause: float
     stalls: Curve
     input_tokens: int
     output_tokens: Curve
@@ -97,6 +101,8 @@ def _facts(table: Mapping[str, Any]) -> Facts:
         dropped=shares["dropped"],
         server_error=shares["server_error"],
         stalled=table["stalls"]["share"],
+        paused=table["stalls"]["in_the_middle"],
+        pause=table["stalls"]["pause"],
         stalls=_curve((0, 1), (table["stalls"]["from"], table["stalls"]["to"])),
         input_tokens=tokens["input"],
         output_tokens=_curve(tokens["q"], tokens["output"]),

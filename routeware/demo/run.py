@@ -9,10 +9,10 @@ import aiohttp
 import attrs
 from opentelemetry.sdk.trace import ReadableSpan
 
-from routeware import CallRecord, Link, Price, Routed, session
+from routeware import CallRecord, Link, Price, session
 from routeware.demo import spans, tally
 from routeware.demo.asking import ask_bare, ask_routed, in_flight
-from routeware.demo.client import Client
+from routeware.demo.client import Asked, Client
 from routeware.demo.compare import Change, changes
 from routeware.demo.draws import Draws
 from routeware.demo.facts import packaged_facts
@@ -156,13 +156,14 @@ class _Run:
 
     async def _bare(self, client: Client) -> list[Answer]:
         ask, price = client.bare(self.scene.policy.chain[0]), _price(self.scene.policy.chain[0])
+        idle_ms = self.scene.policy.failover.idle_timeout_ms
 
         async def once(number: int) -> Answer:
-            return await ask_bare(ask, price, number, self.speed_up)
+            return await ask_bare(ask, price, number, self.speed_up, idle_ms)
 
         return await in_flight(self.requests, once, lambda: self.on_done(self.scene, Stage.BARE))
 
-    async def _routed(self, ask: Routed[[int], str]) -> list[Answer]:
+    async def _routed(self, ask: Asked) -> list[Answer]:
         async def once(number: int) -> Answer:
             return await ask_routed(ask, number, self.speed_up)
 

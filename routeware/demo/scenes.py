@@ -22,6 +22,7 @@ class Scene:
         name: what ``--scene`` calls it.
         title: what it shows, in a few words.
         policy: in the providers' own time.
+        streams: whether answers are streamed; times are then those to the first item.
         incident: what befalls the first provider of the chain.
         begins: the share of the requests before the incident.
         ends: the share of the requests at its end.
@@ -30,6 +31,7 @@ class Scene:
     name: str
     title: str
     policy: RoutingPolicy
+    streams: bool = False
     incident: Incident | None = None
     begins: float = 0.0
     ends: float = 1.0
@@ -68,10 +70,17 @@ def packaged_scenes() -> tuple[Scene, ...]:
             begins=_THIRD,
             ends=2 * _THIRD,
         ),
+        Scene(
+            name="streams",
+            title="Streams that stall before their first item, and in the middle",
+            policy=packaged_policy("streams"),
+            streams=True,
+            incident=Incident.STALLS,
+        ),
     )
 
 
-SCENES = ("even", "stalls", "outage")
+SCENES = ("even", "stalls", "outage", "streams")
 """Their names."""
 
 

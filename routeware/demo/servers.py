@@ -12,7 +12,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import assert_never
 
 from aiohttp import web
@@ -31,6 +31,8 @@ INCIDENT_HEADER = "X-Demo-Incident"
 """Says what befalls the provider at this request: the scene is the caller's."""
 
 _RETRY_AFTER_S = 1
+_PIECES = 8
+_EVENTS = "text/event-stream"
 
 
 def provider_app(provider: str, facts: Facts, draws: Draws, speed_up: float) -> web.Application:
@@ -43,6 +45,8 @@ def provider_app(provider: str, facts: Facts, draws: Draws, speed_up: float) -> 
         incident = request.headers.get(INCIDENT_HEADER)
         draw = draws.of(int(number), Incident(incident) if incident else None)[provider]
         await asyncio.sleep(draw.after_ms / 1000 / speed_up)
+        if draw.fault is None and request.headers.get("Accept") == _EVENTS:
+            return await _streamed(request, facts, provider, draw, speed_up)
         return _reply(request, facts, provider, draw)
 
     app = web.Application()
@@ -67,6 +71,27 @@ def _reply(request: web.Request, facts: Facts, provider: str, draw: Draw) -> web
             return _refusal(503, "service_unavailable", {})
         case other:
             assert_never(other)
+
+
+async def _streamed(
+    request: web.Request, facts: Facts, provider: str, draw: Draw, speed_up: float
+) -> web.StreamResponse:
+    """Send an answer in pieces: the first at once, the others evenly, with a pause in the middle if one is drawn."""
+    reply = web.StreamResponse(headers={"Content-Type": _EVENTS})
+    whole = _completion(facts, provider, draw)
+    with suppress(ConnectionResetError):  # its caller has hung up: the race was won by another
+        await reply.prepare(request)
+        for place in range(_PIECES):
+            piece = {"choices": [{"index": 0, "delta": {"content": f"piece {place} by {provider} "}}]}
+            await reply.write(_event(piece))
+            pause_ms = draw.pause_ms if place == _PIECES // 2 else 0.0
+            await asyncio.sleep((draw.after_ms / _PIECES + pause_ms) / 1000 / speed_up)
+        await reply.write(_event({"choices": [], "usage": whole["usage"]}) + b"data: [DONE]\n\n")
+    return reply
+
+
+def _event(data: object) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()
 
 
 def _completion(facts: Facts, provider: str, draw: Draw) -> dict[str, object]:

@@ -18,7 +18,14 @@ from opentelemetry.util.types import AttributeValue
 __all__ = ["Recorder", "in_own_time", "of_trace"]
 
 # What routeware measured or was set to. What a provider said (`routeware.retry_after_s`) is in its own time already.
-_MEASURED_S = frozenset({"routeware.attempt.timeout_s", "routeware.attempt.cleanup_s", "routeware.race.after_s"})
+_MEASURED_S = frozenset(
+    {
+        "gen_ai.response.time_to_first_chunk",
+        "routeware.attempt.cleanup_s",
+        "routeware.attempt.timeout_s",
+        "routeware.race.after_s",
+    }
+)
 
 
 class Recorder:

@@ -23,13 +23,14 @@ class Answer:
     """What came of one request.
 
     Attributes:
-        took_ms: in the providers' own time.
-        answered: whether there was an answer.
+        took_ms: in the providers' own time; of a stream, to its first item.
+        answered: whether there was an answer, or a stream's first item.
         cost_nanos: what is known to be spent, in nano-dollars.
         uncertain_nanos: what may have been spent in addition; ``None`` if unknown.
         wasted_nanos: of both, what did not give the answer; ``None`` if unknown.
         attempts: requests that were really sent.
         raced: whether a race was started.
+        stalled: whether a stream stalled after its first item: a bare caller waits it out, a routed one is cut off.
         record: of the routed call; ``None`` for a bare one.
     """
 
@@ -40,6 +41,7 @@ class Answer:
     wasted_nanos: int | None = 0
     attempts: int = 1
     raced: bool = False
+    stalled: bool = False
     record: CallRecord | None = None
 
     @property
@@ -63,6 +65,7 @@ class Column:
         on_time: how many had one within the policy's target; ``None`` without a target.
         attempts: requests that were really sent.
         raced: calls in which a race was started.
+        stalled: streams that stalled after their first item.
         p50_ms: the median in the providers' own time; ``None`` where that request had no answer.
         p95_ms: the 95th percentile; ``None`` where that request had no answer.
         p99_ms: the 99th percentile; ``None`` where that request had no answer.
@@ -76,6 +79,7 @@ class Column:
     on_time: int | None
     attempts: int
     raced: int
+    stalled: int
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -117,6 +121,7 @@ def tally(answers: Sequence[Answer], target_ms: float | None = None) -> Column:
         on_time=None if target_ms is None else sum(each_ms <= target_ms for each_ms in waited),
         attempts=sum(answer.attempts for answer in answers),
         raced=sum(answer.raced for answer in answers),
+        stalled=sum(answer.stalled for answer in answers),
         p50_ms=quantile(waited, 0.50),
         p95_ms=quantile(waited, 0.95),
         p99_ms=quantile(waited, 0.99),
@@ -146,15 +151,25 @@ def most_telling(records: Iterable[CallRecord]) -> CallRecord | None:
 def in_own_time(record: CallRecord, speed_up: float) -> CallRecord:
     """Return the record as if nothing had been sped up."""
     attempts = (
-        attrs.evolve(one, started_ms=one.started_ms * speed_up, duration_ms=one.duration_ms * speed_up)
+        attrs.evolve(
+            one,
+            started_ms=one.started_ms * speed_up,
+            duration_ms=one.duration_ms * speed_up,
+            first_item_ms=_times(one.first_item_ms, speed_up),
+        )
         for one in record.attempts
     )
     return attrs.evolve(
         record,
         attempts=tuple(attempts),
         duration_ms=record.duration_ms * speed_up,
-        race_after_ms=None if record.race_after_ms is None else record.race_after_ms * speed_up,
+        first_item_ms=_times(record.first_item_ms, speed_up),
+        race_after_ms=_times(record.race_after_ms, speed_up),
     )
+
+
+def _times(amount_ms: float | None, speed_up: float) -> float | None:
+    return None if amount_ms is None else amount_ms * speed_up
 
 
 def _told(record: CallRecord) -> tuple[bool, int, int]:

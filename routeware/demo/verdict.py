@@ -15,7 +15,7 @@ _LEARNING = 120
 
 def verdict(result: Result) -> str:
     """Return the scene in a few sentences; nothing about times where the machine was too busy to take them."""
-    told = [_incident(result), _target(result)]
+    told = [_incident(result), _target(result), _stalled(result)]
     return " ".join(each for each in told if each)
 
 
@@ -61,7 +61,22 @@ def _target(result: Result) -> str:
     change = result.changes["p95"]
     if change.value is None or change.noise:
         return f"{worth}. What that does to p95 cannot be told from chance with {result.routed.requests:,} requests."
-    return f"{worth}, and p95 is {_percent(change.value)}."
+    what = "the p95 of the time to the first item" if result.scene.streams else "p95"
+    return f"{worth}, and {what} is {_percent(change.value)}."
+
+
+def _stalled(result: Result) -> str:
+    idle_ms = result.scene.policy.failover.idle_timeout_ms
+    if not result.scene.streams or idle_ms is None:
+        return ""
+    told = (
+        f"Bare, {result.bare.stalled:,} streams stalled in the middle for more than {idle_ms / 1000:g} s, and their "
+        f"readers waited. Routed, idle_timeout_ms cut {result.routed.stalled:,} off: a reader got what had come, and "
+        "an error."
+    )
+    if result.routed.wasted_usd is None:
+        return told
+    return f"{told} The losers of races cost ${result.routed.wasted_usd:.4f} at most."
 
 
 def _races(result: Result) -> str:

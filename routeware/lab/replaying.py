@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from routeware.lab.tree import CallTree
+from routeware.lab.tune_facts import Estimate
 from routeware.policy import RoutingPolicy
 from routeware.records import CallRecord
 
@@ -24,15 +25,6 @@ _DEVIATIONS = 1.94
 """Student's, of 90 % at six degrees of freedom: so many models there are for 200 resamples."""
 _RESAMPLES_PER_MODEL = 32
 _SOME_CALLS = 800
-
-
-@attrs.frozen
-class Estimate:
-    """A figure and its 90 % interval over resampled calls; ``None`` where it is unknown."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @attrs.frozen(kw_only=True)

@@ -1,23 +1,27 @@
-"""Opens whatever ``routeware tune`` is given: tables, files of spans, a Jaeger. The content says which it is."""
+"""Opens whatever ``tune`` and ``replay`` are given: tables, records, spans, a Jaeger. The content says which it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
 from routeware.lab.calls import calls
-from routeware.lab.reading import SPAN_KEYS, read_stream
-from routeware.lab.reading_bytes import Bytes, opened
+from routeware.lab.reading import SPAN_KEYS, read_file, read_stream
+from routeware.lab.reading_bytes import Bytes, as_utf8, opened
+from routeware.lab.reading_json import JsonValues
 from routeware.lab.reading_query import QueryAddress
 from routeware.lab.spans import TraceError
 from routeware.lab.table_csv import csv_rows
 from routeware.lab.table_json import json_rows, top_keys
 from routeware.lab.tables import Mapping, Table, is_known_column, table_of
+from routeware.lab.tree import CallTree
 from routeware.lab.tune_samples import Observed, RacedCalls, Sample, observed_calls
+from routeware.records import CallRecord
 
-__all__ = ["Source", "read_source", "read_sources"]
+__all__ = ["Source", "past_calls_of", "read_source", "read_sources"]
 
+_RECORD_KEYS = frozenset(("label", "outcome", "attempts"))
 _CONSOLE_KEYS = frozenset(("context", "parent_id", "start_time"))
 
 
@@ -61,9 +65,7 @@ def read_source(source: str, mapping: Mapping, *, service: str | None = None, li
         TraceError: it cannot be read.
     """
     if "://" in source:
-        address = QueryAddress.parse(source)
-        names = address.services() if service is None else [service]
-        return _of_spans(observed_calls(calls(span for name in names for span in address.recent(name, limit))))
+        return _of_spans(observed_calls(_asked(source, service, limit)))
     with opened(source) as file:
         if not _is_json(file):
             table = table_of(csv_rows(file, source, is_known_column), source, mapping)
@@ -72,6 +74,41 @@ def read_source(source: str, mapping: Mapping, *, service: str | None = None, li
         else:
             table = table_of(json_rows(file, source), source, mapping)
     return Source(samples=table.samples, table=table)
+
+
+def past_calls_of(
+    source: str, *, service: str | None = None, limit: int = 1_500
+) -> Iterator[CallRecord] | Iterator[CallTree]:
+    """Yield the calls in ``source``: records if its objects are such, else calls from spans.
+
+    Raises:
+        TraceError: it cannot be read, or holds what is no record.
+    """
+    if "://" in source:
+        return _asked(source, service, limit)
+    with opened(source) as file:
+        keys = top_keys(file)
+    return _records(source) if keys >= _RECORD_KEYS and SPAN_KEYS.isdisjoint(keys) else calls(read_file(source))
+
+
+def _records(source: str) -> Iterator[CallRecord]:
+    with opened(source) as file:
+        values = JsonValues(as_utf8(file), source, (), None)
+        for found in values:
+            if found.at_end:
+                continue
+            try:
+                record = CallRecord.from_dict(found.value)
+            except ValueError as error:
+                raise TraceError(source, str(error), place=values.error("").place) from None
+            yield record
+
+
+def _asked(source: str, service: str | None, limit: int) -> Iterator[CallTree]:
+    """Return the latest calls that a Jaeger has, of one service or of all."""
+    address = QueryAddress.parse(source)
+    names = address.services() if service is None else [service]
+    return calls(span for name in names for span in address.recent(name, limit))
 
 
 def _of_spans(observed: Observed) -> Source:

@@ -19,51 +19,24 @@ MISSING = frozenset(("", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-",
 UNITS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1000.0}
 """Milliseconds per unit."""
 
-_ANSWERED = frozenset(
-    (
-        *(
-            "",
-            "ok",
-            "okay",
-            "success",
-            "succeeded",
-            "successful",
-            "answered",
-            "complete",
-            "completed",
-            "done",
-            "finished",
-        ),
-        *("true", "yes", "pass", "passed", "http ok", "stop", "end_turn", "cached"),
-    )
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split("|"))
+
+
+_ANSWERED = _words(
+    "|answered|cached|complete|completed|done|end_turn|finished|http ok|ok|okay|pass|passed|stop|succeeded|"
+    "success|successful|true|yes"
 )
-_CENSORED = frozenset(
-    (
-        *("censored", "cancelled", "canceled", "cancel", "race_lost", "race lost", "lost", "lost the race", "aborted"),
-        *("abort", "killed", "interrupted", "cut off", "cut_off", "cancellederror"),
-    )
+_CENSORED = _words(
+    "abort|aborted|cancel|canceled|cancelled|cancellederror|censored|cut off|cut_off|interrupted|killed|lost|"
+    "lost the race|race lost|race_lost"
 )
-_FAILED = frozenset(
-    (
-        *(
-            "error",
-            "errors",
-            "err",
-            "fail",
-            "failed",
-            "failure",
-            "false",
-            "no",
-            "refused",
-            "rejected",
-            "exception",
-            "ko",
-        ),
-        *("dropped", "reset", "unavailable", "overloaded", "throttled", "rate_limit", "rate limit", "rate_limited"),
-        *("rate limited", "ratelimited", "too many requests", "quota", "quota_exceeded", "server_error", "bad_request"),
-        *("bad request", "not_found", "not found", "auth", "unauthorized", "forbidden", "transient_network", "broken"),
-        *("content_policy", "content_filter", "context_length", "invalid", "denied", "crashed", "disconnected"),
-    )
+_FAILED = _words(
+    "auth|bad request|bad_request|broken|content_filter|content_policy|context_length|crashed|denied|"
+    "disconnected|dropped|err|error|errors|exception|fail|failed|failure|false|forbidden|invalid|ko|no|not found|"
+    "not_found|overloaded|quota|quota_exceeded|rate limit|rate limited|rate_limit|rate_limited|ratelimited|"
+    "refused|rejected|reset|server_error|throttled|too many requests|transient_network|unauthorized|unavailable"
 )
 _LATE = re.compile(r"time[\s_-]*d?[\s_-]*out|deadline[\s_-]*exceeded")
 _HTTP = re.compile(r"(?:http[\s/\d.]*\s)?([1-5]\d\d)(?:\.0)?(?:$|[\s:;,_-])")

@@ -24,7 +24,7 @@ __all__ = [
 
 @attrs.frozen
 class Estimate:
-    """A figure and its interval; ``None`` where the data do not reach it."""
+    """A figure and its interval, of 90 % by default; ``None`` where the data do not reach it."""
 
     value: float | None
     low: float | None

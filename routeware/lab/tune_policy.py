@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from routeware.errors import PolicyError
 from routeware.policy import RoutingPolicy
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["write_threshold"]
 

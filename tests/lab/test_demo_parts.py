@@ -103,6 +103,9 @@ def test_a_provider_with_stalls_takes_several_times_its_median_now_and_then() ->
     assert len(stalled) / len(drawn) == pytest.approx(0.07, abs=0.015)
     assert max(draw.after_ms for draw in stalled) <= 8 * median
     assert [draw.fault for draw in drawn] == [draws["mistral"].fault for draws in MANY[:2000]]
+    pauses = [draw.pause_ms for draw in drawn if draw.pause_ms]
+    assert len(pauses) / len(drawn) == pytest.approx(FACTS.paused, abs=0.015)
+    assert set(pauses) == {FACTS.pause * median}
 
 
 def test_a_provider_that_is_out_answers_nothing() -> None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from math import inf
 from typing import Any
 
 import attrs
 import pytest
 
-from routeware import RoutingPolicy
+from routeware import Attempt, Price, RoutingPolicy, routed
 from routeware.cli import demo_screen
+from routeware.demo.asking import ask_bare
+from routeware.demo.client import Reply
 from routeware.demo.compare import Change, changes, quantile
 from routeware.demo.draws import Incident
 from routeware.demo.pace import MOST_LAG_MS, Pace, measured_lag
 from routeware.demo.run import Result, most_telling
 from routeware.demo.scenes import Scene, own_scene, packaged_scenes
-from routeware.demo.tally import Answer, money, tally
+from routeware.demo.tally import Answer, in_own_time, money, tally
 from routeware.demo.verdict import pace_of, verdict
 from routeware.threshold import LatencyReport, RaceSource
 
-EVEN, STALLS, OUTAGE = packaged_scenes()
+EVEN, STALLS, OUTAGE, STREAMS = packaged_scenes()
 ON_TIME = Pace(loop_lag_ms=20.0, overhead_ms=60.0)
 LATE = Pace(loop_lag_ms=20.0, overhead_ms=MOST_LAG_MS + 1.0)
 
@@ -185,6 +188,57 @@ def test_an_outage_is_told_with_who_was_answered() -> None:
     assert "openai was out for requests 101 to 200: 100 of 300 bare requests had no answer, and 0" in spared
     assert "25 of the 100 routed calls of that time asked openai and waited for its error; cooldown" in spared
     assert all_of_them.endswith("100 of the 100 routed calls of that time asked openai and waited for its error.")
+
+
+def test_streams_are_told_with_their_first_items_and_those_that_stalled_in_the_middle() -> None:
+    """With what losers of races may have cost; nothing of it where that is not known."""
+    before = [each if each < inf else 9000.0 for each in lasting(1)]
+    found = result(STREAMS, before, [each / 2 for each in before], report=report(RaceSource.FITTED), raced=40)
+    bare, routed = attrs.evolve(found.bare, stalled=9), attrs.evolve(found.routed, stalled=7, wasted_usd=0.0312)
+
+    told = verdict(attrs.evolve(found, bare=bare, routed=routed))
+    unknown = verdict(attrs.evolve(found, bare=bare, routed=attrs.evolve(routed, wasted_usd=None)))
+
+    assert "and the p95 of the time to the first item is 50% lower." in told
+    assert "Bare, 9 streams stalled in the middle for more than 4 s, and their readers waited." in told
+    assert "idle_timeout_ms cut 7 off" in told
+    assert told.endswith("The losers of races cost $0.0312 at most.")
+    assert unknown.endswith("and an error.")
+
+
+async def test_a_bare_stream_is_timed_to_its_first_item_and_waits_a_stall_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an idle time-out nothing counts as a stall; usage comes with the last event."""
+    monkeypatch.setattr("routeware.demo.asking.perf_counter", asyncio.get_running_loop().time)
+
+    async def stream(_number: int) -> AsyncIterator[Reply]:
+        await asyncio.sleep(0.01)
+        yield {"choices": []}
+        await asyncio.sleep(0.05)
+        yield {"choices": [], "usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0}}
+
+    price = Price(input_usd_per_mtok=2.0)
+    patient, watched = [await ask_bare(stream, price, 1, 1.0, idle_ms) for idle_ms in (None, 20.0)]
+
+    assert (patient.stalled, watched.stalled) == (False, True)
+    assert patient.took_ms == pytest.approx(10)
+    assert patient.cost_nanos == 2_000_000_000
+    assert tally([patient, watched]).stalled == 1
+
+
+async def test_a_stream_in_its_providers_time_has_its_first_item_there() -> None:
+    """Ten times as late as it was here."""
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(_attempt: Attempt) -> AsyncIterator[str]:
+        yield "item"
+
+    call = (await ask.outcome()).record
+
+    slow = in_own_time(call, 10.0)
+
+    assert call.first_item_ms is not None
+    assert slow.first_item_ms == pytest.approx(10 * call.first_item_ms)
+    assert slow.attempts[0].first_item_ms == pytest.approx(10 * (call.attempts[0].first_item_ms or 0.0))
 
 
 def test_intervals_stand_in_the_table() -> None:

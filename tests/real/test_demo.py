@@ -107,6 +107,19 @@ async def test_a_race_is_worth_it_where_a_provider_stalls(monkeypatch: pytest.Mo
     assert 5 < result.routed.raced < 150
 
 
+async def test_streams_begin_in_time_and_end_where_they_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Racing brings first items; the idle time-out ends what stops later; and the money adds up."""
+    monkeypatch.setattr("routeware.demo.asking.CONCURRENCY", 100)
+    result = await ran(packaged("streams"), requests=200, speed_up=3.0)
+
+    assert result.bare.on_time is not None
+    assert result.routed.on_time is not None
+    assert result.routed.on_time > result.bare.on_time
+    assert result.bare.stalled > 0
+    assert result.routed.stalled > 0
+    assert result.money.adds_up
+
+
 async def test_an_even_provider_is_not_raced(monkeypatch: pytest.MonkeyPatch) -> None:
     """The target finds out that it is met anyway."""
     monkeypatch.setattr("routeware.demo.asking.CONCURRENCY", 60)
@@ -174,7 +187,7 @@ async def test_the_drawn_call_failed_over_or_raced_and_its_spans_are_there() -> 
     assert (root.end_time - root.start_time) / 1e6 == pytest.approx(result.call.duration_ms, rel=0.5)
 
 
-def test_a_person_sees_three_scenes_the_sums_and_a_waterfall() -> None:
+def test_a_person_sees_four_scenes_the_sums_and_a_waterfall() -> None:
     """In a pipe without colours or bars, in 80 columns."""
     done = routeware("demo", "--requests", FEW, "--seed", SEED)
 
@@ -182,7 +195,7 @@ def test_a_person_sees_three_scenes_the_sums_and_a_waterfall() -> None:
     assert done.stderr == ""
     for words in ("bare", "routed", "answered", "spent", "uncertain", "wasted", "adds up", "shows most"):
         assert words in done.stdout
-    for title in ("1  An even provider", "2  A provider with stalls", "3  An outage"):
+    for title in ("1  An even provider", "2  A provider with stalls", "3  An outage", "4  Streams that stall"):
         assert title in done.stdout
     assert "openai:gpt-4o-2024-05-13" in done.stdout
     assert "\x1b" not in done.stdout
@@ -196,7 +209,7 @@ def test_a_script_gets_json_and_nothing_else() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert told["seed"] == SEED
-    assert [scene["scene"] for scene in told["scenes"]] == ["even", "stalls", "outage"]
+    assert [scene["scene"] for scene in told["scenes"]] == ["even", "stalls", "outage", "streams"]
     for scene in told["scenes"]:
         assert scene["requests"] == FEW
         assert scene["routed"]["answered"] >= scene["bare"]["answered"]
@@ -214,7 +227,7 @@ def test_one_scene_can_be_shown() -> None:
 
     assert [scene["scene"] for scene in json.loads(done.stdout)["scenes"]] == ["outage"]
     assert (wrong.exit_code, wrong.stdout) == (2, "")
-    assert wrong.stderr == "routeware: there is no scene 'storm'; there are even, stalls, outage\n"
+    assert wrong.stderr == "routeware: there is no scene 'storm'; there are even, stalls, outage, streams\n"
 
 
 def test_spans_reach_a_collector(collector: Collector) -> None:

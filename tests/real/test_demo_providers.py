@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -68,6 +69,23 @@ async def ask(url: str, number: object) -> tuple[int, dict[str, object], str | N
     ):
         body = await reply.json() if reply.content_type == "application/json" else {}
         return reply.status, body, reply.headers.get("Retry-After")
+
+
+async def test_a_provider_streams_where_events_are_accepted() -> None:
+    """Pieces of the answer, and the usage with the last event. Who hangs up in the middle does no harm."""
+    number, draw = drawn("anthropic", None)
+    headers = {REQUEST_HEADER: str(number), "Accept": "text/event-stream"}
+
+    async with providers(SEED, AT_ONCE) as urls, aiohttp.ClientSession() as http:
+        async with http.post(urls["anthropic"], json={}, headers=headers) as reply:
+            first = await reply.content.readline()
+        async with http.post(urls["anthropic"], json={}, headers=headers) as reply:
+            lines = [line async for line in reply.content if line.strip()]
+
+    assert first == lines[0]
+    *pieces, usage, done = lines
+    assert (len(pieces), done) == (8, b"data: [DONE]\n")
+    assert json.loads(usage.removeprefix(b"data: "))["usage"]["completion_tokens"] == draw.output_tokens
 
 
 async def test_a_provider_answers_as_openai_does() -> None:
