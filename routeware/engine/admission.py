@@ -12,7 +12,7 @@ import logging
 
 from routeware.engine.attempt import live_execution
 from routeware.engine.call import Call
-from routeware.engine.cooldown import pass_over_cooling
+from routeware.engine.cooldown import next_by_health
 from routeware.engine.execution import Execution
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
@@ -35,18 +35,19 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
         PolicyError: nobody can say what it may cost, and a cap is in force.
         BaseException: what the call raises, because nothing more may be started; what the ``estimate`` hook raised.
     """
-    if call.failure is not None and call.fatal is None and is_stopped_by_caller(call):
-        raise call.failure
-    if not call.attempts_left or call.fatal is not None:
+    if call.failure is not None:
+        if call.fatal is not None:
+            raise final_error(call)
+        if is_stopped_by_caller(call):
+            raise call.failure
+    if not call.attempts_left:
         raise final_error(call)
     if call.deadline is not None and is_due(call.deadline, call.loop.time()):
         raise deadline_error(call)
-    states = call.health
-    if states is not None and states.troubled:
-        pass_over_cooling(call)
-    execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
-    if states is not None:
-        execution.claim(states, call.loop.time() if states.troubled else 0.0)
+    if call.tactics is None:
+        execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
+    else:
+        execution = next_by_health(call, trigger)
     if call.prepared.is_capped or (call.payer is not None and call.payer.reserving):
         try:
             _reserve(call, execution)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from routeware.budget import CURRENT_SESSION, Session
 from routeware.engine.attempt import live_execution
@@ -15,17 +15,18 @@ from routeware.engine.listeners import listen
 from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Registrations
 from routeware.engine.rehearsal import REHEARSAL
+from routeware.engine.tactics import Tactics, drawn
 from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
 from routeware.health import LinkStates
 from routeware.observers import Failure
-from routeware.policy import Link, drawn_order
+from routeware.policy import Link
 from routeware.pricing import text_tokens
 from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
 from routeware.telemetry import CallTrace, Meters
-from routeware.threshold import Decision, Size
+from routeware.threshold import Decision
 
-__all__ = ["Call", "Driver", "Rounds"]
+__all__ = ["Call", "Driver"]
 
 # Reading a member off its enum costs as much as an attribute of a slot.
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
@@ -37,20 +38,6 @@ class Driver(Protocol):
     def launch(self, call: Call, execution: Execution) -> None:
         """Run an attempt that was started, in a task of its own."""
         ...
-
-
-class Rounds(NamedTuple):
-    """The further rounds of a call through its chain.
-
-    Attributes:
-        chain: its links in order, before any is passed over.
-        begun: how many it has begun.
-        left: how many more it may begin.
-    """
-
-    chain: tuple[PreparedLink, ...]
-    begun: int
-    left: int
 
 
 class Call:
@@ -72,10 +59,7 @@ class Call:
         attempts_left: how many attempts may still be started: neither links nor attempts have run out.
         attempts: all attempts, skipped links included, in the order of their starts.
         latest_start: when the newest attempt was started, on the loop's clock; without a value before the first start.
-        health: which links keep failing; ``None`` without cooldown.
-        rounds: its further rounds through the chain; ``None`` where its policy has none.
-        target: what the learner of the policy's target said, and the size of the request, ``None`` where that is
-            unknown; ``None`` without a target.
+        tactics: what its policy asks of it besides a chain; ``None`` where that is nothing.
         race_after_s: the threshold in force; ``None`` without racing.
         race: its attempts in flight, where it can race.
         driver: runs its attempts, where it is a stream; ``None`` for a plain call.
@@ -107,7 +91,6 @@ class Call:
         "error",
         "failure",
         "fatal",
-        "health",
         "is_observed",
         "kwargs",
         "latest_start",
@@ -121,18 +104,15 @@ class Call:
         "race",
         "race_after_s",
         "refusal",
-        "rounds",
         "session",
         "stale_cancels",
-        "target",
+        "tactics",
         "timeout",
         "winner",
     )
 
     latest_start: float
-    health: LinkStates | None
-    rounds: Rounds | None
-    target: tuple[Decision, Size] | None
+    tactics: Tactics | None
     race: Race | None
     driver: Driver | None
     payer: Session | None
@@ -142,7 +122,7 @@ class Call:
     refusal: BudgetExceededError | None
     winner: Execution | None
     outcome: CallOutcome
-    _tokens: tuple[int, int | None] | None
+    _tokens: tuple[int, int | None]
     _stream_end: StreamEnd | None
 
     def __init__(
@@ -173,7 +153,7 @@ class Call:
         self.attempts_left = prepared.most_attempts
         self.race_after_s = prepared.race_after_s
         self.attempts: list[Execution] = []
-        self.health = self.rounds = self.target = self.race = self.driver = self.payer = self._tokens = None
+        self.tactics = self.race = self.driver = self.payer = None
         self.failure = self.fatal = self.error = self.winner = None
         self.outcome = "failed"
         self.ended = -1.0
@@ -181,7 +161,7 @@ class Call:
             self._set_out(is_alone=is_alone)
         self.session = session = CURRENT_SESSION.get()
         self.listeners = listen(prepared, session, attributes, now)
-        if self.listeners is not None or self.target is not None:
+        if self.listeners is not None:
             self.is_observed = True
 
     def _set_out(self, *, is_alone: bool) -> None:
@@ -192,33 +172,17 @@ class Call:
         """
         prepared = self.prepared
         if prepared.spreads:
-            order = drawn_order([one.link for one in self.links], prepared.spreads, prepared.spread_key)
-            self.links = tuple([self.links[at] for at in order])
+            self.links = drawn(prepared, self.links)
         if is_alone:
             self.links, self.attempts_left, self.deadline, self.race_after_s = self.links[:1], 1, None, None
             return
-        if prepared.health is not None:
-            self.health = prepared.health.states(self.loop)
-        if prepared.learner is not None and not self._is_unusual():
-            size = prepared.registrations.measure(self) if prepared.learner.by_size else None
-            self._follow(prepared.learner.decide(size), size)
-        if prepared.retries:
-            self.rounds = Rounds(self.links, 0, prepared.retries)
-
-    def _follow(self, decision: Decision, size: Size) -> None:
-        """Race as the learner decided; in an outage of the primary, the first two links change places."""
-        self.target = decision, size
-        self.race_after_s = decision.race_after_s
-        if decision.swap:
-            first, second, *rest = self.links
-            self.links = (second, first, *rest)
-
-    def _is_unusual(self) -> bool:
-        """Say whether one of the first two links cools: what a latency target knows is of the usual order."""
-        states = self.health
-        if states is None:
-            return False
-        return any(states.cooling_until(one.label, self.began) is not None for one in self.links[:2])
+        self.tactics = tactics = Tactics(prepared, self.links, self.loop)
+        if prepared.learner is not None:
+            tactics.ask(prepared.learner, self, self.began)
+            self.links = tactics.chain
+        if tactics.decision is not None:
+            self.race_after_s = tactics.decision.race_after_s
+            self.is_observed = True
 
     # Where it begins.
 
@@ -260,15 +224,22 @@ class Call:
     @property
     def tokens(self) -> tuple[int, int | None]:
         """The tokens of the text in the arguments, and the bound on output among them; counted once."""
-        if self._tokens is None:
+        try:
+            return self._tokens
+        except AttributeError:
             text = text_tokens(self.args, self.kwargs)
             self._tokens = text, self.prepared.registrations.output_argument(self.args, self.kwargs)
-        return self._tokens
+            return self._tokens
+
+    @property
+    def health(self) -> LinkStates | None:
+        """Which links keep failing; ``None`` without cooldown."""
+        return None if self.tactics is None else self.tactics.health
 
     @property
     def decision(self) -> Decision | None:
         """What the learner of the policy's target said; ``None`` without a target."""
-        return None if self.target is None else self.target[0]
+        return None if self.tactics is None else self.tactics.decision
 
     @property
     def stream_end(self) -> StreamEnd | None:
@@ -308,8 +279,8 @@ class Call:
     @property
     def race_source(self) -> str | None:
         """Where the race threshold came from; ``None`` without racing."""
-        if self.target is not None:
-            return self.target[0].source.value
+        if self.decision is not None:
+            return self.decision.source.value
         return None if self.race_after_s is None else "fixed"
 
     @property
@@ -317,12 +288,12 @@ class Call:
         """Why the next attempt is started, with nothing in flight."""
         if self.failure is None:
             return _INITIAL
-        return _RETRY if self.rounds is not None and self.rounds.begun else _FAILOVER
+        return _RETRY if self.tactics is not None and self.tactics.rounds_begun else _FAILOVER
 
     @property
     def may_begin_round(self) -> bool:
         """True if it may go through the chain once more, as far as its policy goes."""
-        return self.rounds is not None and self.rounds.left > 0 and self.started < self.prepared.max_attempts
+        return self.tactics is not None and self.tactics.rounds_left > 0 and self.started < self.prepared.max_attempts
 
     @property
     def started(self) -> int:
@@ -350,7 +321,7 @@ class Call:
     @property
     def swapped(self) -> bool:
         """True if a latency target sent it to the backup first."""
-        return self.target is not None and self.target[0].swap
+        return self.decision is not None and self.decision.swap
 
     @property
     def session_spent_usd(self) -> float | None:
@@ -365,7 +336,7 @@ class Call:
         self.cursor += 1
         self.attempts_left -= 1
         self.attempts.append(execution)
-        if self.attempts_left and (self.health is None or not self.health.troubled):
+        if self.attempts_left and self.tactics is None:
             timeout_ms: float | None = execution.prepared.followed_timeout_ms
         else:
             timeout_ms = self._timeout_ms(execution, now)
@@ -386,10 +357,10 @@ class Call:
     def _may_go_on(self, execution: Execution, now: float) -> bool:
         """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""
         states = self.health
-        if self.may_begin_round:
+        if not self.attempts_left:
+            return self.may_begin_round
+        if states is None or not states.troubled or execution.is_last_resort or self.may_begin_round:
             return True
-        if not self.attempts_left or states is None or not states.troubled or execution.is_last_resort:
-            return self.attempts_left > 0
         return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
 
     def reorder(self, links: Sequence[PreparedLink]) -> None:
@@ -407,16 +378,11 @@ class Call:
 
     def begin_round(self, links: Sequence[PreparedLink]) -> None:
         """Go through these links once more."""
-        assert self.rounds is not None
-        self.rounds = Rounds(self.rounds.chain, self.rounds.begun + 1, self.rounds.left - 1)
+        if self.tactics is not None:
+            self.tactics.begin_round()
         self.links = tuple(links)
         self.cursor = 0
         self.attempts_left = min(len(self.links), self.prepared.max_attempts - self.started)
-
-    def give_up_rounds(self) -> None:
-        """Begin no further round."""
-        if self.rounds is not None:
-            self.rounds = self.rounds._replace(left=0)
 
     def skip(self, execution: Execution, refusal: BudgetExceededError) -> None:
         """Leave the next link behind without an attempt, because a budget refuses it."""

@@ -38,7 +38,8 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
         if execution is None:
             execution = (
                 admit_next(call)
-                if call.rounds is None and (call.payer is None or not call.payer.remote)
+                if (call.tactics is None or not call.tactics.rounds_left)
+                and (call.payer is None or not call.payer.remote)
                 else await _next(call)
             )
         timeout.reschedule(execution.due)
@@ -77,8 +78,7 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
 
 async def _next(call: Call) -> Execution:
     """Admit and start the next attempt where that may take time: a further round, or a ledger that has to be asked."""
-    if call.rounds is not None:
-        await begin_round(call)
+    await begin_round(call)
     return await admit_next_remotely(call) if call.is_remote else admit_next(call)
 
 

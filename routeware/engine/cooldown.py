@@ -10,17 +10,28 @@ import logging
 
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.health import PauseStarted
+from routeware.health import LinkStates, PauseStarted
 from routeware.observers import Failure
+from routeware.records import AttemptTrigger
 
-__all__ = ["everything_cools", "note_answer", "note_end", "note_failure", "note_success", "pass_over_cooling"]
+__all__ = ["everything_cools", "next_by_health", "note_answer", "note_end", "note_failure", "note_success"]
 
 
-def pass_over_cooling(call: Call) -> None:
-    """Have the next link be one that does not cool, if there is one; else the one whose pause ends first."""
+def next_by_health(call: Call, trigger: AttemptTrigger) -> Execution:
+    """Make the next attempt, at a link that does not cool if there is one, and tell the link's health of it."""
     states = call.health
-    assert states is not None
-    now = call.loop.time()
+    now = 0.0
+    if states is not None and states.troubled:
+        now = call.loop.time()
+        _pass_over_cooling(call, states, now)
+    execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
+    if states is not None:
+        execution.claim(states, now)
+    return execution
+
+
+def _pass_over_cooling(call: Call, states: LinkStates, now: float) -> None:
+    """Have the next link be one that does not cool, if there is one; else the one whose pause ends first."""
     remaining = call.links[call.cursor :]
     if states.cooling_until(remaining[0].label, now) is None:
         return
@@ -66,20 +77,21 @@ def note_answer(call: Call, execution: Execution) -> None:
 
 def note_failure(call: Call, execution: Execution, failure: Failure) -> None:
     """Tell the link's health of a failure, if it is one that the policy fails over on."""
-    if not failure.fails_over:
+    states, rule = call.health, call.prepared.cooldown
+    if states is None or rule is None or not failure.fails_over:
         return
-    ticket, rule = execution.take_ticket(), call.prepared.cooldown
+    ticket = execution.take_ticket()
     assert ticket is not None
-    assert call.health is not None
-    assert rule is not None
     snapshot = failure.snapshot
-    started = call.health.failed(ticket, rule, snapshot.category, snapshot.retry_after_ms, call.loop.time())
+    started = states.failed(ticket, rule, snapshot.category, snapshot.retry_after_ms, call.loop.time())
     if started is not None:
         _emit_started(call, execution, started)
 
 
 def note_end(execution: Execution, call: Call) -> None:
     """Tell the link's health of an attempt that has ended, if it has not been told of its answer or failure."""
+    if call.health is None or not call.health.troubled:
+        return
     if execution.accepted:
         note_answer(call, execution)
     else:

@@ -18,10 +18,10 @@ __all__ = ["learn"]
 
 def learn(call: Call, now: float) -> None:
     """Tell the learner of the call's policy, if it has one, what became of a call with nothing in flight."""
-    learner, target = call.prepared.learner, call.target
-    if learner is None or target is None or not call.started:
+    learner, tactics = call.prepared.learner, call.tactics
+    if learner is None or tactics is None or tactics.decision is None or not call.started:
         return
-    decision, size = target
+    decision, size = tactics.decision, tactics.size
     for one in call.attempts:
         if one.invoked:
             history = learner.histories[call.prepared.links.index(one.prepared)]

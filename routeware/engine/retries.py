@@ -26,28 +26,28 @@ async def begin_round(call: Call) -> None:
     Raises:
         asyncio.CancelledError: the caller was cancelled meanwhile.
     """
-    rounds = call.rounds
-    if rounds is None or call.attempts_left or not call.may_begin_round:
+    tactics = call.tactics
+    if tactics is None or call.attempts_left or not call.may_begin_round:
         return
     if call.failure is None or call.fatal is not None or is_stopped_by_caller(call):
         return
     now = call.loop.time()
-    alone_s = _left_alone(call, rounds.chain, now)
+    alone_s = _left_alone(call, tactics.chain, now)
     if not alone_s:
         return
     failover = call.prepared.policy.failover
-    ceiling_ms = min(failover.backoff_max_ms, failover.backoff_ms * 2**rounds.begun)
+    ceiling_ms = min(failover.backoff_max_ms, failover.backoff_ms * 2**tactics.rounds_begun)
     # Half of it at random: callers that failed together do not come back together.
     wait_s = max(ceiling_ms * (0.5 + 0.5 * random.random()) / 1000, min(alone_s.values()))  # noqa: S311
     if wait_s * 1000 > failover.backoff_max_ms or (call.deadline is not None and now + wait_s >= call.deadline):
-        call.give_up_rounds()
+        tactics.give_up_rounds()
         call.emit("retry_skipped", reason="too_long")
         return
     if not call.prepared.retry_budget.take():
-        call.give_up_rounds()
+        tactics.give_up_rounds()
         call.emit("retry_skipped", reason="budget")
         return
-    call.emit("retry_wait", round=rounds.begun + 1, wait_ms=wait_s * 1000)
+    call.emit("retry_wait", round=tactics.rounds_begun + 1, wait_ms=wait_s * 1000)
     call.timeout.reschedule(None)  # the last attempt's timer must not cut this short
     await asyncio.sleep(wait_s)
     # Those that still have to be left alone come last; the sort is stable, so the rest is in chain order.

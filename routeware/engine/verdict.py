@@ -34,7 +34,7 @@ def record_failure(call: Call, execution: Execution) -> None:
         elif execution.is_misuse:
             failure = _changed(call, failure, error, fails_over=False)
         execution.fail(failure)
-    if call.health is not None:
+    if call.tactics is not None:
         note_failure(call, execution, failure)
     call.record_failure(failure)
 
@@ -61,7 +61,7 @@ def record_time_out(call: Call, execution: Execution) -> None:
     error.__cause__ = execution.error
     failure = call.prepared.judge(error)
     execution.time_out(failure)
-    if call.health is not None:
+    if call.tactics is not None:
         note_failure(call, execution, failure)
     call.record_failure(failure)
 

@@ -1,0 +1,67 @@
+"""What only some policies ask of a call besides its chain: drawn links, cooldown, a latency target, further rounds.
+
+A call whose policy asks none of it has no such object, and each of its steps asks for that once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from routeware.engine.prepared import PreparedLink, PreparedPolicy
+from routeware.engine.registrations import Request
+from routeware.policy import drawn_order
+from routeware.threshold import Decision, Learner, Size
+
+__all__ = ["Tactics", "drawn"]
+
+
+def drawn(prepared: PreparedPolicy, links: tuple[PreparedLink, ...]) -> tuple[PreparedLink, ...]:
+    """Draw the order of the links that share a place in the chain."""
+    order = drawn_order([one.link for one in links], prepared.spreads, prepared.spread_key)
+    return tuple([links[at] for at in order])
+
+
+class Tactics:
+    """What the policy of one call asks of it besides a chain.
+
+    Attributes:
+        chain: the links in the order in which this call tries them, before any is passed over.
+        health: which links keep failing; ``None`` without cooldown.
+        decision: what the learner of the policy's target said; ``None`` without a target.
+        size: the size of the request, where the learner wants to know it; ``None`` is unknown.
+        rounds_begun: how many further rounds through the chain the call has begun.
+        rounds_left: how many more it may begin.
+    """
+
+    __slots__ = ("chain", "decision", "health", "rounds_begun", "rounds_left", "size")
+
+    def __init__(
+        self, prepared: PreparedPolicy, chain: tuple[PreparedLink, ...], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.chain = chain
+        self.health = None if prepared.health is None else prepared.health.states(loop)
+        self.decision: Decision | None = None
+        self.size: Size = None
+        self.rounds_begun = 0
+        self.rounds_left = prepared.retries
+
+    def ask(self, learner: Learner, request: Request, now: float) -> None:
+        """Ask the learner when to race, unless one of the first two links cools: it knows the usual order only."""
+        states = self.health
+        if states is not None and any(states.cooling_until(one.label, now) is not None for one in self.chain[:2]):
+            return
+        if learner.by_size:
+            self.size = request.registrations.measure(request)
+        self.decision = learner.decide(self.size)
+        if self.decision.swap:  # in an outage of the primary, the first two change places
+            first, second, *rest = self.chain
+            self.chain = (second, first, *rest)
+
+    def begin_round(self) -> None:
+        """Take note that the call goes through its chain once more."""
+        self.rounds_begun += 1
+        self.rounds_left -= 1
+
+    def give_up_rounds(self) -> None:
+        """Begin no further round."""
+        self.rounds_left = 0
