@@ -276,23 +276,26 @@ class Sums(NamedTuple):
 
 def sums_of(call: CallFacts) -> Sums:
     """Add up what the attempts of ``call`` cost: what is settled, what is uncertain, and all but the winner's."""
-    settled = uncertain = won = 0
+    settled = uncertain = wasted = 0
     known = answer_known = waste_known = True
+    winner = call.winner
     for attempt in call.attempts:
         cost = attempt.cost
         if cost.settled is None or cost.uncertain is None:
             known = False
-            waste_known = waste_known and attempt is call.winner
-            answer_known = answer_known and not attempt.has_value
+            if attempt is not winner:
+                waste_known = False
+            if attempt.has_value:
+                answer_known = False
             continue
         settled += cost.settled
         uncertain += cost.uncertain
-        if attempt is call.winner:
-            won = cost.settled + cost.uncertain
+        if attempt is not winner:
+            wasted += cost.settled + cost.uncertain
     return Sums(
         usd(settled) if answer_known else None,
         usd(uncertain) if known else None,
-        usd(settled + uncertain - won) if waste_known else None,
+        usd(wasted) if waste_known else None,
     )
 
 

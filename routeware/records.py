@@ -248,9 +248,12 @@ def filled(kind: type[T], values: dict[str, Any]) -> T:
         kind: the class. It has no slots, and nothing to check.
         values: all its attributes. They are kept, not copied.
     """
-    made = object.__new__(kind)
-    object.__setattr__(made, "__dict__", values)
+    made = _new(kind)
+    _set(made, "__dict__", values)
     return made
+
+
+_new, _set = object.__new__, object.__setattr__
 
 
 def record_of(error: BaseException) -> CallRecord | None:

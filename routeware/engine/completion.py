@@ -37,8 +37,9 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
         The record, where the caller, an error or ``on_call`` wants it.
     """
     call.end()
-    if call.winner is not None:
-        call.winner.win()
+    winner = call.winner
+    if winner is not None:
+        winner.win()
     for one in call.attempts:
         if not one.concluded:
             if one.status is None:
@@ -48,7 +49,7 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
         call.payer.count_call(call.outcome, call.attempts)
     if call.is_observed:
         _tell(call)
-    error, on_call = call.error, call.registrations.on_call
+    error, on_call = call.error, call.prepared.registrations.on_call
     if not wants_record and error is None and on_call is None:
         return None
     record = call_record(call)

@@ -17,35 +17,36 @@ _NOTE = "routeware:"
 
 def call_record(call: Call) -> CallRecord:
     """Make the record of a call that has ended."""
-    sums = sums_of(call)
-    session, prepared, trace = call.session, call.prepared, call.trace
+    sums, took_s = sums_of(call), call.ended - call.began
+    session, prepared, listeners, winner = call.session, call.prepared, call.listeners, call.winner
     values = {
         "label": prepared.policy.label,
         "name": prepared.tracing.name,
         "outcome": call.outcome,
         "attempts": tuple([_attempt_record(call, one) for one in call.attempts]),
-        "selected": None if call.winner is None else call.attempts.index(call.winner),
-        "duration_ms": _ms(call.ended - call.began),
+        "selected": None if winner is None else call.attempts.index(winner),
+        "duration_ms": _ms(took_s),
         "cost_usd": sums.cost_usd,
         "uncertain_usd": sums.uncertain_usd,
         "wasted_usd": sums.wasted_usd,
         "race_after_ms": None if call.race_after_s is None else _ms(call.race_after_s),
-        "race_source": call.race_source,
-        "session_name": session.name if session is not None else None,
-        "session_spent_usd": call.session_spent_usd,
-        "trace_id": None if trace is None else trace.trace_id,
-        "first_item_ms": _first_item_ms(call),
-        "items": None if call.winner is None else call.winner.items,
-        "ended": call.stream_end,
+        "race_source": None if call.tactics is None and call.race_after_s is None else call.race_source,
+        "session_name": None if session is None else session.name,
+        "session_spent_usd": None if session is None else session.spent_usd,
+        "trace_id": None if listeners is None or listeners.trace is None else listeners.trace.trace_id,
+        "first_item_ms": None,
+        "items": None,
+        "ended": None,
         # Taken from the clock when the record is made: a call that no record is made of pays nothing for it.
-        "started_unix_s": time.time() - (call.loop.time() - call.began),
+        "started_unix_s": time.time() - took_s,
     }
+    if call.driver is not None:
+        values["ended"] = call.stream_end
+        flow = None if winner is None else winner.flow
+        if flow is not None:
+            values["items"] = flow.items
+            values["first_item_ms"] = None if flow.answered_at is None else _ms(flow.answered_at - call.began)
     return filled(CallRecord, values)
-
-
-def _first_item_ms(call: Call) -> float | None:
-    flow = None if call.winner is None else call.winner.flow
-    return None if flow is None or flow.answered_at is None else _ms(flow.answered_at - call.began)
 
 
 def annotate(error: BaseException, call: Call, record: CallRecord) -> None:
@@ -80,28 +81,32 @@ def _note(execution: Execution, attempt: AttemptRecord) -> str:
 
 
 def _attempt_record(call: Call, execution: Execution) -> AttemptRecord:
-    link, cost, failure = execution.link, execution.cost, execution.failure
-    assert execution.status is not None
+    prepared, cost, failure, status = execution.prepared, execution.cost, execution.failure, execution.status
+    assert status is not None
+    link = prepared.link
     values = {
         "number": execution.number,
         "provider": link.provider,
         "model": link.model,
         "label": link.label,
         "tier": link.tier,
-        "price": execution.prepared.price,
-        "status": execution.status,
+        "price": None if prepared.tariff is None else prepared.price,
+        "status": status,
         "trigger": execution.trigger,
         "started_ms": _ms(execution.started - call.began),
         "duration_ms": execution.duration_ms,
-        "cost_usd": cost.amount_usd,
+        "cost_usd": None if cost.settled is None else cost.amount_usd,
         "cost_source": cost.source,
         "usage": cost.usage,
         "unpriced": cost.unpriced,
         "error": None if failure is None else failure.snapshot,
         "skip_reason": execution.skip_reason,
-        "first_item_ms": None if execution.first_item_s is None else _ms(execution.first_item_s),
-        "items": execution.items,
+        "first_item_ms": None,
+        "items": None,
     }
+    if execution.flow is not None:
+        values["items"] = execution.items
+        values["first_item_ms"] = None if execution.first_item_s is None else _ms(execution.first_item_s)
     return filled(AttemptRecord, values)
 
 
