@@ -68,7 +68,7 @@ def admit_next(call: Call) -> Execution:
         BaseException: what the call raises where there is no such attempt.
     """
     while True:
-        execution, refusal = admit(call, call.trigger)
+        execution, refusal = admit(call, call.next_trigger())
         if refusal is None:
             call.start(execution)
             return execution
@@ -85,7 +85,7 @@ async def admit_next_remotely(call: Call) -> Execution:
         BaseException: what the call raises where there is no such attempt.
     """
     while True:
-        execution, refusal = admit(call, call.trigger)
+        execution, refusal = admit(call, call.next_trigger())
         if refusal is None:
             asked = call.loop.time()
             try:

@@ -283,9 +283,8 @@ class Call:
             return self.decision.source.value
         return None if self.race_after_s is None else "fixed"
 
-    @property
-    def trigger(self) -> AttemptTrigger:
-        """Why the next attempt is started, with nothing in flight."""
+    def next_trigger(self) -> AttemptTrigger:
+        """Say why the next attempt is started, with nothing in flight."""
         if self.failure is None:
             return _INITIAL
         return _RETRY if self.tactics is not None and self.tactics.rounds_begun else _FAILOVER
@@ -371,7 +370,7 @@ class Call:
         """Record a link that is put off because it cools; give False if it was recorded before."""
         if any(one.prepared is link and one.skip_reason == "cooldown" for one in self.attempts):
             return False
-        execution = Execution(link, self, len(self.attempts) + 1, self.trigger)
+        execution = Execution(link, self, len(self.attempts) + 1, self.next_trigger())
         execution.skip(self.loop.time(), "cooldown")
         self.attempts.append(execution)
         return True

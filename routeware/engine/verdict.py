@@ -30,8 +30,8 @@ def record_failure(call: Call, execution: Execution) -> None:
             # A CancelledError would pass for the caller's own cancellation.
             own = ProviderCancelledError(execution.label)
             own.__cause__ = error
-            failure = _changed(call, failure, own, fails_over=failure.fails_over)
-        elif execution.is_misuse:
+            failure = _changed(call, failure, own, fails_over=failure.fails_over and not execution.is_misuse)
+        elif not execution.invoked:
             failure = _changed(call, failure, error, fails_over=False)
         execution.fail(failure)
     if call.tactics is not None:
