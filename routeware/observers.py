@@ -89,7 +89,6 @@ class Failure:
         self,
         error: BaseException,
         classify: Callable[[BaseException], ErrorSnapshot],
-        *,
         fails_over: bool,
         not_billed: bool,
         snapshot: ErrorSnapshot | None = None,
@@ -174,11 +173,6 @@ class AttemptFacts(Protocol):
     @property
     def failure(self) -> Failure | None:
         """Its failure, if it failed."""
-        ...
-
-    @property
-    def ledger_wait_s(self) -> float | None:
-        """Its wait for a ledger before it started; ``None`` if no ledger was asked."""
         ...
 
     @property
@@ -274,13 +268,17 @@ class Sums(NamedTuple):
     wasted_usd: float | None
 
 
-def sums_of(call: CallFacts) -> Sums:
-    """Add up what the attempts of ``call`` cost: what is settled, what is uncertain, and all but the winner's."""
+def sums_of(call: CallFacts, costs: Iterable[Cost] | None = None) -> Sums:
+    """Add up what the attempts of ``call`` cost: what is settled, what is uncertain, and all but the winner's.
+
+    Args:
+        call: the call.
+        costs: what each attempt cost, if it is at hand.
+    """
     settled = uncertain = wasted = 0
     known = answer_known = waste_known = True
     winner = call.winner
-    for attempt in call.attempts:
-        cost = attempt.cost
+    for attempt, cost in zip(call.attempts, costs or [one.cost for one in call.attempts], strict=True):
         if cost.settled is None or cost.uncertain is None:
             known = False
             if attempt is not winner:

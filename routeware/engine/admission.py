@@ -12,7 +12,7 @@ import logging
 
 from routeware.engine.attempt import live_execution
 from routeware.engine.call import Call
-from routeware.engine.cooldown import next_by_health
+from routeware.engine.cooldown import next_by_health, withdraw
 from routeware.engine.execution import Execution
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
@@ -52,10 +52,10 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
         try:
             _reserve(call, execution)
         except BudgetExceededError as refusal:
-            execution.withdraw()
+            withdraw(call, execution)
             return execution, refusal
         except Exception as error:
-            execution.withdraw()
+            withdraw(call, execution)
             error.__context__ = error.__context__ or call.failure
             raise
     return execution, None
@@ -86,8 +86,8 @@ async def admit_next_remotely(call: Call) -> Execution:
     """
     while True:
         execution, refusal = admit(call, call.next_trigger())
+        asked = call.loop.time()
         if refusal is None:
-            asked = call.loop.time()
             try:
                 await _hold_within_deadline(call, execution)
             except BudgetExceededError as error:
@@ -98,10 +98,8 @@ async def admit_next_remotely(call: Call) -> Execution:
             except Exception as error:
                 error.__context__ = error.__context__ or call.failure
                 raise
-            else:
-                execution.wait_for_ledger(call.loop.time() - asked)
         if refusal is None:
-            call.start(execution)
+            call.start(execution, call.loop.time() - asked)
             return execution
         try:
             _skip_or_raise(call, execution, refusal)
@@ -131,11 +129,11 @@ async def _hold_within_deadline(call: Call, execution: Execution) -> None:
         await _wait_for_releases(call)
         await bill.reservation.hold_remotely(bill.projection or 0, session_cap(call))
     except asyncio.CancelledError:
-        _release(execution)
+        _release(call, execution)
         if not timeout.consume() or timeout.cancelling() > call.cancel_baseline:
             raise
     except BaseException:
-        _release(execution)
+        _release(call, execution)
         timeout.consume()
         raise
     else:
@@ -144,9 +142,9 @@ async def _hold_within_deadline(call: Call, execution: Execution) -> None:
     raise deadline_error(call)
 
 
-def _release(execution: Execution) -> None:
+def _release(call: Call, execution: Execution) -> None:
     execution.bill.release()
-    execution.withdraw()
+    withdraw(call, execution)
 
 
 async def _wait_for_releases(call: Call) -> None:

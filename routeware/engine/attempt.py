@@ -53,7 +53,7 @@ class Attempt:
     def __init__(self, link: Link, number: int = 1) -> None:
         # For tests of provider functions; the engine makes its own with handle_of.
         self._execution = Execution(bare_link(link), NO_REQUEST, number, AttemptTrigger.INITIAL)
-        self._execution.start(0.0, None, None)
+        self._execution.start(0.0, None)
 
     def __repr__(self) -> str:
         return f"<attempt {self.number} at {self.label}>"

@@ -272,11 +272,6 @@ class Call:
         return sum(one.bill.committed for one in self.attempts if one.has_bill)
 
     @property
-    def is_booked(self) -> bool:
-        """True if what an attempt cost has to be known as soon as it has ended: a budget counts it."""
-        return self.is_capped or self.payer is not None
-
-    @property
     def race_source(self) -> str | None:
         """Where the race threshold came from; ``None`` without racing."""
         if self.decision is not None:
@@ -329,8 +324,13 @@ class Call:
 
     # What happens to it.
 
-    def start(self, execution: Execution) -> None:
-        """Take the next link for ``execution``; from here on it counts, and its time runs."""
+    def start(self, execution: Execution, ledger_wait_s: float | None = None) -> None:
+        """Take the next link for ``execution``; from here on it counts, and its time runs.
+
+        Args:
+            execution: an attempt that was admitted.
+            ledger_wait_s: how long it has waited for a ledger; ``None`` where none had to be asked.
+        """
         self.latest_start = now = self.loop.time()
         self.cursor += 1
         self.attempts_left -= 1
@@ -341,11 +341,11 @@ class Call:
             timeout_ms = self._timeout_ms(execution, now)
         due = None if timeout_ms is None else now + timeout_ms / 1000
         if self.deadline is not None and (due is None or self.deadline < due):
-            due, timeout_ms = self.deadline, (self.deadline - now) * 1000
-        execution.start(now, due, timeout_ms)
+            due = self.deadline
+        execution.start(now, due)
         if self.listeners is not None and self.listeners.trace is not None:
-            trace = self.listeners.trace
-            execution.carry(trace.start_attempt(execution, execution.prepared.spans, streams=self.driver is not None))
+            trace, streams = self.listeners.trace, self.driver is not None
+            execution.carry(trace.start_attempt(execution, execution.prepared.spans, streams, ledger_wait_s))
 
     def _timeout_ms(self, execution: Execution, now: float) -> float | None:
         """Find the time-out of an attempt that may be the last, or whose followers may cool."""
@@ -358,7 +358,9 @@ class Call:
         states = self.health
         if not self.attempts_left:
             return self.may_begin_round
-        if states is None or not states.troubled or execution.is_last_resort or self.may_begin_round:
+        if states is None or not states.troubled or self.may_begin_round:
+            return True
+        if self.tactics is not None and self.tactics.is_last_resort(execution.number):
             return True
         return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
 

@@ -72,7 +72,7 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
             fired = timeout.consume()
         if execution.accepted:
             return execution
-        _take_failure(call, execution, fired=fired, is_own=is_own)
+        _take_failure(call, execution, fired, is_own)
         execution = None
 
 
@@ -82,7 +82,7 @@ async def _next(call: Call) -> Execution:
     return await admit_next_remotely(call) if call.is_remote else admit_next(call)
 
 
-def _take_failure(call: Call, execution: Execution, *, fired: bool, is_own: bool) -> None:
+def _take_failure(call: Call, execution: Execution, fired: bool, is_own: bool) -> None:
     """Say what it means that an attempt has failed, or that its timer has fired.
 
     Raises:

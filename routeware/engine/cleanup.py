@@ -15,14 +15,24 @@ from typing import Any
 
 from routeware.engine.call import Call
 from routeware.engine.completion import conclude_attempt
+from routeware.engine.cooldown import withdraw
 from routeware.engine.execution import Execution
+from routeware.engine.flight import Race
 from routeware.engine.timers import CLEANUP_GRACE_S, keep_alive, wait_for_all
 from routeware.engine.verdict import record_failure
 from routeware.errors import ResultRejectedError
 from routeware.observers import Cut
 from routeware.records import AttemptStatus
 
-__all__ = ["abandon", "clear_away", "cut_off_losers", "finish_cancelled", "finish_or_detach", "is_untidy"]
+__all__ = [
+    "abandon",
+    "clear_away",
+    "cut_off_losers",
+    "finish_cancelled",
+    "finish_or_detach",
+    "give_up_backup",
+    "is_untidy",
+]
 
 logger = logging.getLogger("routeware")
 
@@ -129,7 +139,7 @@ def _cut_off_all(call: Call, status: AttemptStatus) -> None:
     race = call.race
     if race is None:
         return
-    race.abandon()
+    give_up_backup(call, race)
     for one in race.in_flight:
         if one.is_over and isinstance(one.error, Exception) and not one.accepted:
             record_failure(call, one)  # what is there counts, though the engine had not looked yet
@@ -138,6 +148,13 @@ def _cut_off_all(call: Call, status: AttemptStatus) -> None:
         if not one.concluded:
             one.cut_off(cut, status)
     race.cut_off()
+
+
+def give_up_backup(call: Call, race: Race) -> None:
+    """Wait no more for the ledger's answer to a backup."""
+    pending = race.abandon()
+    if pending is not None:
+        withdraw(call, pending)
 
 
 def finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from routeware.engine.call import Call
 from routeware.engine.cooldown import note_end
 from routeware.engine.execution import Execution
+from routeware.engine.flight import Race
 from routeware.engine.latency_feedback import learn
 from routeware.engine.record import annotate, call_record
-from routeware.records import AttemptStatus, AttemptTrigger, CallRecord, attach_record
+from routeware.records import AttemptStatus, CallRecord, attach_record
 
 __all__ = ["complete", "conclude_attempt", "tell_win"]
 
@@ -24,7 +25,7 @@ def conclude_attempt(call: Call, execution: Execution) -> None:
     if call.tactics is not None:
         note_end(execution, call)
     if call.is_observed:
-        if call.is_booked:
+        if call.payer is not None or call.prepared.is_capped:
             execution.settle()
         if call.listeners is not None:
             call.listeners.attempt_ended(call, execution)
@@ -71,33 +72,32 @@ def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:
 
 def tell_win(call: Call) -> None:
     """Tell at once that a stream has its first item: who won the race, and what a latency target learns from it."""
-    if call.decision is not None:
-        learn(call, call.loop.time())
+    learn(call, call.loop.time())
     winner = call.winner
     if winner is not None:
         call.emit("first_item", link=winner.label, after_ms=(call.loop.time() - call.began) * 1000)
-    if len(call.attempts) > 1:
-        _emit_race(call)
+    if call.race is not None:
+        _emit_race(call, call.race)
 
 
 def _tell(call: Call) -> None:
     if call.driver is None or call.winner is None:
         # A stream with a first item has told this then.
-        if call.decision is not None:
+        if call.tactics is not None:
             learn(call, call.ended)
-        if len(call.attempts) > 1:
-            _emit_race(call)
+        if call.race is not None:
+            _emit_race(call, call.race)
     if call.listeners is not None:
         call.listeners.call_ended(call)
 
 
-def _emit_race(call: Call) -> None:
-    if not any(one.trigger is AttemptTrigger.RACE for one in call.attempts):
+def _emit_race(call: Call, race: Race) -> None:
+    if not race.rivals:
         return
     for one in call.attempts:
         if one.status is AttemptStatus.RACE_LOST:
             call.emit("race_lost", link=one.label)
-    if call.race is not None and call.winner in call.race.rivals:
+    if call.winner is not None and call.winner in race.rivals:
         call.emit("race_won", link=call.winner.label)
 
 

@@ -10,11 +10,11 @@ import logging
 
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.health import LinkStates, PauseStarted
+from routeware.health import LinkStates, PauseStarted, Ticket
 from routeware.observers import Failure
 from routeware.records import AttemptTrigger
 
-__all__ = ["everything_cools", "next_by_health", "note_answer", "note_end", "note_failure", "note_success"]
+__all__ = ["everything_cools", "next_by_health", "note_answer", "note_end", "note_failure", "note_success", "withdraw"]
 
 
 def next_by_health(call: Call, trigger: AttemptTrigger) -> Execution:
@@ -25,9 +25,21 @@ def next_by_health(call: Call, trigger: AttemptTrigger) -> Execution:
         now = call.loop.time()
         _pass_over_cooling(call, states, now)
     execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
-    if states is not None:
-        execution.claim(states, now)
+    if states is not None and call.tactics is not None:
+        call.tactics.claim(execution.number, states.claim(execution.label, now))
     return execution
+
+
+def withdraw(call: Call, execution: Execution) -> None:
+    """Tell the link's health that an attempt says nothing: it was never started, or was cut off."""
+    ticket = _take_ticket(call, execution)
+    if ticket is not None and call.health is not None:
+        call.health.said_nothing(ticket)
+
+
+def _take_ticket(call: Call, execution: Execution) -> Ticket | None:
+    """Take what was claimed for an attempt, once, to be handed back with an outcome."""
+    return None if call.tactics is None else call.tactics.take_ticket(execution.number)
 
 
 def _pass_over_cooling(call: Call, states: LinkStates, now: float) -> None:
@@ -69,7 +81,7 @@ def note_success(call: Call, winner: Execution) -> None:
 
 def note_answer(call: Call, execution: Execution) -> None:
     """Tell the link's health of an answer: it ends the row of failures, and the pause."""
-    ticket = execution.take_ticket()
+    ticket = _take_ticket(call, execution)
     if ticket is not None and call.health is not None and call.health.answered(ticket):
         call.note_cooling(execution.link, cooling=False)
         call.emit("cooldown_ended", logging.INFO, link=ticket.label)
@@ -80,7 +92,7 @@ def note_failure(call: Call, execution: Execution, failure: Failure) -> None:
     states, rule = call.health, call.prepared.cooldown
     if states is None or rule is None or not failure.fails_over:
         return
-    ticket = execution.take_ticket()
+    ticket = _take_ticket(call, execution)
     assert ticket is not None
     snapshot = failure.snapshot
     started = states.failed(ticket, rule, snapshot.category, snapshot.retry_after_ms, call.loop.time())
@@ -95,7 +107,7 @@ def note_end(execution: Execution, call: Call) -> None:
     if execution.accepted:
         note_answer(call, execution)
     else:
-        execution.withdraw()
+        withdraw(call, execution)
 
 
 def _emit_started(call: Call, execution: Execution, started: PauseStarted) -> None:

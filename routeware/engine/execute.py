@@ -37,7 +37,8 @@ async def execute(call: Call, *, wants_record: bool = False) -> Any:
                 note_success(call, winner)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised below, with nothing in flight
             call.fail(error, "cancelled" if isinstance(error, asyncio.CancelledError) else None)
-        if (call.race is not None or call.payer is not None or registered.accept is not None) and is_untidy(call):
+        is_remote = call.payer is not None and call.payer.remote
+        if (call.race is not None or is_remote or registered.accept is not None) and is_untidy(call):
             await clear_away(call)
         record = None
         if wants_record or call.is_observed or call.error is not None or registered.on_call is not None:

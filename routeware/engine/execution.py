@@ -16,7 +16,6 @@ from routeware.engine.flow import Flow
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.errors import ErrorCategory, ResultRejectedError
-from routeware.health import LinkStates, Ticket
 from routeware.observers import Cost, Cut, Failure
 from routeware.policy import Link
 from routeware.pricing import is_no_reply, read_report
@@ -71,7 +70,6 @@ class Execution:
         life: how far it has come.
         started: when it was started, on the loop's clock; no value before.
         due: when its time is up, the call's deadline included; ``None`` without a bound; no value before it is started.
-        timeout_ms: the time that it has until then; ``None`` without a bound; no value before it is started.
         task: the task of its own that it runs in; ``None`` in the caller's.
         span: its span.
         status: what became of it; ``None`` while that is open.
@@ -85,13 +83,11 @@ class Execution:
         error: what it raised.
         failure: why the attempt failed, and what that means; ``None`` where it did not.
         concluded: True once it is settled and its listeners have been told.
-        ledger_wait_s: how long it waited for a ledger before it started; ``None`` where none had to be asked.
         flow: its items, where it streams.
     """
 
     __slots__ = (
         "_bill",
-        "_claimed",
         "_cleanup_s",
         "_skip_reason",
         "accepted",
@@ -104,7 +100,6 @@ class Execution:
         "flow",
         "has_value",
         "invoked",
-        "ledger_wait_s",
         "life",
         "number",
         "prepared",
@@ -115,23 +110,19 @@ class Execution:
         "started",
         "status",
         "task",
-        "timeout_ms",
         "trigger",
     )
 
     started: float
     due: float | None
-    timeout_ms: float | None
     task: asyncio.Task[None] | None
     status: AttemptStatus | None
     ended: float | None
     cut: Cut | None
     error: BaseException | None
     failure: Failure | None
-    ledger_wait_s: float | None
     flow: Flow | None
     _bill: Bill | None
-    _claimed: tuple[LinkStates, Ticket] | None
     _cleanup_s: float | None
     _skip_reason: SkipReason
 
@@ -147,7 +138,7 @@ class Execution:
         self.reply: object = None
         self.result: Any = None
         self.status = self.ended = self.error = self.failure = self.cut = self.task = self.flow = None
-        self.ledger_wait_s = self._bill = self._claimed = None
+        self._bill = None
 
     # What follows from the facts.
 
@@ -182,24 +173,24 @@ class Execution:
         return None if self.cut is None else self._cleanup_s
 
     @property
+    def timeout_ms(self) -> float | None:
+        """The time that it has, the call's deadline included; ``None`` without a bound."""
+        # Rounded, because differences of clock readings carry the noise of floats.
+        return None if self.due is None else round((self.due - self.started) * 1000, 6)
+
+    @property
     def duration_ms(self) -> float:
         """How long it took, until it ended or was cut off; 0 for a skipped link."""
         ended = self.started if self.ended is None else self.ended
-        # Differences of clock readings carry the noise of floats; below a nanosecond there is nothing else.
         return int((ended - self.started) * 1e9 + 0.5) / 1e6
 
     # Its life.
 
-    def wait_for_ledger(self, seconds: float) -> None:
-        """Take note of how long it has waited for a ledger."""
-        self.ledger_wait_s = seconds
-
-    def start(self, now: float, due: float | None, timeout_ms: float | None) -> None:
+    def start(self, now: float, due: float | None) -> None:
         """Take note that it is started: its time runs."""
         self._step(_RUNNING)
         self.started = now
         self.due = due
-        self.timeout_ms = timeout_ms
 
     def carry(self, span: Span) -> None:
         """Take the span that was started for it."""
@@ -335,26 +326,6 @@ class Execution:
         self.status = AttemptStatus.SKIPPED
         self.started = self.ended = now
         self.concluded = True
-
-    def claim(self, states: LinkStates, now: float) -> None:
-        """Tell the link's health that it is about to start. Its outcome, or :meth:`withdraw`, gives that back."""
-        self._claimed = (states, states.claim(self.prepared.label, now))
-
-    @property
-    def is_last_resort(self) -> bool:
-        """True if its link cools, and was taken because nothing else was left."""
-        return self._claimed is not None and self._claimed[1].last_resort
-
-    def take_ticket(self) -> Ticket | None:
-        """Hand over what was claimed, once, to be handed back with an outcome."""
-        claimed, self._claimed = self._claimed, None
-        return None if claimed is None else claimed[1]
-
-    def withdraw(self) -> None:
-        """Tell the link's health that it says nothing: it was never started, or was cut off."""
-        claimed, self._claimed = self._claimed, None
-        if claimed is not None:
-            claimed[0].said_nothing(claimed[1])
 
     def become(self, trigger: AttemptTrigger) -> None:
         """Change why it is started, before it is."""

@@ -116,12 +116,13 @@ class Race:
         """Take note that the ledger has answered, or is not asked any more."""
         self.pending = self.reservation = None
 
-    def abandon(self) -> None:
+    def abandon(self) -> Execution | None:
         """Ask the ledger no more; what it grants all the same is given back."""
-        if self.reservation is not None and self.pending is not None:
+        pending = self.pending
+        if self.reservation is not None:
             self.reservation.abandon()
-            self.pending.withdraw()
             self.answered()
+        return pending
 
     def close(self) -> None:
         """Start no backup before the next ordinary start."""

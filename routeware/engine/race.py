@@ -16,9 +16,9 @@ from routeware.budget import PendingReservation
 from routeware.engine.admission import admit, admit_next, admit_next_remotely, session_cap
 from routeware.engine.call import Call
 from routeware.engine.chain import run_chain
-from routeware.engine.cleanup import finish_cancelled
+from routeware.engine.cleanup import finish_cancelled, give_up_backup
 from routeware.engine.completion import conclude_attempt
-from routeware.engine.cooldown import everything_cools
+from routeware.engine.cooldown import everything_cools, withdraw
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
 from routeware.engine.invoke import invoke
@@ -77,7 +77,7 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
             race.land(execution)
             _fail(call, execution)
             if call.fatal is not None:
-                race.abandon()
+                give_up_backup(call, race)
         case "deadline":
             raise deadline_error(call)
         case "timed_out":
@@ -89,7 +89,7 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
             assert race.reservation is not None
             error = race.reservation.failure()
             race.answered()
-            execution.withdraw()
+            withdraw(call, execution)
             if error is not None:
                 _skip_race(call, race, execution.label, error)
         case "race_due":
@@ -240,22 +240,22 @@ def _back_up(call: Call, race: Race) -> None:
     del refusal  # an error that a frame of its own traceback holds is not freed with the last who wants it
 
 
-def _start_beside(call: Call, race: Race, execution: Execution) -> None:
+def _start_beside(call: Call, race: Race, execution: Execution, ledger_wait_s: float | None = None) -> None:
     against = race.in_flight[-1]
     after_ms = (call.loop.time() - against.started) * 1000
-    call.start(execution)
+    call.start(execution, ledger_wait_s)
     call.emit("race_started", link=execution.label, against=against.label, after_ms=after_ms)
     _launch(call, race, execution)
 
 
 def _start_granted(call: Call, race: Race, execution: Execution) -> None:
-    execution.wait_for_ledger(call.loop.time() - race.asked)
+    waited_s = call.loop.time() - race.asked
     if race.in_flight:
-        _start_beside(call, race, execution)
+        _start_beside(call, race, execution, waited_s)
         return
     # What it was to race has failed meanwhile: this is the next attempt.
     execution.become(AttemptTrigger.FAILOVER)
-    call.start(execution)
+    call.start(execution, waited_s)
     _launch(call, race, execution)
 
 

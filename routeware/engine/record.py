@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
+from itertools import repeat
 
 from routeware.classify import error_type
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.observers import sums_of
-from routeware.records import AttemptRecord, CallRecord, filled, own_attributes
+from routeware.observers import Cost, sums_of
+from routeware.records import AttemptRecord, AttemptStatus, CallRecord, filled, own_attributes
 
 __all__ = ["annotate", "call_record"]
 
 _NOTE = "routeware:"
+_SKIPPED = AttemptStatus.SKIPPED
 
 
 def call_record(call: Call) -> CallRecord:
     """Make the record of a call that has ended."""
-    sums, took_s = sums_of(call), call.ended - call.began
+    costs = [one.cost for one in call.attempts]
+    sums, took_s = sums_of(call, costs), call.ended - call.began
     session, prepared, listeners, winner = call.session, call.prepared, call.listeners, call.winner
     values = {
         "label": prepared.policy.label,
         "name": prepared.tracing.name,
         "outcome": call.outcome,
-        "attempts": tuple([_attempt_record(call, one) for one in call.attempts]),
+        "attempts": tuple(map(_attempt_record, repeat(call.began), call.attempts, costs)),
         "selected": None if winner is None else call.attempts.index(winner),
         "duration_ms": _ms(took_s),
         "cost_usd": sums.cost_usd,
@@ -80,9 +83,8 @@ def _note(execution: Execution, attempt: AttemptRecord) -> str:
     )
 
 
-def _attempt_record(call: Call, execution: Execution) -> AttemptRecord:
-    prepared, cost, failure, status = execution.prepared, execution.cost, execution.failure, execution.status
-    assert status is not None
+def _attempt_record(began: float, execution: Execution, cost: Cost) -> AttemptRecord:
+    prepared, failure, status, started = execution.prepared, execution.failure, execution.status, execution.started
     link = prepared.link
     values = {
         "number": execution.number,
@@ -93,14 +95,14 @@ def _attempt_record(call: Call, execution: Execution) -> AttemptRecord:
         "price": None if prepared.tariff is None else prepared.price,
         "status": status,
         "trigger": execution.trigger,
-        "started_ms": _ms(execution.started - call.began),
+        "started_ms": _ms(started - began),
         "duration_ms": execution.duration_ms,
         "cost_usd": None if cost.settled is None else cost.amount_usd,
         "cost_source": cost.source,
         "usage": cost.usage,
         "unpriced": cost.unpriced,
         "error": None if failure is None else failure.snapshot,
-        "skip_reason": execution.skip_reason,
+        "skip_reason": execution.skip_reason if status is _SKIPPED else None,
         "first_item_ms": None,
         "items": None,
     }

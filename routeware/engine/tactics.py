@@ -9,6 +9,7 @@ import asyncio
 
 from routeware.engine.prepared import PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Request
+from routeware.health import Ticket
 from routeware.policy import drawn_order
 from routeware.threshold import Decision, Learner, Size
 
@@ -33,7 +34,7 @@ class Tactics:
         rounds_left: how many more it may begin.
     """
 
-    __slots__ = ("chain", "decision", "health", "rounds_begun", "rounds_left", "size")
+    __slots__ = ("_tickets", "chain", "decision", "health", "rounds_begun", "rounds_left", "size")
 
     def __init__(
         self, prepared: PreparedPolicy, chain: tuple[PreparedLink, ...], loop: asyncio.AbstractEventLoop
@@ -44,6 +45,7 @@ class Tactics:
         self.size: Size = None
         self.rounds_begun = 0
         self.rounds_left = prepared.retries
+        self._tickets: dict[int, Ticket] = {}
 
     def ask(self, learner: Learner, request: Request, now: float) -> None:
         """Ask the learner when to race, unless one of the first two links cools: it knows the usual order only."""
@@ -56,6 +58,19 @@ class Tactics:
         if self.decision.swap:  # in an outage of the primary, the first two change places
             first, second, *rest = self.chain
             self.chain = (second, first, *rest)
+
+    def claim(self, number: int, ticket: Ticket) -> None:
+        """Keep what was claimed of a link's health for an attempt of this number."""
+        self._tickets[number] = ticket
+
+    def take_ticket(self, number: int) -> Ticket | None:
+        """Hand over what was claimed, once, to be given back with an outcome."""
+        return self._tickets.pop(number, None)
+
+    def is_last_resort(self, number: int) -> bool:
+        """Say whether the link of an attempt cools, and was taken because nothing else was left."""
+        ticket = self._tickets.get(number)
+        return ticket is not None and ticket.last_resort
 
     def begin_round(self) -> None:
         """Take note that the call goes through its chain once more."""

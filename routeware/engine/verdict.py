@@ -21,28 +21,28 @@ __all__ = ["deadline_error", "final_error", "is_stopped_by_caller", "judged", "r
 
 def record_failure(call: Call, execution: Execution) -> None:
     """Take the attempt for failed: say what its error means, and whether the call may go on."""
-    failure = execution.failure
-    if failure is None:
-        # A task that was cancelled before its first step has raised nothing that could be kept.
-        error = asyncio.CancelledError() if execution.error is None else execution.error
-        failure = call.prepared.judge(error, execution.reply)
-        if not isinstance(error, Exception):
-            # A CancelledError would pass for the caller's own cancellation.
-            own = ProviderCancelledError(execution.label)
-            own.__cause__ = error
-            failure = _changed(call, failure, own, fails_over=failure.fails_over and not execution.is_misuse)
-        elif not execution.invoked:
-            failure = _changed(call, failure, error, fails_over=False)
-        execution.fail(failure)
+    # A task that was cancelled before its first step has raised nothing that could be kept.
+    error = asyncio.CancelledError() if execution.error is None else execution.error
+    failure = call.prepared.judge(error, execution.reply)
+    if not execution.invoked or not isinstance(error, Exception):
+        failure = _corrected(call, execution, failure)
+    execution.fail(failure)
     if call.tactics is not None:
         note_failure(call, execution, failure)
     call.record_failure(failure)
 
 
-def _changed(call: Call, failure: Failure, error: BaseException, *, fails_over: bool) -> Failure:
-    """Give what ``failure`` says for another error, or with another consequence."""
-    classified, snapshot = call.prepared.classified, failure.snapshot
-    return Failure(error, classified, fails_over=fails_over, not_billed=failure.not_billed, snapshot=snapshot)
+def _corrected(call: Call, execution: Execution, failure: Failure) -> Failure:
+    """Correct what an error means by how it came about.
+
+    A CancelledError would pass for the caller's own cancellation. An error in calling the function is the caller's.
+    """
+    error, snapshot = failure.error, failure.snapshot
+    if not isinstance(error, Exception):
+        error = ProviderCancelledError(execution.label)
+        error.__cause__ = failure.error
+    fails_over = failure.fails_over and not execution.is_misuse
+    return Failure(error, call.prepared.classified, fails_over, failure.not_billed, snapshot)
 
 
 def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
@@ -52,7 +52,7 @@ def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
         shown = ProviderCancelledError(execution.label)
         shown.__cause__ = error
     snapshot = attrs.evolve(call.prepared.classified(error), may_have_cost=True)
-    return Failure(shown, call.prepared.classified, fails_over=False, not_billed=False, snapshot=snapshot)
+    return Failure(shown, call.prepared.classified, False, False, snapshot)
 
 
 def record_time_out(call: Call, execution: Execution) -> None:

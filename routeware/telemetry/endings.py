@@ -37,8 +37,6 @@ def of_attempt(attempt: AttemptFacts, *, known: bool, tells_usage: bool) -> dict
             found[names.OUTPUT_TOKENS] = usage.output_tokens
     if known and cost.response_model is not None:
         found[names.RESPONSE_MODEL] = cost.response_model
-    if attempt.ledger_wait_s is not None:
-        found[names.LEDGER_WAIT_S] = attempt.ledger_wait_s
     if attempt.items is not None:
         _add_stream(found, attempt, known=known)
     if attempt.cleanup_s is not None:

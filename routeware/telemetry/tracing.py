@@ -176,7 +176,9 @@ class CallTrace:
         """The trace's id in hexadecimal; ``None`` where it is not recorded."""
         return trace.format_trace_id(self._span.get_span_context().trace_id) if self.recording else None
 
-    def start_attempt(self, attempt: AttemptFacts, prepared: LinkSpans, *, streams: bool) -> Span:
+    def start_attempt(
+        self, attempt: AttemptFacts, prepared: LinkSpans, streams: bool, ledger_wait_s: float | None
+    ) -> Span:
         """Start the span of ``attempt``, a child of the call's; linked to the one that it replaces or races."""
         before, links = self._before, None
         if before is None and attempt.number == 1:
@@ -188,8 +190,11 @@ class CallTrace:
             attributes[names.ATTEMPT_TRIGGER] = attempt.trigger.value
             if before is not None:
                 links = [SpanLink(before.get_span_context())]
-        if attempt.timeout_ms is not None:
-            attributes[names.ATTEMPT_TIMEOUT_S] = attempt.timeout_ms / 1000
+        timeout_ms = attempt.timeout_ms
+        if timeout_ms is not None:
+            attributes[names.ATTEMPT_TIMEOUT_S] = timeout_ms / 1000
+        if ledger_wait_s is not None:
+            attributes[names.LEDGER_WAIT_S] = ledger_wait_s
         tracing = self._tracing
         if streams and tracing.operation is not None:
             attributes[names.REQUEST_STREAM] = True

@@ -207,7 +207,7 @@ def take(execution: Execution, step: str) -> None:
     """Take one step."""
     match step:
         case "running":
-            execution.start(1.0, None, None)
+            execution.start(1.0, None)
         case "answered":
             execution.give("a result")
             execution.accept()
