@@ -279,17 +279,18 @@ def sums_of(call: CallFacts, costs: Iterable[Cost] | None = None) -> Sums:
     known = answer_known = waste_known = True
     winner = call.winner
     for attempt, cost in zip(call.attempts, costs or [one.cost for one in call.attempts], strict=True):
-        if cost.settled is None or cost.uncertain is None:
+        settled_now, uncertain_now, *_ = cost
+        if settled_now is None or uncertain_now is None:
             known = False
             if attempt is not winner:
                 waste_known = False
             if attempt.has_value:
                 answer_known = False
             continue
-        settled += cost.settled
-        uncertain += cost.uncertain
+        settled += settled_now
+        uncertain += uncertain_now
         if attempt is not winner:
-            wasted += cost.settled + cost.uncertain
+            wasted += settled_now + uncertain_now
     return Sums(
         usd(settled) if answer_known else None,
         usd(uncertain) if known else None,

@@ -230,7 +230,7 @@ class CallRecord:
         )
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # see filled()
 class Outcome(Generic[T_co]):
     """A result and the record of how it was come by."""
 

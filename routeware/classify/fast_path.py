@@ -7,7 +7,6 @@ nothing else need be read before the next link starts; the full classification i
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
 
 from routeware.classify.chain import has_more_behind
 from routeware.classify.names import kind_of
@@ -28,11 +27,6 @@ _UNSURE = frozenset(
 )
 
 
-class _Type(NamedTuple):
-    sure: bool  # a status of such an error is the provider's
-    plain: bool  # its response, if any, is in the instance
-
-
 def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool:
     """Tell whether a provider answered with a status of at least 400 that is failed over on in any case.
 
@@ -43,11 +37,11 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
         error: what a provider function raised.
         taken: the policy's statuses, from ``statuses_taken``.
     """
-    kind = _type_of(type(error))
+    is_sure, is_plain = _type_of(type(error))
     # An error behind may know better: the answer that was lost behind a wrapper's status.
-    if not kind.sure or has_more_behind(error):
+    if not is_sure or has_more_behind(error):
         return False
-    if kind.plain:
+    if is_plain:
         # The commonest places, where the class has nothing to add: a third of the time that the careful way takes.
         own = error.__dict__
         status = own.get("status_code")
@@ -60,8 +54,9 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
 
 
 @remembered
-def _type_of(kind: type) -> _Type:
+def _type_of(kind: type) -> tuple[bool, bool]:
+    """Say whether a status of such an error is the provider's, and whether its response, if any, is in the instance."""
     known = kind_of(kind)
     unsure = known.proxy or (known.meaning is not None and known.meaning.category in _UNSURE)
-    sure = not unsure and not issubclass(kind, BaseExceptionGroup)
-    return _Type(sure, plain=not defines(kind, "response", "__dict__", "__getattribute__"))
+    is_sure = not unsure and not issubclass(kind, BaseExceptionGroup)
+    return is_sure, not defines(kind, "response", "__dict__", "__getattribute__")

@@ -84,7 +84,7 @@ class Routed(View[P, T_co]):
 
     async def outcome(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
         """Route a call; its result and its record. Raises what calling raises."""
-        outcome: Outcome[T_co] = await execute(make_call(self, args, kwargs), wants_record=True)
+        outcome: Outcome[T_co] = await execute(make_call(self, args, kwargs), True)
         return outcome
 
     def provider(self, *names: str) -> Provider[P, T_co]:

@@ -67,6 +67,8 @@ class View(Generic[P, T_co]):
         self._registrations = registrations
         self._policies = policies
         self._attributes: Mapping[str, Any] | None = None
+        # In one attribute for calls: every function has a class of its own, so reading one takes a look into a dict.
+        self._parts = self._call_parts()
         _stand_in(self, fn, signature, self._place)
 
     def __get__(self, obj: object, owner: type[object] | None = None, /) -> Self:
@@ -76,9 +78,7 @@ class View(Generic[P, T_co]):
             raise TypeError(
                 f"@classmethod over @routed would pass the class for the attempt: make {self.__name__} a method"
             )
-        bound = self._view()
-        bound._owner = obj
-        return bound
+        return self._view(_owner=obj)
 
     def __eq__(self, other: object) -> bool:
         """As bound methods: the same function, for the same instance, in the same view."""
@@ -141,9 +141,7 @@ class View(Generic[P, T_co]):
         Raises:
             PolicyError: the policy caps spending, and a link has no price.
         """
-        view = self._view()
-        view._policies = self._policies.under(policy)
-        return view
+        return self._view(_policies=self._policies.under(policy))
 
     @partial(keywords_named, elsewhere=SETTING_PATHS, where=" of a policy, for with_policy")
     def with_options(
@@ -169,8 +167,7 @@ class View(Generic[P, T_co]):
         Raises:
             PolicyError: a setting that cannot be meant.
         """
-        view = self._view()
-        view._policies = self._policies.changed(
+        policies = self._policies.changed(
             spread_key,
             deadline_ms=deadline_ms,
             race_after_ms=race_after_ms,
@@ -180,8 +177,8 @@ class View(Generic[P, T_co]):
         if attributes is not UNCHANGED:
             if attributes is not None and not isinstance(attributes, Mapping):
                 raise TypeError(f"attributes are a mapping, or None, not {attributes!r}")
-            view._attributes = None if attributes is None else dict(attributes)
-        return view
+            return self._view(_policies=policies, _attributes=None if attributes is None else dict(attributes))
+        return self._view(_policies=policies)
 
     @property
     def health(self) -> Health | None:
@@ -196,14 +193,16 @@ class View(Generic[P, T_co]):
         Raises:
             TypeError: ``health`` is neither a :class:`Health` nor ``None``.
         """
-        view = self._view()
-        view._policies = self._policies.with_health(checked_health(health))
+        return self._view(_policies=self._policies.with_health(checked_health(health)))
+
+    def _view(self, **changed: Any) -> Self:
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__, **changed)
+        view._parts = view._call_parts()
         return view
 
-    def _view(self) -> Self:
-        view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        return view
+    def _call_parts(self) -> tuple[object, PolicyCache, int, Mapping[str, Any] | None]:
+        return self._owner, self._policies, self._place, self._attributes
 
     def _instance(self, args: tuple[Any, ...]) -> tuple[object, tuple[Any, ...]]:
         """Find the instance among the arguments: the method is called through its class."""
@@ -214,10 +213,10 @@ class View(Generic[P, T_co]):
 
 def make_call(view: View[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
     """Make the call of a view with these arguments."""
-    owner, policies = view._owner, view._policies
-    if owner is UNBOUND and view._place:
+    owner, policies, place, attributes = view._parts
+    if place and owner is UNBOUND:
         owner, args = view._instance(args)
-    return Call(policies.fixed or policies.now(), owner, args, kwargs, view._attributes)
+    return Call(policies.fixed or policies.now(), owner, args, kwargs, attributes)
 
 
 def registrations_of(view: View[..., Any]) -> Registrations:

@@ -16,11 +16,23 @@ from routeware.records import AttemptTrigger
 from routeware.telemetry import Span
 from routeware.text import bounded
 
-__all__ = ["CURRENT", "Attempt", "current_attempt", "handle_of", "live_execution", "reported_usage"]
+__all__ = [
+    "CURRENT",
+    "Attempt",
+    "current_attempt",
+    "handle_of",
+    "live_execution",
+    "put_back",
+    "put_current",
+    "reported_usage",
+]
 
 T = TypeVar("T")
 
 CURRENT: ContextVar[Attempt | None] = ContextVar("routeware.attempt", default=None)
+
+# Methods of an imported variable are bound anew at each call of them.
+put_current, put_back = CURRENT.set, CURRENT.reset
 
 
 def current_attempt() -> Attempt | None:

@@ -12,7 +12,7 @@ from routeware.engine.attempt import live_execution
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
 from routeware.engine.listeners import listen
-from routeware.engine.prepared import DEFAULT_TIMEOUT_MS, PreparedLink, PreparedPolicy
+from routeware.engine.prepared import PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Registrations
 from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.tactics import Tactics, drawn
@@ -30,6 +30,9 @@ __all__ = ["Call", "Driver"]
 
 # Reading a member off its enum costs as much as an attribute of a slot.
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
+
+
+_current_session = CURRENT_SESSION.get
 
 
 class Driver(Protocol):
@@ -159,7 +162,7 @@ class Call:
         self.ended = -1.0
         if prepared.is_elaborate or is_alone:
             self._set_out(is_alone=is_alone)
-        self.session = session = CURRENT_SESSION.get()
+        self.session = session = _current_session()
         self.listeners = listen(prepared, session, attributes, now)
         if self.listeners is not None:
             self.is_observed = True
@@ -336,10 +339,10 @@ class Call:
         self.attempts_left -= 1
         self.attempts.append(execution)
         if self.attempts_left and self.tactics is None:
-            timeout_ms: float | None = execution.prepared.followed_timeout_ms
+            timeout_s: float | None = execution.prepared.followed_timeout_s
         else:
-            timeout_ms = self._timeout_ms(execution, now)
-        due = None if timeout_ms is None else now + timeout_ms / 1000
+            timeout_s = self._timeout_s(execution, now)
+        due = None if timeout_s is None else now + timeout_s
         if self.deadline is not None and (due is None or self.deadline < due):
             due = self.deadline
         execution.start(now, due)
@@ -347,11 +350,10 @@ class Call:
             trace, streams = self.listeners.trace, self.driver is not None
             execution.carry(trace.start_attempt(execution, execution.prepared.spans, streams, ledger_wait_s))
 
-    def _timeout_ms(self, execution: Execution, now: float) -> float | None:
+    def _timeout_s(self, execution: Execution, now: float) -> float | None:
         """Find the time-out of an attempt that may be the last, or whose followers may cool."""
-        if execution.prepared.timeout_ms is None and self._may_go_on(execution, now):
-            return DEFAULT_TIMEOUT_MS
-        return execution.prepared.timeout_ms
+        own = execution.prepared.timeout_s
+        return execution.prepared.followed_timeout_s if own is None and self._may_go_on(execution, now) else own
 
     def _may_go_on(self, execution: Execution, now: float) -> bool:
         """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""

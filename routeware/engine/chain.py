@@ -6,7 +6,7 @@ import asyncio
 from types import CoroutineType
 
 from routeware.engine.admission import admit_next, admit_next_remotely
-from routeware.engine.attempt import CURRENT, handle_of
+from routeware.engine.attempt import handle_of, put_current
 from routeware.engine.call import Call
 from routeware.engine.completion import conclude_attempt
 from routeware.engine.execution import Execution
@@ -45,7 +45,7 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
         timeout.reschedule(execution.due)
         fired = False
         attempt = handle_of(execution)
-        token = CURRENT.set(attempt)
+        token = put_current(attempt)
         attached = None if call.listeners is None else enter(call, execution)
         try:
             awaitable = called(call, execution, attempt)

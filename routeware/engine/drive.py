@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from contextlib import suppress
 from typing import Any
 
-from routeware.engine.attempt import CURRENT, handle_of
+from routeware.engine.attempt import handle_of, put_current
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.flow import Flow
@@ -26,7 +26,7 @@ __all__ = ["drive"]
 async def drive(call: Call, execution: Execution, flow: Flow) -> None:
     """Run the generator of an attempt to its end, and leave on ``execution`` and ``flow`` what became of it."""
     attempt = handle_of(execution)
-    token = CURRENT.set(attempt)
+    token = put_current(attempt)
     attached = None if call.listeners is None else enter(call, execution)
     try:
         generator = called(call, execution, attempt)

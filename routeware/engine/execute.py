@@ -12,12 +12,14 @@ from routeware.engine.cleanup import abandon, clear_away, is_untidy
 from routeware.engine.completion import complete
 from routeware.engine.cooldown import note_success
 from routeware.engine.race import run_race
-from routeware.records import Outcome
+from routeware.records import Outcome, filled
 
 __all__ = ["execute"]
 
+_current = CURRENT.get
 
-async def execute(call: Call, *, wants_record: bool = False) -> Any:
+
+async def execute(call: Call, wants_record: bool = False) -> Any:
     """Run a call to its end: give its result, or where its record is wanted, its outcome.
 
     Raises:
@@ -29,7 +31,7 @@ async def execute(call: Call, *, wants_record: bool = False) -> Any:
         try:
             if call.session is not None or prepared.is_capped:
                 call.check_in()
-            if CURRENT.get() is not None:
+            if _current() is not None:
                 call.enter_container()
             winner = await (run_chain(call) if call.race_after_s is None else run_race(call))
             call.succeed(winner)
@@ -56,7 +58,7 @@ async def execute(call: Call, *, wants_record: bool = False) -> Any:
             raise raised
         finally:
             del raised  # this frame is part of its traceback, and would keep it alive
-    return result if record is None or not wants_record else Outcome(result, record)
+    return result if record is None or not wants_record else filled(Outcome, {"value": result, "record": record})
 
 
 def _tear_down(call: Call, error: BaseException, *, wants_record: bool) -> None:

@@ -55,6 +55,9 @@ LIFE: dict[Life, tuple[Life, ...]] = {
 """The steps that an attempt's life may take."""
 
 
+# A member is looked up in its enum in Python, which takes as long as all else that these methods do.
+_FAILED, _SUCCEEDED = AttemptStatus.FAILED, AttemptStatus.SUCCEEDED
+
 _UNANSWERED = (ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK, ErrorCategory.CANCELLED)
 """What an attempt fails with that was cut off, or whose connection was, with nothing answered."""
 
@@ -285,13 +288,13 @@ class Execution:
 
     def time_out(self, failure: Failure) -> None:
         """Fail it, because its time is up. An error that it raised after its timer fired is the cause."""
-        self.failure, self.status = failure, AttemptStatus.FAILED
+        self.failure, self.status = failure, _FAILED
 
     def fail(self, failure: Failure) -> None:
         """Fail it, with what its error means."""
         self.failure = failure
         if self.status is None:
-            self.status = AttemptStatus.FAILED
+            self.status = _FAILED
 
     def cut_off(self, cut: Cut, status: AttemptStatus | None = None) -> None:
         """Take note that it is cut off, as ``status`` where nothing else became of it before; cancel its task."""
@@ -317,7 +320,7 @@ class Execution:
     def win(self) -> None:
         """Take note that the caller gets its result. A stream may have failed after its first item all the same."""
         if self.status is None:
-            self.status = AttemptStatus.SUCCEEDED
+            self.status = _SUCCEEDED
 
     def skip(self, now: float, reason: SkipReason) -> None:
         """Take note that its link is passed over."""

@@ -8,7 +8,7 @@ from contextvars import Token
 from inspect import isawaitable
 from typing import Any
 
-from routeware.engine.attempt import CURRENT, Attempt, handle_of
+from routeware.engine.attempt import Attempt, handle_of, put_back, put_current
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.telemetry import CallTrace, Context
@@ -26,7 +26,7 @@ async def invoke(call: Call, execution: Execution) -> None:
     """
     accept = call.prepared.registrations.accept
     attempt = handle_of(execution)
-    token = CURRENT.set(attempt)
+    token = put_current(attempt)
     attached = None if call.listeners is None else enter(call, execution)
     try:
         result = await called(call, execution, attempt)
@@ -75,7 +75,7 @@ def leave(call: Call, execution: Execution, token: Token[Attempt | None], attach
     """
     execution.end(call.loop.time())
     try:
-        CURRENT.reset(token)
+        put_back(token)
     except ValueError:
         is_own, attached = False, None  # nothing was set here
     else:

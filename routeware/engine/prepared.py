@@ -46,8 +46,8 @@ class PreparedLink:
         cost: what a usage costs here now, in nano-dollars; ``None`` where that is unknown.
         unpriced: which counts of a usage have no price now.
         is_flat: True if an answer costs the same whatever its size, so that its size need not be guessed.
-        timeout_ms: its own time-out, or the policy's for all links; ``None`` where neither is set.
-        followed_timeout_ms: the same where another attempt may follow: 120 s where neither is set.
+        timeout_s: its own time-out, or the policy's for all links; ``None`` where neither is set.
+        followed_timeout_s: the same where another attempt may follow: 120 s where neither is set.
         idle_timeout_s: how long a stream's reader waits for an item after the first; ``None`` without a bound.
         stats: what was learned of it.
         label: the link's label.
@@ -56,7 +56,7 @@ class PreparedLink:
 
     __slots__ = (
         "cost",
-        "followed_timeout_ms",
+        "followed_timeout_s",
         "idle_timeout_s",
         "is_flat",
         "label",
@@ -64,7 +64,7 @@ class PreparedLink:
         "spans",
         "stats",
         "tariff",
-        "timeout_ms",
+        "timeout_s",
         "unpriced",
     )
 
@@ -83,8 +83,8 @@ class PreparedLink:
         self.cost = _meter(tariff)
         self.unpriced = _gaps(tariff)
         self.is_flat = isinstance(tariff, Price) and per_request(tariff)
-        self.timeout_ms = timeout_ms
-        self.followed_timeout_ms = DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms
+        self.timeout_s = _seconds(timeout_ms)
+        self.followed_timeout_s = (DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms) / 1000
         self.idle_timeout_s = _seconds(link.idle_timeout_ms if link.idle_timeout_ms is not None else idle_timeout_ms)
         self.stats = stats
         self.spans = spans

@@ -20,7 +20,8 @@ _SKIPPED = AttemptStatus.SKIPPED
 def call_record(call: Call) -> CallRecord:
     """Make the record of a call that has ended."""
     costs = [one.cost for one in call.attempts]
-    sums, took_s = sums_of(call, costs), call.ended - call.began
+    cost_usd, uncertain_usd, wasted_usd = sums_of(call, costs)
+    took_s = call.ended - call.began
     session, prepared, listeners, winner = call.session, call.prepared, call.listeners, call.winner
     values = {
         "label": prepared.policy.label,
@@ -29,9 +30,9 @@ def call_record(call: Call) -> CallRecord:
         "attempts": tuple(map(_attempt_record, repeat(call.began), call.attempts, costs)),
         "selected": None if winner is None else call.attempts.index(winner),
         "duration_ms": _ms(took_s),
-        "cost_usd": sums.cost_usd,
-        "uncertain_usd": sums.uncertain_usd,
-        "wasted_usd": sums.wasted_usd,
+        "cost_usd": cost_usd,
+        "uncertain_usd": uncertain_usd,
+        "wasted_usd": wasted_usd,
         "race_after_ms": None if call.race_after_s is None else _ms(call.race_after_s),
         "race_source": None if call.tactics is None and call.race_after_s is None else call.race_source,
         "session_name": None if session is None else session.name,
@@ -85,7 +86,8 @@ def _note(execution: Execution, attempt: AttemptRecord) -> str:
 
 def _attempt_record(began: float, execution: Execution, cost: Cost) -> AttemptRecord:
     prepared, failure, status, started = execution.prepared, execution.failure, execution.status, execution.started
-    link = prepared.link
+    settled, _, source, usage, _, _, unpriced = cost  # a field of a named tuple takes eight times as long
+    link, ended = prepared.link, execution.ended
     values = {
         "number": execution.number,
         "provider": link.provider,
@@ -96,11 +98,11 @@ def _attempt_record(began: float, execution: Execution, cost: Cost) -> AttemptRe
         "status": status,
         "trigger": execution.trigger,
         "started_ms": _ms(started - began),
-        "duration_ms": execution.duration_ms,
-        "cost_usd": None if cost.settled is None else cost.amount_usd,
-        "cost_source": cost.source,
-        "usage": cost.usage,
-        "unpriced": cost.unpriced,
+        "duration_ms": 0.0 if ended is None else _ms(ended - started),
+        "cost_usd": None if settled is None else cost.amount_usd,
+        "cost_source": source,
+        "usage": usage,
+        "unpriced": unpriced,
         "error": None if failure is None else failure.snapshot,
         "skip_reason": execution.skip_reason if status is _SKIPPED else None,
         "first_item_ms": None,
@@ -114,4 +116,4 @@ def _attempt_record(began: float, execution: Execution, cost: Cost) -> AttemptRe
 
 def _ms(seconds: float) -> float:
     # Differences of clock readings carry the noise of floats; below a nanosecond there is nothing else.
-    return int(seconds * 1e9 + 0.5) / 1e6
+    return (seconds * 1e9 + 0.5) // 1 / 1e6
