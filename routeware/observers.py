@@ -268,7 +268,7 @@ class Sums(NamedTuple):
     wasted_usd: float | None
 
 
-def sums_of(call: CallFacts, costs: Iterable[Cost] | None = None) -> Sums:
+def sums_of(call: CallFacts, costs: Sequence[Cost] | None = None) -> Sums:
     """Add up what the attempts of ``call`` cost: what is settled, what is uncertain, and all but the winner's.
 
     Args:
