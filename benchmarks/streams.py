@@ -3,7 +3,8 @@
 Run it with ``python benchmarks/streams.py [--rounds N]``. The unit is a pump that everybody has written: a task that
 puts a generator's items into an ``asyncio.Queue(1)``, which the reader takes from. 100 streams run at once; the
 subjects take turns within one run, and a ratio is the median over the rounds. Nothing is asserted.
-The bars stand beside.
+The bars stand beside. Other libraries, where they are installed, are measured one stream at a time: what an item costs
+there is to be above what it costs here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
+
+from stream_peers import PEERS
 
 from routeware import Attempt, RoutingPolicy, routed
 
@@ -112,6 +115,34 @@ def seconds(row: Row) -> float:
     return asyncio.run(timed()) / (STREAMS * row.items)
 
 
+def alone(stream: Callable[[int], AsyncIterator[Any]], streams: int = 20) -> float:
+    """Process time per item, of streams that follow one another."""
+
+    async def timed() -> tuple[float, int]:
+        async for _ in stream(ITEMS):  # warms up
+            pass
+        items, began = 0, time.process_time()
+        for _ in range(streams):
+            async for _ in stream(ITEMS):
+                items += 1
+        return time.process_time() - began, items
+
+    taken, items = asyncio.run(timed())
+    return taken / items
+
+
+def print_peers(rounds: int) -> None:
+    """Compare with other libraries, which take turns, too."""
+    streams = {"routed": routed_stream(at_hand), **{name: make() for name, make in PEERS.items()}}
+    taken: dict[str, list[float]] = {name: [] for name in streams}
+    for _ in range(rounds):
+        for name, stream in streams.items():
+            taken[name].append(alone(stream))
+    print("one stream at a time, us per item:")
+    for name, each in taken.items():
+        print(f"{name:34}{statistics.median(each) * 1e6:12.2f}")
+
+
 async def first_item_ms(clean_up_s: float) -> float:
     """How long the first item of a race takes whose loser cleans up for so long."""
 
@@ -156,6 +187,7 @@ def main() -> None:
             bar = "" if row.bar is None else f"{row.bar:.2f}"
         print(f"{row.name:34}{statistics.median(taken) * 1e6:12.2f}{ratio:>8}{bar:>7}")
     print(f"first item in a race: {race_ms(0):.1f} ms; with a loser that cleans up for 200 ms: {race_ms(0.2):.1f} ms")
+    print_peers(min(rounds, 5))
 
 
 if __name__ == "__main__":
