@@ -222,3 +222,69 @@ async def test_a_started_race_of_eager_tasks() -> None:
     film = Film({"a": []})
     assert await read(film.ask()) == ([], None)
     quiet()
+
+
+async def test_the_generators_own_cancel_scope_may_span_its_yields() -> None:
+    """An anyio scope is left in the task in which it was entered, also where the stream is closed inside of it."""
+    anyio = pytest.importorskip("anyio")
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: Attempt) -> AsyncIterator[str]:
+        with anyio.move_on_after(0.1):
+            yield "one"
+            yield "two"
+        yield "moved on"
+
+    stream = ask()
+    assert await anext(stream) == "one"
+    await pause(200)
+    assert await read(stream) == (["moved on"], None)
+
+    async with ask() as stream:
+        assert await anext(stream) == "one"
+    assert stream.record is not None
+    assert stream.record.ended == "closed"
+    quiet()
+
+
+@pytest.mark.parametrize("end", ["read", "closed", "cancelled"])
+async def test_clean_up_runs_where_the_set_up_did(end: str) -> None:
+    """In one task and one context: a context variable can be set back, however the stream ends."""
+    seen: list[tuple[Any, str]] = []
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: Attempt) -> AsyncIterator[str]:
+        token = VARIABLE.set("inside")
+        task = asyncio.current_task()
+        try:
+            yield "one"
+            await asyncio.sleep(0.1)
+        finally:
+            VARIABLE.reset(token)
+            seen.append((asyncio.current_task() is task, VARIABLE.get()))
+
+    stream = ask()
+    await anext(stream)
+    if end == "closed":
+        await stream.aclose()
+    else:
+        reading = asyncio.ensure_future(read(stream))
+        await pause(10)
+        if end == "cancelled":
+            reading.cancel()
+        await asyncio.wait([reading])
+
+    assert seen == [(True, "unset")]
+
+
+async def test_a_plain_calls_record_has_nothing_of_a_stream() -> None:
+    """Unknown is ``None``, never 0."""
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: Attempt) -> int:
+        return 1
+
+    record = (await ask.outcome()).record
+
+    assert (record.first_item_ms, record.items, record.ended) == (None, None, None)
+    assert (record.attempts[0].first_item_ms, record.attempts[0].items) == (None, None)
