@@ -44,6 +44,21 @@ def test_the_order_is_drawn_by_weight() -> None:
     assert firsts[2] == 0
 
 
+async def test_ten_thousand_calls_fall_by_weight() -> None:
+    """The engine draws for each call anew."""
+    world = Service(link("a", "x", 3), link("b", "x"), link("c"))
+    state = random.getstate()
+    random.seed(7)
+
+    for _ in range(10_000):
+        await world.ask()
+
+    random.setstate(state)
+    firsts = Counter(label for label, _ in world.starts)
+    assert set(firsts) == {"a", "b"}
+    assert abs(firsts["a"] - 7_500) <= 3 * math.sqrt(10_000 * 0.75 * 0.25)
+
+
 def test_keys_fall_by_weight_too() -> None:
     """And a key keeps its order when another link joins, but where that one takes it."""
     links = chain(link("a", "x", 3), link("b", "x"))

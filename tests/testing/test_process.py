@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +142,13 @@ async def test_the_plug_in_collects_the_records_of_a_test(routed_calls: list[Cal
 
     assert [trail(call) for call in routed_calls] == [["a:m selected"], ["a:m selected"], ["c:m failed:server_error"]]
     assert routed_calls[1] is play.calls[0]
+
+
+def test_the_plug_in_loads_itself_nowhere() -> None:
+    """A suite that does not name it runs as before: there is no entry point for pytest."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert "pytest11" not in project.get("entry-points", {})
 
 
 CONFTEST = 'pytest_plugins = ["routeware.testing.plugin"]\n'
