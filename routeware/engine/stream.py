@@ -176,6 +176,7 @@ class Stream:
             call.fail(error)
             call.break_off(self._end, error, _OUTCOMES[self._end])
             self._finish(call, complete(call, wants_record=True))
+            self._error = None  # it is being raised
 
     def launch(self, call: Call, execution: Execution) -> None:
         """Run an attempt that was started, in a task and a context of its own."""
@@ -183,6 +184,7 @@ class Stream:
         execution.stream_to(flow)
         task = _task(call.loop, self._run(call, execution, flow), self._context.copy())
         execution.run_in(task)
+        keep_alive(task)  # asyncio would let go of one that waits for its reader, and the collector close it
 
     async def _run(self, call: Call, execution: Execution, flow: Flow) -> None:
         try:

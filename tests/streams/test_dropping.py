@@ -177,3 +177,18 @@ async def test_after_its_end_nothing_refers_to_items_error_or_generator() -> Non
     gc.collect()
     assert [one() for one in gone] == [None] * 4
     assert stream.record is not None
+
+
+async def test_a_stream_that_is_dropped_in_a_circle_is_cut_off_in_its_own_task() -> None:
+    """The collector finds the stream, never its generator: that one ends by a cancellation, as ever."""
+    film = Film({"a": [1, 2]})
+    circle: list[Any] = [await film.ask().start()]
+    circle.append(circle)
+
+    del circle
+    gc.collect()
+    await pause(1)
+
+    assert film.ended["a"][1] == "CancelledError"
+    assert [one.ended for one in film.records] == ["closed"]
+    quiet()

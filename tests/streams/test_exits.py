@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import Attempt, RoutedStream, RoutingPolicy, record_of, routed
+from routeware import Attempt, RoutedStream, RoutingPolicy, StreamClosedError, record_of, routed
 from tests.fakes.clock import JumpingLoop
 from tests.fakes.ledgers import Remote
 from tests.fakes.providers import pause
@@ -58,6 +58,7 @@ async def test_a_start_whose_coroutine_is_closed_ends_the_call() -> None:
     assert [one.outcome for one in film.records] == ["cancelled"]
     assert film.ended["a"] == (10, "CancelledError")
     assert stream.record is film.records[0]
+    assert isinstance((await read(stream))[1], StreamClosedError)
 
 
 async def test_a_policy_that_cannot_be_had_is_the_readers_error() -> None:
