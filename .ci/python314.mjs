@@ -27,8 +27,7 @@ MISSING = re.compile("can't start new thread|stack switching not supported|canno
 # The host's own loop has another clock, and the standard library's test case has no runner of its own there. Three of the
 # error lifetimes are the standard library's on 3.14: a future that is pending when asyncio.wait returns goes on naming
 # the task that waited (for the call graph), and so keeps a lost attempt's caller until the collector comes by.
-# A stream that is dropped under the collector at every allocation is not decided on 3.14 yet.
-OTHERWISE = re.compile("test_a_foreign_loop_on_the_process_clock|InUnittest|InAsyncSetUp|test_under_gc_at_every_allocation"
+OTHERWISE = re.compile("test_a_foreign_loop_on_the_process_clock|InUnittest|InAsyncSetUp"
                        "|test_an_error_goes_with_the_last_who_wants_it.settings[148]-[A-Za-z]+-False")
 
 class Host:
