@@ -182,3 +182,30 @@ async def test_a_generator_that_cancels_itself_has_failed() -> None:
 
     assert items == [1]
     assert isinstance(error, routeware.ProviderCancelledError)
+
+
+async def test_a_reader_that_is_cancelled_while_a_deadline_cuts_the_generator_off() -> None:
+    """The call has run out of its deadline, and its reader gets its own cancellation, with that record."""
+
+    @routed(RoutingPolicy(chain=["a:m"], latency={"deadline_ms": 100}))
+    async def ask(attempt: Attempt) -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(0.2)
+
+    stream = ask()
+    await anext(stream)
+    await pause(150)
+    reading = asyncio.ensure_future(anext(stream))
+    await pause(50)
+
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await reading
+
+    record = record_of(caught.value)
+    assert record is not None
+    assert (record.outcome, record.duration_ms) == ("deadline_exceeded", pytest.approx(300))
+    quiet()

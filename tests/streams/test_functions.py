@@ -112,6 +112,10 @@ async def test_bad_use_has_its_own_errors() -> None:
         film.ask.first_item(hook)
     with pytest.raises(TypeError):
         film.ask.last_item(hook)
+    with pytest.raises(TypeError, match="function of the item"):
+        film.ask.accept("yes")
+    with pytest.raises(TypeError, match="name the providers"):
+        film.ask.provider()
 
     @routed(RoutingPolicy(chain=["a:m"]))
     async def plain(attempt: Attempt) -> int:
