@@ -76,7 +76,7 @@ def _stalled(result: Result) -> str:
     )
     if result.routed.wasted_usd is None:
         return told
-    return f"{told} The losers of races cost ${result.routed.wasted_usd:.4f} at most."
+    return f"{told} Losers and failed attempts cost ${result.routed.wasted_usd:.4f} at most."
 
 
 def _races(result: Result) -> str:

@@ -27,8 +27,10 @@ def links_of(sources: Sequence[Source], primary: str | None, backup: str | None)
         ValueError: it is not clear which.
     """
     samples = {label: sample for source in sources for label, sample in source.samples.items()}
+    if not samples:
+        raise ValueError("no latencies: neither rows nor calls of routeware's")
     if len(samples) < 2:
-        raise ValueError(f"a race needs two links, and there is {', '.join(samples) or 'none'}")
+        raise ValueError(f"a race needs two links, and there is {', '.join(samples)}")
     if primary is None and backup is None and len(samples) > 2:
         raise ValueError(f"say which --primary and --backup; there are {', '.join(samples)}")
     first = _named(samples, primary) if primary is not None else None

@@ -202,7 +202,7 @@ def test_streams_are_told_with_their_first_items_and_those_that_stalled_in_the_m
     assert "and the p95 of the time to the first item is 50% lower." in told
     assert "Bare, 9 streams stalled in the middle for more than 4 s, and their readers waited." in told
     assert "idle_timeout_ms cut 7 off" in told
-    assert told.endswith("The losers of races cost $0.0312 at most.")
+    assert told.endswith("Losers and failed attempts cost $0.0312 at most.")
     assert unknown.endswith("and an error.")
 
 

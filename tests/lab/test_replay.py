@@ -168,6 +168,27 @@ def test_the_truth_lies_between_no_correlation_and_a_high_one() -> None:
     assert min(found) * 0.98 <= truth <= max(found) * 1.02
 
 
+def test_what_is_not_known_of_a_link_widens_the_intervals() -> None:
+    """Few calls raced, so the backup's curve is known badly; resampled calls alone do not show that."""
+    records = served(policy(2500), world(400, 9, 0.5))
+
+    plain, whole = (replay(records, policy(300), resamples=count).p95_ms for count in (31, 200))
+
+    assert plain.value == whole.value
+    assert None not in (plain.low, plain.high, whole.low, whole.high)
+    assert (whole.high or 0) - (whole.low or 0) > 1.2 * ((plain.high or 0) - (plain.low or 0))
+
+
+def test_a_link_that_one_call_has_seen_to_its_end_can_be_replayed() -> None:
+    """A resample without that call knows nothing of the link, and is left out."""
+    records = served(policy(2000), [*[Call(200 + each, 50) for each in range(40)], Call(5000, 50)])
+
+    result = replay(records, policy(100))
+
+    assert result.attempts_per_call.value == pytest.approx(2.0)
+    assert result.p95_ms.value is not None
+
+
 def test_what_was_cut_off_takes_longer_than_that() -> None:
     """A primary that lost at 2 s did not answer at 1 s, whatever it does most often."""
     records = served(policy(100), [Call(200, 50)] * 30 + [Call(5000, 50)] * 3 + [Call(180, 900)] * 10)

@@ -161,6 +161,19 @@ def test_one_link_cannot_race(tmp_path: Path) -> None:
     assert "a race needs two links, and there is a" in routeware_tune(file).stderr
 
 
+def test_spans_of_other_programs_have_no_latencies(tmp_path: Path) -> None:
+    """It is said in these words, not as a link that is missing."""
+    others = Traced()
+    others.other()
+    file = tmp_path / "spans.json"
+    file.write_text(json.dumps(jaeger(others.spans())))
+
+    result = routeware_tune(file)
+
+    assert result.exit_code == 2
+    assert "no latencies: neither rows nor calls of routeware's" in result.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
