@@ -82,10 +82,10 @@ _ROWS: tuple[tuple[WordMeaning, tuple[str, ...]], ...] = (
         _specific(ErrorCategory.CONTENT_POLICY),
         (
             r"content ?(?:filter|policy|moderation|safety|risk|violat|blocked)",
-            r"(?:prohibited|inappropriate|harmful|unsafe) ?content|\bsensitive ?(?!data)",
+            r"(?:prohibited|inappropriate|harmful|unsafe) ?content|\bsensitive(?! ?data)",
             r"moderation|moderated|data ?inspection|responsible ?ai|guardrail|jailbreak|recitation",
             r"\bsafety\b|\bspii\b|block ?list|\bflagged\b|(?:usage|safety|ai) ?policy",
-            r"invalid ?prompt\b|prompt ?(?:blocked|rejected)",
+            r"invalid ?prompt\b|prompt ?(?:blocked|rejected)|blocked ?prompt|\brefusal\b",
         ),
     ),
     (

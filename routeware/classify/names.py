@@ -139,10 +139,6 @@ _NAMES: dict[str, Meaning] = {
             """NoCredentialsError PartialCredentialsError CredentialRetrievalError TokenRetrievalError NoAuthTokenError
             CredentialsError DefaultCredentialsError RefreshError""",
         ),
-        (
-            Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE_BY_ITSELF),
-            "BadRequest BadRequestError InvalidRequestError InvalidArgument",
-        ),
         (Meaning(ErrorCategory.SERVER_ERROR), "InternalServerError ServerError BadGateway BadGatewayError"),
         (Meaning(ErrorCategory.CANCELLED), "CancelledError"),
         (Meaning(ErrorCategory.TOOL_ERROR), "ToolError ToolException ToolExecutionError FunctionInvocationError"),
@@ -183,6 +179,8 @@ _PROVIDER = Pattern(
 _TIMED_OUT = Pattern(r"(?:Timeout|TimedOut)(?:Error|Exception)?\Z")
 _NOT_CONNECTED = Pattern(r"(?:Connect|Connection|Pool)Time")
 _IN_FLIGHT = Pattern(r"(?:Read|Write|Socket)Time")
+_LOST = Pattern(r"(?<!Proxy)(?:Connection|Network)(?:Error|Exception)\Z")
+_BAD_REQUEST = Pattern(r"(?:BadRequest|InvalidRequest|InvalidArgument|UnprocessableEntity)(?:Error|Exception)?\Z")
 _PROXY = Pattern(r"\A(?:Client)?(?:Http)?Proxy(?:Connection)?Error\Z")
 _PARSER = Pattern(r"(?:\AJSONDecodeError|\AContentTypeError)\Z")
 _CIRCUIT = ignoring_case(r"circuit.*(?:open|broken|breaker|tripped)|(?:open|broken).*circuit")
@@ -242,6 +240,10 @@ def _meaning_of_class(base: type) -> Meaning | None:
 def _by_pattern(name: str) -> Meaning | None:
     if _TIMED_OUT.search(name):
         return Meaning(ErrorCategory.TIMEOUT, _cost_of_timeout(name))
+    if _LOST.search(name):
+        return _NETWORK
+    if _BAD_REQUEST.search(name):
+        return Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE_BY_ITSELF)
     if _CIRCUIT.search(name):
         return Meaning(ErrorCategory.CIRCUIT_OPEN, Cost.NONE_BY_ITSELF)
     found = meaning_of(name)

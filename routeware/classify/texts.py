@@ -44,9 +44,11 @@ _THROTTLE = ignoring_case(
 )
 _THROTTLE_CLASS = Pattern(r"(?:RateLimit|Throttl)\w*(?:Error|Exception|Fault)\b")
 _WAIT = ignoring_case(
-    r"\b(?:try again|retry|wait)\b[^.\n]{0,30}?\b(?:in|after|for)\s+(?:(\d+(?:\.\d+)?)\s*m(?:in\w*)?\s*)??"
-    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec\w*)\b"
+    r"\b(?:try again|retry|wait)\b(?:[^.\n]{0,30}?\b(?:in|after|for))?\s+((?:\d{1,9}(?:\.\d+)?\s*"
+    r"(?:milliseconds?|ms|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])[\s,]*(?:and\s+)?)+)"
 )
+_AMOUNT = ignoring_case(r"([\d.]+)\s*(ms|milli|h|m|s)")
+_UNITS = {"ms": 1.0, "milli": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0}
 # The account cannot spend, and waiting does not change that.
 _SPENT = ignoring_case(
     r"credit balance",
@@ -192,9 +194,7 @@ def names_a_wait(text: str) -> float | None:
     found = _WAIT.search(text)
     if found is None:
         return None
-    number = float(found[2])
-    factor = 1 if found[3].lower().startswith("m") else 1_000
-    return number * factor + float(found[1] or 0) * 60_000
+    return sum(float(number) * _UNITS[unit.lower()] for number, unit in _AMOUNT.compiled.findall(found[1]))
 
 
 def soon(wait_ms: float | None) -> bool:

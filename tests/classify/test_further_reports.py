@@ -145,3 +145,22 @@ def test_a_protocols_client_may_number_its_time_out_as_http_does() -> None:
 def test_the_class_says_what_498_means(name: str, status: int, category: str) -> None:
     """498 is an invalid token for one provider, and lack of capacity for another."""
     assert classify(named(name, FailedError)("x", status_code=status)).category.value == category
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("ModelConnectionError", "transient_network"),
+        ("GatewayNetworkException", "transient_network"),
+        ("ModelRefusalError", "content_policy"),
+        ("BlockedPromptException", "content_policy"),
+        ("ConnectionRefusedByPeer", "generic"),
+        ("SensitiveDataError", "generic"),
+        ("SensitiveWordsError", "content_policy"),
+        ("ModelInvalidRequestError", "bad_request"),
+        ("UnprocessableEntityError", "bad_request"),
+    ],
+)
+def test_a_framework_puts_its_own_words_before_a_known_name(name: str, category: str) -> None:
+    """Frameworks wrap what SDKs raise in classes of their own, some without the error inside."""
+    assert classify(named(name)("x")).category.value == category

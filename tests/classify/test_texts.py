@@ -161,13 +161,19 @@ def test_sentences_of_real_providers_are_understood(status: int, text: str, cate
         ("Please retry after 6 seconds.", 6_000.0),
         ("retry the request after 20 sec", 20_000.0),
         ("wait for 3 seconds", 3_000.0),
+        ("Please wait 3600 seconds before retrying.", 3_600_000.0),
+        ("try again in 1h2m3.5s", 3_723_500.0),
+        ("Try again in 5 minutes.", 300_000.0),
+        ("retry in 1 hour, 2 minutes and 3 seconds", 3_723_000.0),
+        ("Try again in 2 months", None),
+        ("wait in line 5", None),
         ("Please try again later", None),
         ("regain access on 2026-12-01", None),
         ("we retry. In 5 seconds more came", None),
     ],
 )
 def test_a_time_to_wait_is_read_out_of_a_sentence(text: str, expected: float | None) -> None:
-    """Seconds, milliseconds, minutes and seconds."""
+    """Hours, minutes, seconds, milliseconds, and sums of them."""
     assert names_a_wait(text) == expected
 
 
