@@ -64,21 +64,22 @@ class CallCounts:
         self.calls[outcome] = self.calls.get(outcome, 0) + 1
         counted, raced = self.attempts, False
         for attempt in attempts:
-            status, cost = attempt.status, attempt.cost
+            status = attempt.status
+            settled, uncertain = attempt.cost[:2]  # by place: names of a tuple's fields are read in C calls
             key = attempt.label, status
             sums = counted.get(key)
             if sums is None:
                 sums = counted[key] = [0, 0, 0]
             sums[0] += 1
-            if cost.settled:
-                sums[1] += cost.settled
-            if cost.uncertain:
-                sums[2] += cost.uncertain
+            if settled:
+                sums[1] += settled
+            if uncertain:
+                sums[2] += uncertain
             if attempt.trigger is _RACE:
                 raced = True
                 self.races_won += status is _SUCCEEDED
             if status is _RACE_LOST:
-                self.race_nanos += (cost.settled or 0) + (cost.uncertain or 0)
+                self.race_nanos += (settled or 0) + (uncertain or 0)
         if raced:
             self.races += 1
 

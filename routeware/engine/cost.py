@@ -12,25 +12,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from routeware.budget import Reservation, charge, guard
-from routeware.engine.cost_warnings import (
-    warn_dropped,
-    warn_exceeded,
-    warn_unpriced,
-    warn_unreadable,
-)
+from routeware.engine.cost_warnings import warn_dropped, warn_exceeded, warn_unpriced, warn_unreadable
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.projections import built_in_projection, estimated_projection
 from routeware.engine.registrations import Request
 from routeware.money import Usage
 from routeware.observers import Cost
-from routeware.pricing import (
-    NO_READING,
-    Reading,
-    joined,
-    read_error,
-    read_reply,
-    read_report,
-)
+from routeware.pricing import NO_READING, Reading, joined, read_error, read_reply, read_report
 from routeware.pricing.chunks import is_unfinished
 
 __all__ = ["FREE", "UNKNOWN", "Bill", "Ending"]
@@ -234,12 +222,14 @@ class Bill:
             self._change(self.cost.settled or 0, self.cost.uncertain or 0)
 
     def _book(self, cost: Cost, reading: Reading) -> None:
-        settled, uncertain, payer = cost.settled or 0, cost.uncertain or 0, self._request.payer
+        settled, uncertain = cost[:2]  # by place: names of a tuple's fields are read in C calls
         if self.reservation is not None:
-            self.reservation.settle(settled, uncertain)
-        elif payer is not None and (settled or uncertain):
+            self.reservation.settle(settled or 0, uncertain or 0)
+        elif settled or uncertain:
             # Nothing had to be set aside: no cap is in force, and no ledger is asked.
-            charge(payer.accounts, settled, uncertain)
+            payer = self._request.payer
+            if payer is not None:
+                charge(payer.accounts, settled or 0, uncertain or 0)
         self._booked = cost
         if reading is not self._reading:
             self._correct(self._reading)  # another thread has reported meanwhile, and took the attempt for running
@@ -290,11 +280,12 @@ class Bill:
 
     def _work_out(self, ending: Ending) -> tuple[Cost, Reading]:
         """Work out what the attempt cost, and what that is made of."""
-        nothing_reported = self._reading.usage is None and self._reading.cost_nanos is None
+        reading = self._reading
+        nothing_reported = reading.usage is None and reading.cost_nanos is None
         # A reply that was there has been paid for, whatever the error says that came of judging it.
         if nothing_reported and (not ending.invoked or (ending.not_billed and not ending.has_value)):
-            return Cost(response_model=self._reading.response_model), self._reading
-        if self._reading.usage is None and not self._is_container:
+            return Cost(response_model=reading.response_model), reading
+        if reading.usage is None and not self._is_container:
             self._read(ending)
         self.learn()
         reading = self._reading
