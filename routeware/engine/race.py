@@ -115,7 +115,7 @@ async def next_event(call: Call, race: Race, *, is_fresh: bool = False) -> tuple
         is_fresh = False
         if found is None:
             try:
-                await race.wait(call.loop, _next_moment(call, race))
+                await _until_change(race, race.wait(call.loop, _next_moment(call, race)))
             finally:
                 race.disarm()
         elif turns and found[0] in _BY_CLOCK:
@@ -125,6 +125,14 @@ async def next_event(call: Call, race: Race, *, is_fresh: bool = False) -> tuple
             await asyncio.sleep(0)
         else:
             return found
+
+
+async def _until_change(race: Race, woken: asyncio.Future[None]) -> None:
+    tasks = [one.task for one in race.in_flight if one.task is not None]
+    if len(tasks) > 1:
+        await asyncio.wait([woken, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    else:
+        await woken
 
 
 _BY_CLOCK = ("deadline", "timed_out")
