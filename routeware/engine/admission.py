@@ -12,16 +12,52 @@ import logging
 
 from routeware.engine.attempt import live_execution
 from routeware.engine.call import Call
-from routeware.engine.cooldown import next_by_health, withdraw
+from routeware.engine.cooldown import has_passed_over, next_by_health, withdraw
 from routeware.engine.execution import Execution
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
-from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
+from routeware.errors import BudgetExceededError, LedgerUnavailableError, NoSessionError, PolicyError
 from routeware.money import usd
 from routeware.policy import OnExceed
 from routeware.records import AttemptTrigger
 
-__all__ = ["admit", "admit_next", "admit_next_remotely", "emit_refusal", "session_cap"]
+__all__ = [
+    "admit",
+    "admit_next",
+    "admit_next_remotely",
+    "check_in",
+    "emit_refusal",
+    "enter_container",
+    "session_cap",
+]
+
+
+def check_in(call: Call) -> None:
+    """Find the session that pays for a call, and refuse a call that cannot be capped.
+
+    Raises:
+        SessionClosedError: the session was left before.
+        NoSessionError: the policy caps a session, and none is open.
+        PolicyError: a session's cap is in force, and a link has no price.
+    """
+    session, prepared = call.session, call.prepared
+    if session is not None:
+        session.check_open()
+    elif prepared.session_cap is not None:
+        raise NoSessionError(
+            f"{prepared.policy.label} sets budget.session_usd, and no session is open: call inside"
+            " `async with routeware.session(...)`"
+        )
+    call.check_in(session)
+    if session is not None and session.capped and not prepared.is_capped:
+        prepared.refuse_unpriced(str(session))
+
+
+def enter_container() -> None:
+    """Tell the attempt that a call is made in, if any, that it does not pay for what is paid for there."""
+    outer = live_execution()
+    if outer is not None:
+        outer.bill.open_container()
 
 
 def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceededError | None]:
@@ -110,7 +146,7 @@ async def admit_next_remotely(call: Call) -> Execution:
 def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededError) -> None:
     emit_refusal(call, refusal)
     # A link that was passed over because it cools may still fit: that is asked before a refusal ends the call.
-    if call.prepared.policy.budget.on_exceed is not OnExceed.SKIP and not call.has_passed_over:
+    if call.prepared.policy.budget.on_exceed is not OnExceed.SKIP and not has_passed_over(call):
         call.refuse("budget_exceeded")
         refusal.__cause__ = call.failure
         try:
@@ -188,7 +224,7 @@ def _check_call(call: Call, execution: Execution, amount: int) -> None:
     cap = call.prepared.per_call_cap
     if cap is None:
         return
-    committed = call.committed
+    committed = sum(one.bill.committed for one in call.attempts if one.has_bill)
     if committed + amount <= cap:
         return
     refusal = BudgetExceededError(

@@ -7,20 +7,20 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import attrs
+
 from routeware.budget import CURRENT_SESSION, Session
-from routeware.engine.attempt import live_execution
 from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
-from routeware.engine.listeners import listen
+from routeware.engine.listeners import Listeners, listen
 from routeware.engine.prepared import PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Registrations
 from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.tactics import Tactics, drawn
 from routeware.engine.timers import ReusableTimeout
-from routeware.errors import BudgetExceededError, ExhaustedError, NoSessionError
+from routeware.errors import BudgetExceededError, ExhaustedError
 from routeware.health import LinkStates
 from routeware.observers import Failure
-from routeware.policy import Link
 from routeware.pricing import text_tokens
 from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
 from routeware.telemetry import CallTrace, Meters
@@ -43,88 +43,42 @@ class Driver(Protocol):
         ...
 
 
+@attrs.define(init=False, eq=False, repr=False, weakref_slot=False)
 class Call:
-    """One call, from entering the decorated function to leaving it.
+    """One call, from entering the decorated function to leaving it."""
 
-    Attributes:
-        prepared: its policy.
-        owner: the instance that a method was called on, or ``UNBOUND``.
-        args: what was passed.
-        kwargs: the same, by name.
-        loop: the loop that it runs on.
-        timeout: the timer of attempts that run in the caller's own task.
-        cancel_baseline: how many cancellations of the caller's task were pending when the call began.
-        stale_cancels: how many pending ones are nobody's: a library has left them counted.
-        began: when it began, on the loop's clock.
-        deadline: when the whole call is out of time, on the same clock.
-        links: its links in the order in which they are tried; in a further round, those of the round.
-        cursor: the place in them of the next link to try.
-        attempts_left: how many attempts may still be started: neither links nor attempts have run out.
-        attempts: all attempts, skipped links included, in the order of their starts.
-        latest_start: when the newest attempt was started, on the loop's clock; without a value before the first start.
-        tactics: what its policy asks of it besides a chain; ``None`` where that is nothing.
-        race_after_s: the threshold in force; ``None`` without racing.
-        race: its attempts in flight, where it can race.
-        driver: runs its attempts, where it is a stream; ``None`` for a plain call.
-        session: the innermost session.
-        payer: the same, once it was found open: the call is booked in it.
-        listeners: who listens to it; ``None`` where nobody does.
-        is_observed: True if a listener, a learner or a session is told how it ends.
-        failure: the error of the attempt that failed last, as callers see it.
-        fatal: the first error that is not failed over.
-        refusal: the newest refusal of a budget; without a value before there is one.
-        winner: the attempt whose result the caller gets.
-        error: what the call raises.
-        outcome: how it ends.
-        ended: when it ended, on the loop's clock; below 0 before.
-    """
-
-    __slots__ = (
-        "_stream_end",
-        "_tokens",
-        "args",
-        "attempts",
-        "attempts_left",
-        "began",
-        "cancel_baseline",
-        "cursor",
-        "deadline",
-        "driver",
-        "ended",
-        "error",
-        "failure",
-        "fatal",
-        "is_observed",
-        "kwargs",
-        "latest_start",
-        "links",
-        "listeners",
-        "loop",
-        "outcome",
-        "owner",
-        "payer",
-        "prepared",
-        "race",
-        "race_after_s",
-        "refusal",
-        "session",
-        "stale_cancels",
-        "tactics",
-        "timeout",
-        "winner",
-    )
-
+    prepared: PreparedPolicy  # its policy
+    owner: object  # the instance that a method was called on, or ``UNBOUND``
+    args: tuple[Any, ...]  # what was passed
+    kwargs: Mapping[str, Any]  # the same, by name
+    loop: asyncio.AbstractEventLoop  # the loop that it runs on
+    timeout: ReusableTimeout  # the timer of attempts that run in the caller's own task
+    cancel_baseline: int  # how many cancellations of the caller's task were pending when the call began
+    stale_cancels: int  # how many pending ones are nobody's: a library has left them counted
+    began: float  # when it began, on the loop's clock
+    deadline: float | None  # when the whole call is out of time, on the same clock
+    # its links in the order in which they are tried; in a further round, those of the round
+    links: tuple[PreparedLink, ...]
+    cursor: int  # the place in them of the next link to try
+    attempts_left: int  # how many attempts may still be started: neither links nor attempts have run out
+    attempts: list[Execution]  # all attempts, skipped links included, in the order of their starts
+    # when the newest attempt was started, on the loop's clock; without a value before the first start
     latest_start: float
-    tactics: Tactics | None
-    race: Race | None
-    driver: Driver | None
-    payer: Session | None
-    failure: BaseException | None
-    fatal: BaseException | None
-    error: BaseException | None
-    refusal: BudgetExceededError | None
-    winner: Execution | None
-    outcome: CallOutcome
+    tactics: Tactics | None  # what its policy asks of it besides a chain; ``None`` where that is nothing
+    race_after_s: float | None  # the threshold in force; ``None`` without racing
+    race: Race | None  # its attempts in flight, where it can race
+    driver: Driver | None  # runs its attempts, where it is a stream; ``None`` for a plain call
+    session: Session | None  # the innermost session
+    payer: Session | None  # the same, once it was found open: the call is booked in it
+    listeners: Listeners | None  # who listens to it; ``None`` where nobody does
+    is_observed: bool  # True if a listener, a learner or a session is told how it ends
+    failure: BaseException | None  # the error of the attempt that failed last, as callers see it
+    fatal: BaseException | None  # the first error that is not failed over
+    refusal: BudgetExceededError | None  # the newest refusal of a budget; without a value before there is one
+    winner: Execution | None  # the attempt whose result the caller gets
+    error: BaseException | None  # what the call raises
+    outcome: CallOutcome  # how it ends
+    ended: float  # when it ended, on the loop's clock; below 0 before
     _tokens: tuple[int, int | None]
     _stream_end: StreamEnd | None
 
@@ -155,7 +109,7 @@ class Call:
         self.links = prepared.links or prepared.ask_prices()
         self.attempts_left = prepared.most_attempts
         self.race_after_s = prepared.race_after_s
-        self.attempts: list[Execution] = []
+        self.attempts = []
         self.tactics = self.race = self.driver = self.payer = None
         self.failure = self.fatal = self.error = self.winner = None
         self.outcome = "failed"
@@ -186,36 +140,6 @@ class Call:
         if tactics.decision is not None:
             self.race_after_s = tactics.decision.race_after_s
             self.is_observed = True
-
-    # Where it begins.
-
-    def check_in(self) -> None:
-        """See which caps are in force, and refuse what cannot be capped.
-
-        Raises:
-            SessionClosedError: the session was left before.
-            NoSessionError: the policy caps a session, and none is open.
-            PolicyError: a session's cap is in force, and a link has no price.
-        """
-        session, prepared = self.session, self.prepared
-        self.is_observed = True
-        if session is None:
-            if prepared.session_cap is not None:
-                raise NoSessionError(
-                    f"{prepared.policy.label} sets budget.session_usd, and no session is open: call inside"
-                    " `async with routeware.session(...)`"
-                )
-            return
-        session.check_open()
-        self.payer = session
-        if session.capped and not prepared.is_capped:
-            prepared.refuse_unpriced(str(session))
-
-    def enter_container(self) -> None:
-        """Tell the attempt that this call is made in, if any, that it does not pay for what is paid for here."""
-        outer = live_execution()
-        if outer is not None:
-            outer.bill.open_container()
 
     # What follows from the facts.
 
@@ -270,11 +194,6 @@ class Call:
         return None if self.listeners is None else self.listeners.meters
 
     @property
-    def committed(self) -> int:
-        """What it has committed so far, in nano-dollars, for its own cap."""
-        return sum(one.bill.committed for one in self.attempts if one.has_bill)
-
-    @property
     def race_source(self) -> str | None:
         """Where the race threshold came from; ``None`` without racing."""
         if self.decision is not None:
@@ -298,14 +217,6 @@ class Call:
         return sum(one.skip_reason is None for one in self.attempts)
 
     @property
-    def has_passed_over(self) -> bool:
-        """True if a link that was passed over, because it cools, is left behind the next one."""
-        if self.health is None:
-            return False
-        passed = [one.prepared for one in self.attempts if one.skip_reason == "cooldown"]
-        return any(one in passed for one in self.links[self.cursor + 1 :])
-
-    @property
     def has_ended(self) -> bool:
         """True if nothing is in flight any more, and its listeners are being told."""
         return self.ended >= 0.0
@@ -326,6 +237,11 @@ class Call:
         return None if self.session is None else self.session.spent_usd
 
     # What happens to it.
+
+    def check_in(self, payer: Session | None) -> None:
+        """Take note of the session that pays for it, if any, and that somebody is told how it ends."""
+        self.is_observed = True
+        self.payer = payer
 
     def start(self, execution: Execution, ledger_wait_s: float | None = None) -> None:
         """Take the next link for ``execution``; from here on it counts, and its time runs.
@@ -356,28 +272,19 @@ class Call:
         return execution.prepared.followed_timeout_s if own is None and self._may_go_on(execution, now) else own
 
     def _may_go_on(self, execution: Execution, now: float) -> bool:
-        """Say whether a link follows that does not cool; among cooling ones, any link that follows will do."""
-        states = self.health
-        if not self.attempts_left:
-            return self.may_begin_round
-        if states is None or not states.troubled or self.may_begin_round:
-            return True
-        if self.tactics is not None and self.tactics.is_last_resort(execution.number):
-            return True
-        return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
+        """Say whether a link follows that does not cool."""
+        if not self.attempts_left or self.tactics is None or self.may_begin_round:
+            return self.attempts_left > 0 or self.may_begin_round
+        return self.tactics.may_follow(execution.number, self.links[self.cursor :], now)
 
     def reorder(self, links: Sequence[PreparedLink]) -> None:
         """Try the links that are left in another order."""
         self.links = (*self.links[: self.cursor], *links)
 
-    def pass_over(self, link: PreparedLink) -> bool:
-        """Record a link that is put off because it cools; give False if it was recorded before."""
-        if any(one.prepared is link and one.skip_reason == "cooldown" for one in self.attempts):
-            return False
-        execution = Execution(link, self, len(self.attempts) + 1, self.next_trigger())
+    def pass_over(self, execution: Execution) -> None:
+        """Record a link that is put off because it cools."""
         execution.skip(self.loop.time(), "cooldown")
         self.attempts.append(execution)
-        return True
 
     def begin_round(self, links: Sequence[PreparedLink]) -> None:
         """Go through these links once more."""
@@ -427,11 +334,6 @@ class Call:
         if self.deadline is None or self.began + bound_ms / 1000 < self.deadline:
             self.deadline = self.began + bound_ms / 1000
 
-    @property
-    def deadline_ms(self) -> float:
-        """The bound that its deadline is made of."""
-        return 0.0 if self.deadline is None else round((self.deadline - self.began) * 1000, 6)
-
     def break_off(self, end: StreamEnd, error: BaseException | None, outcome: CallOutcome) -> None:
         """Take note of how a stream ended after its first item: the attempt that was read stays the selected one."""
         self._stream_end = end
@@ -464,12 +366,6 @@ class Call:
         self.race = None
 
     # Who is told.
-
-    def note_cooling(self, link: Link, *, cooling: bool, category: str | None = None) -> None:
-        """Measure that a link has begun to cool, or has answered again."""
-        meters = self.meters
-        if meters is not None:
-            meters.cooling(link, cooling=cooling, category=category)
 
     def emit(self, event: str, level: int = logging.DEBUG, **fields: object) -> None:
         """Leave an event on the call's span and in the log."""

@@ -57,9 +57,16 @@ def _pass_over_cooling(call: Call, states: LinkStates, now: float) -> None:
     passed = pauses[:ready]
     call.reorder([*remaining[ready:], *(one for one, _ in passed)])
     for one, until in passed:
-        if call.pass_over(one):
+        if not any(earlier.prepared is one and earlier.skip_reason == "cooldown" for earlier in call.attempts):
+            call.pass_over(Execution(one, call, len(call.attempts) + 1, call.next_trigger()))
             left_ms = max(0.0, (until or 0.0) - now) * 1000
             call.emit("cooldown_skipped", link=one.label, left_ms=left_ms)
+
+
+def has_passed_over(call: Call) -> bool:
+    """Say whether a link that was passed over, because it cools, is left behind the next one."""
+    passed = [one.prepared for one in call.attempts if one.skip_reason == "cooldown"]
+    return any(one in passed for one in call.links[call.cursor + 1 :])
 
 
 def everything_cools(call: Call) -> bool:
@@ -83,7 +90,8 @@ def note_answer(call: Call, execution: Execution) -> None:
     """Tell the link's health of an answer: it ends the row of failures, and the pause."""
     ticket = _take_ticket(call, execution)
     if ticket is not None and call.health is not None and call.health.answered(ticket):
-        call.note_cooling(execution.link, cooling=False)
+        if call.meters is not None:
+            call.meters.cooling(execution.link, cooling=False, category=None)
         call.emit("cooldown_ended", logging.INFO, link=ticket.label)
 
 
@@ -111,7 +119,8 @@ def note_end(execution: Execution, call: Call) -> None:
 
 
 def _emit_started(call: Call, execution: Execution, started: PauseStarted) -> None:
-    call.note_cooling(execution.link, cooling=True, category=started.category)
+    if call.meters is not None:
+        call.meters.cooling(execution.link, cooling=True, category=started.category)
     call.emit(
         "cooldown_started",
         logging.WARNING,

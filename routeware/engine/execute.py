@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from routeware.engine.admission import check_in, enter_container
 from routeware.engine.attempt import CURRENT
 from routeware.engine.call import Call
 from routeware.engine.chain import run_chain
@@ -30,9 +31,9 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
     try:
         try:
             if call.session is not None or prepared.is_capped:
-                call.check_in()
+                check_in(call)
             if _current() is not None:
-                call.enter_container()
+                enter_container()
             winner = await (run_chain(call) if call.race_after_s is None else run_race(call))
             call.succeed(winner)
             if prepared.is_elaborate:

@@ -8,11 +8,13 @@ for a while, and what it gives then is kept for settling and closing only.
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
 from typing import Any
+
+import attrs
 
 from routeware.engine.cost import FREE, UNKNOWN, Bill, Ending
 from routeware.engine.flow import Flow
+from routeware.engine.life import LIFE, Life
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.errors import ErrorCategory, ResultRejectedError
@@ -23,37 +25,10 @@ from routeware.pricing.chunks import is_unfinished
 from routeware.records import AttemptStatus, AttemptTrigger, SkipReason
 from routeware.telemetry import NO_SPAN, Span
 
-__all__ = ["LIFE", "Execution", "Life"]
-
-
-class Life(Enum):
-    """How far an attempt has come."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    ANSWERED = "answered"
-    DETACHED = "detached"
-    ENDED = "ended"
-
-    # A member's own hash is worked out in Python, which takes as long as the step.
-    __hash__ = object.__hash__
+__all__ = ["Execution"]
 
 
 _WAITING, _RUNNING, _ANSWERED, _DETACHED, _ENDED = Life
-
-LIFE: dict[Life, tuple[Life, ...]] = {
-    # For its reservation. It ends without having run where its link is skipped or a budget refuses it.
-    _WAITING: (_RUNNING, _ENDED),
-    # From its start on, before its function is called, until it has answered, failed or been given up.
-    _RUNNING: (_ANSWERED, _ENDED, _DETACHED),
-    # The answer is there. For a plain function this is its end, for a stream its first item.
-    _ANSWERED: (_ENDED, _DETACHED),
-    # Its call has gone on without it; it still runs.
-    _DETACHED: (_ENDED,),
-    _ENDED: (),
-}
-"""The steps that an attempt's life may take."""
-
 
 # A member is looked up in its enum in Python, which takes as long as all else that these methods do.
 _FAILED, _SUCCEEDED = AttemptStatus.FAILED, AttemptStatus.SUCCEEDED
@@ -62,69 +37,32 @@ _UNANSWERED = (ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK, ErrorCate
 """What an attempt fails with that was cut off, or whose connection was, with nothing answered."""
 
 
+@attrs.define(init=False, eq=False, repr=False, weakref_slot=False)
 class Execution:
-    """One attempt, as the engine knows it. Provider functions see it through an :class:`Attempt`.
+    """One attempt, as the engine knows it. Provider functions see it through an :class:`Attempt`."""
 
-    Attributes:
-        prepared: its link, prepared.
-        request: what the caller passed.
-        number: its place among the call's attempts, from 1, skipped links included.
-        trigger: why it was started.
-        life: how far it has come.
-        started: when it was started, on the loop's clock; no value before.
-        due: when its time is up, the call's deadline included; ``None`` without a bound; no value before it is started.
-        task: the task of its own that it runs in; ``None`` in the caller's.
-        span: its span.
-        status: what became of it; ``None`` while that is open.
-        ended: when it ended, timed out or was cut off; ``None`` before.
-        cut: when it was cut off; from then on its cancellation is ours.
-        invoked: True if its function was called at all.
-        has_value: True if the function gave a result.
-        accepted: True if that was accepted, too: the attempt has succeeded.
-        reply: what the function reported last; ``None`` where it has reported none.
-        result: what the function gave.
-        error: what it raised.
-        failure: why the attempt failed, and what that means; ``None`` where it did not.
-        concluded: True once it is settled and its listeners have been told.
-        flow: its items, where it streams.
-    """
-
-    __slots__ = (
-        "_bill",
-        "_cleanup_s",
-        "_skip_reason",
-        "accepted",
-        "concluded",
-        "cut",
-        "due",
-        "ended",
-        "error",
-        "failure",
-        "flow",
-        "has_value",
-        "invoked",
-        "life",
-        "number",
-        "prepared",
-        "reply",
-        "request",
-        "result",
-        "span",
-        "started",
-        "status",
-        "task",
-        "trigger",
-    )
-
-    started: float
+    prepared: PreparedLink  # its link, prepared
+    request: Request  # what the caller passed
+    number: int  # its place among the call's attempts, from 1, skipped links included
+    trigger: AttemptTrigger  # why it was started
+    life: Life  # how far it has come
+    started: float  # when it was started, on the loop's clock; no value before
+    # when its time is up, the call's deadline included; ``None`` without a bound; no value before it is started
     due: float | None
-    task: asyncio.Task[None] | None
-    status: AttemptStatus | None
-    ended: float | None
-    cut: Cut | None
-    error: BaseException | None
-    failure: Failure | None
-    flow: Flow | None
+    task: asyncio.Task[None] | None  # the task of its own that it runs in; ``None`` in the caller's
+    span: Span  # its span
+    status: AttemptStatus | None  # what became of it; ``None`` while that is open
+    ended: float | None  # when it ended, timed out or was cut off; ``None`` before
+    cut: Cut | None  # when it was cut off; from then on its cancellation is ours
+    invoked: bool  # True if its function was called at all
+    has_value: bool  # True if the function gave a result
+    accepted: bool  # True if that was accepted, too: the attempt has succeeded
+    reply: object  # what the function reported last; ``None`` where it has reported none
+    result: Any  # what the function gave
+    error: BaseException | None  # what it raised
+    failure: Failure | None  # why the attempt failed, and what that means; ``None`` where it did not
+    concluded: bool  # True once it is settled and its listeners have been told
+    flow: Flow | None  # its items, where it streams
     _bill: Bill | None
     _cleanup_s: float | None
     _skip_reason: SkipReason
@@ -136,10 +74,9 @@ class Execution:
         self.number = number
         self.trigger = trigger
         self.life = _WAITING
-        self.span: Span = NO_SPAN
+        self.span = NO_SPAN
         self.invoked = self.has_value = self.accepted = self.concluded = False
-        self.reply: object = None
-        self.result: Any = None
+        self.reply = self.result = None
         self.status = self.ended = self.error = self.failure = self.cut = self.task = self.flow = None
         self._bill = None
 

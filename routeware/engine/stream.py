@@ -17,14 +17,16 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Any, Literal
 
+from routeware.engine.admission import check_in, enter_container
 from routeware.engine.attempt import CURRENT
 from routeware.engine.call import Call
 from routeware.engine.cleanup import abandon, clear_away, cut_off_losers, finish_or_detach
 from routeware.engine.completion import complete, tell_win
 from routeware.engine.cooldown import note_success
 from routeware.engine.drive import drive
-from routeware.engine.execution import Execution, Life
+from routeware.engine.execution import Execution
 from routeware.engine.flow import Flow
+from routeware.engine.life import Life
 from routeware.engine.race import run_race
 from routeware.engine.timers import CLEANUP_GRACE_S, is_due, keep_alive, wait_for_all
 from routeware.engine.verdict import judged
@@ -134,9 +136,9 @@ class Stream:
         prepared = call.prepared
         try:
             if call.session is not None or prepared.per_call_cap is not None or prepared.session_cap is not None:
-                call.check_in()
+                check_in(call)
             if self._context.get(CURRENT) is not None:
-                self._context.run(call.enter_container)
+                self._context.run(enter_container)
             winner = await run_race(call)
         except asyncio.CancelledError as error:
             call.fail(error, "cancelled")

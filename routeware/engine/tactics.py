@@ -6,6 +6,7 @@ A call whose policy asks none of it has no such object, and each of its steps as
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from routeware.engine.prepared import PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Request
@@ -67,10 +68,12 @@ class Tactics:
         """Hand over what was claimed, once, to be given back with an outcome."""
         return self._tickets.pop(number, None)
 
-    def is_last_resort(self, number: int) -> bool:
-        """Say whether the link of an attempt cools, and was taken because nothing else was left."""
-        ticket = self._tickets.get(number)
-        return ticket is not None and ticket.last_resort
+    def may_follow(self, number: int, links: Sequence[PreparedLink], now: float) -> bool:
+        """Say whether one of ``links`` does not cool; after an attempt at a cooling link, any of them will do."""
+        states, ticket = self.health, self._tickets.get(number)
+        if states is None or not states.troubled or (ticket is not None and ticket.last_resort):
+            return True
+        return any(states.cooling_until(one.label, now) is None for one in links)
 
     def begin_round(self) -> None:
         """Take note that the call goes through its chain once more."""

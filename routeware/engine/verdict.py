@@ -69,7 +69,8 @@ def record_time_out(call: Call, execution: Execution) -> None:
 def deadline_error(call: Call) -> DeadlineExceededError:
     """Make the error of a call that ran out of time, from the last provider error, if any."""
     call.refuse("deadline_exceeded")
-    error = DeadlineExceededError(call.deadline_ms)
+    after_s = 0.0 if call.deadline is None else call.deadline - call.began
+    error = DeadlineExceededError(round(after_s * 1000, 6))  # differences of clock readings carry the noise of floats
     error.__cause__ = call.failure
     return error
 

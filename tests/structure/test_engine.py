@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from routeware import Link
-from routeware.engine.execution import LIFE, Execution, Life
+from routeware.engine.execution import Execution
+from routeware.engine.life import LIFE, Life
 from routeware.engine.prepared import bare_link
 from routeware.engine.registrations import NO_REQUEST
 from routeware.records import AttemptTrigger
