@@ -26,7 +26,7 @@ from routeware.engine import Attempt, Registrations, execute, provider_function
 from routeware.health import Health
 from routeware.money import Price, Tariff
 from routeware.policy import SETTING_PATHS, keywords_named
-from routeware.pricing import PriceBook, output_argument, price_book
+from routeware.pricing import OutputArgument, PriceBook, output_argument, price_book
 from routeware.records import CallRecord, Outcome
 from routeware.telemetry import MeterProvider, Metrics, TracerProvider, Tracing
 
@@ -168,6 +168,7 @@ def routed(
     _check_hooks(classify=classify, on_call=on_call)
     book = price_book(prices)
     checked_health(health)
+    _check_policy(policy)
 
     @overload
     def decorate(fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
@@ -181,30 +182,33 @@ def routed(
         fn: Callable[..., Awaitable[Any]] | Callable[..., AsyncIterator[Any]], /
     ) -> Routed[..., Any] | RoutedGenerator[..., Any]:
         require_unrouted(fn)
-        is_generator = inspect.isasyncgenfunction(plain_function(fn))
-        if not is_generator:
+        if not inspect.isasyncgenfunction(plain_function(fn)):
             require_async(fn)
-        signature = without_evaluation(fn)
-        callers = caller_signature(signature, attempt_place(fn, signature))
-        limit = output_argument(_without_instance(callers, attempt_place(fn, signature)))
-        registrations = Registrations(provider_function(fn), limit, classify, on_call, wrap_errors, health)
+        registrations = Registrations(provider_function(fn), _limit_of(fn), classify, on_call, wrap_errors, health)
         shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
-        telemetry = (
-            Tracing(shown, operation, tracer_provider, usage_on_spans=usage_on_spans),
-            Metrics(shown, operation, meter_provider),
-        )
+        tracing = Tracing(shown, operation, tracer_provider, usage_on_spans=usage_on_spans)
+        telemetry = tracing, Metrics(shown, operation, meter_provider)
         policies = PolicyCache(policy, {}, registrations, telemetry, book, health=registrations.health)
-        if is_generator:
-            return RoutedGenerator(fn, signature, registrations, policies)
-        return _class_for(fn)(fn, signature, registrations, policies)
+        return _class_for(fn)(fn, without_evaluation(fn), registrations, policies)
 
-    if inspect.iscoroutinefunction(policy):
-        if not inspect.signature(policy).parameters:
-            raise TypeError(
-                "routed takes a policy first: write @routed(policy), and give a policy function that is not async"
-            )
-        raise TypeError("routed takes a policy first: write @routed(policy) above the function")
     return decorate
+
+
+def _limit_of(fn: Callable[..., Any]) -> OutputArgument:
+    """Find the bound on output among the arguments of ``fn``."""
+    signature = without_evaluation(fn)
+    place = attempt_place(fn, signature)
+    return output_argument(_without_instance(caller_signature(signature, place), place))
+
+
+def _check_policy(policy: object) -> None:
+    if not inspect.iscoroutinefunction(policy):
+        return
+    if not inspect.signature(policy).parameters:
+        raise TypeError(
+            "routed takes a policy first: write @routed(policy), and give a policy function that is not async"
+        )
+    raise TypeError("routed takes a policy first: write @routed(policy) above the function")
 
 
 def _check_texts(**texts: str | None) -> None:
@@ -222,14 +226,16 @@ def _check_hooks(**hooks: object) -> None:
             check_hook(name, hook, "routed", [inspect.Parameter(passed, inspect.Parameter.POSITIONAL_ONLY)])
 
 
-def _class_for(fn: Callable[..., Any]) -> type[Routed[..., Any]]:
-    """Make the class for one function.
+def _class_for(fn: Callable[..., Any]) -> type[Routed[..., Any] | RoutedGenerator[..., Any]]:
+    """Give the class for one function. One for a coroutine function is made for it.
 
     A coroutine bears the name of the function that made it, and that is what warnings, tasks and debuggers show. So
     each decorated function has methods of its own, with its name. Naming the coroutine at every call would cost more,
     and need a method that is not ``async``, which frameworks would run in a thread.
     """
     plain = plain_function(fn)
+    if inspect.isasyncgenfunction(plain):
+        return RoutedGenerator
     name = getattr(plain, "__name__", type(plain).__name__)
     qualname = getattr(plain, "__qualname__", name)
     methods = {

@@ -160,17 +160,17 @@ class Call:
 
     @property
     def health(self) -> LinkStates | None:
-        """Which links keep failing; ``None`` without cooldown."""
+        """The health of its links; ``None`` without cooldown."""
         return None if self.tactics is None else self.tactics.health
 
     @property
     def decision(self) -> Decision | None:
-        """What the learner of the policy's target said; ``None`` without a target."""
+        """The answer of the learner of the policy's target; ``None`` without a target."""
         return None if self.tactics is None else self.tactics.decision
 
     @property
     def stream_end(self) -> StreamEnd | None:
-        """How a stream ended; ``None`` before, and for a plain call."""
+        """The end of a stream; ``None`` before, and for a plain call."""
         return None if self.driver is None else self._stream_end
 
     @property
@@ -190,12 +190,12 @@ class Call:
 
     @property
     def meters(self) -> Meters | None:
-        """What it is measured with; ``None`` where nothing reads them."""
+        """Its meters; ``None`` where nothing reads them."""
         return None if self.listeners is None else self.listeners.meters
 
     @property
     def race_source(self) -> str | None:
-        """Where the race threshold came from; ``None`` without racing."""
+        """The source of the race threshold; ``None`` without racing."""
         if self.decision is not None:
             return self.decision.source.value
         return None if self.race_after_s is None else "fixed"
@@ -213,7 +213,7 @@ class Call:
 
     @property
     def started(self) -> int:
-        """How many attempts were started. Skipped links are none."""
+        """The number of attempts that were started. Skipped links are none."""
         return sum(one.skip_reason is None for one in self.attempts)
 
     @property
@@ -233,7 +233,7 @@ class Call:
 
     @property
     def session_spent_usd(self) -> float | None:
-        """What its session has spent by now; ``None`` without a session."""
+        """Its session's spending by now; ``None`` without a session."""
         return None if self.session is None else self.session.spent_usd
 
     # What happens to it.

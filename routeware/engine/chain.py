@@ -20,14 +20,11 @@ __all__ = ["run_chain"]
 
 
 async def run_chain(call: Call, execution: Execution | None = None) -> Execution:
-    """Try links until one succeeds. Bounds hold as far as the provider function honours a cancellation.
+    """Try links until one succeeds, and give that attempt. Bounds hold as far as its function can be cancelled.
 
     Args:
         call: the call.
         execution: an attempt that is started already, to go on with.
-
-    Returns:
-        The attempt that succeeded.
 
     Raises:
         asyncio.CancelledError: the caller was cancelled.
@@ -36,12 +33,8 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
     timeout, accept = call.timeout, call.prepared.registrations.accept
     while True:
         if execution is None:
-            execution = (
-                admit_next(call)
-                if (call.tactics is None or not call.tactics.rounds_left)
-                and (call.payer is None or not call.payer.remote)
-                else await _next(call)
-            )
+            may_wait = call.tactics is not None or (call.payer is not None and call.payer.remote)
+            execution = await _next(call) if may_wait else admit_next(call)
         timeout.reschedule(execution.due)
         fired = False
         attempt = handle_of(execution)
@@ -60,10 +53,7 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
             execution.throw(error)
         except asyncio.CancelledError as error:
             fired = timeout.consume()
-            # A provider that raises CancelledError by itself has failed. The count tells it from a cancellation of the
-            # caller: where our timer has fired (and has taken its own back) the count is above that at entry, and
-            # where it has not, above what libraries have left counted.
-            if timeout.cancelling() > (call.cancel_baseline if fired else call.stale_cancels):
+            if _is_of_caller(call, fired):
                 raise
             execution.throw(error)
         finally:
@@ -76,9 +66,19 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
         execution = None
 
 
+def _is_of_caller(call: Call, fired: bool) -> bool:
+    """Say whether a cancellation is the caller's. A provider that raises CancelledError by itself has failed.
+
+    The count tells: where our timer has fired (and has taken its own back) it is above that at entry, and where it has
+    not, above what libraries have left counted.
+    """
+    return call.timeout.cancelling() > (call.cancel_baseline if fired else call.stale_cancels)
+
+
 async def _next(call: Call) -> Execution:
     """Admit and start the next attempt where that may take time: a further round, or a ledger that has to be asked."""
-    await begin_round(call)
+    if not call.attempts_left:
+        await begin_round(call)
     return await admit_next_remotely(call) if call.is_remote else admit_next(call)
 
 

@@ -104,12 +104,12 @@ class Execution:
 
     @property
     def skip_reason(self) -> SkipReason | None:
-        """Why its link was skipped; ``None`` where it was not."""
+        """The reason for skipping its link; ``None`` if it was not skipped."""
         return self._skip_reason if self.status is AttemptStatus.SKIPPED else None
 
     @property
     def cleanup_s(self) -> float | None:
-        """How long it took to end after it was cut off; ``None`` where it was not, or has not ended."""
+        """The time it took to end after it was cut off; ``None`` if it was not, or has not ended."""
         return None if self.cut is None else self._cleanup_s
 
     @property
@@ -120,7 +120,7 @@ class Execution:
 
     @property
     def duration_ms(self) -> float:
-        """How long it took, until it ended or was cut off; 0 for a skipped link."""
+        """Its duration, until it ended or was cut off; 0 for a skipped link."""
         ended = self.started if self.ended is None else self.ended
         return int((ended - self.started) * 1e9 + 0.5) / 1e6
 
@@ -146,22 +146,22 @@ class Execution:
 
     @property
     def answered_at(self) -> float | None:
-        """When it answered, on the loop's clock: a stream's first item, a plain function's end."""
+        """The time of its answer, on the loop's clock: a stream's first item, a plain function's end."""
         return self.ended if self.flow is None else self.flow.answered_at
 
     @property
     def items(self) -> int | None:
-        """How many items its reader has got; ``None`` for a plain function."""
+        """The number of items that its reader has got; ``None`` for a plain function."""
         return None if self.flow is None else self.flow.items
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
-        """Why the model stopped, as far as a stream has told it."""
+        """The model's reasons for stopping, as far as a stream has told them."""
         return () if self.flow is None else self.flow.finish_reasons
 
     @property
     def first_item_s(self) -> float | None:
-        """How long its first item took; ``None`` where there was none."""
+        """The time its first item took; ``None`` if there was none."""
         if self.flow is None or self.flow.answered_at is None:
             return None
         return self.flow.answered_at - self.started
@@ -322,7 +322,7 @@ class Execution:
 
     @property
     def cost(self) -> Cost:
-        """What it cost, worked out and settled when first asked for. Only to be read once it has ended."""
+        """Its cost, worked out and settled when first asked for. Only to be read once it has ended."""
         bill = self._bill
         return self.settle() if bill is None or bill.cost is None else bill.cost
 

@@ -12,7 +12,7 @@ __all__ = ["Race"]
 
 
 class Race:
-    """What is in flight in one call that can race.
+    """The attempts in flight in one call that can race.
 
     Attributes:
         rivals: attempts that were in flight beside another one.

@@ -79,7 +79,7 @@ class Flow:
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
-        """Why the model stopped, by the first of its last items and reports that says so."""
+        """The model's reasons for stopping, by the first of its last items and reports that has any."""
         for one in (self._final, *reversed(self.recent), self._first, *reversed(self._reports)):
             reasons = finish_reasons(one)
             if reasons:
@@ -102,7 +102,7 @@ class Flow:
 
     @property
     def items(self) -> int:
-        """How many items its reader has got."""
+        """The number of items that its reader has got."""
         return self.handover.taken
 
     @property

@@ -8,7 +8,7 @@ __all__ = ["LIFE", "Life"]
 
 
 class Life(Enum):
-    """How far an attempt has come."""
+    """The places in the life of an attempt."""
 
     WAITING = "waiting"
     RUNNING = "running"

@@ -231,12 +231,7 @@ class PreparedPolicy:
         self.per_call_cap = _nanos(policy.budget.per_call_usd)
         self.session_cap = _nanos(policy.budget.session_usd)
         self.is_capped = policy.budget.capped
-        self.span_attributes: dict[str, Any] = {
-            names.CALL_NAME: bounded(tracing.name),
-            names.POLICY_LABEL: bounded(policy.label),
-            names.POLICY_CHAIN: [bounded(link.label) for link in policy.chain],
-            names.MAX_ATTEMPTS: self.max_attempts,
-        }
+        self.span_attributes = _span_attributes(tracing, policy)
         self._statuses = statuses_taken(policy.failover)
         self.registrations = registrations
         self._prices = prices
@@ -310,6 +305,15 @@ class PreparedPolicy:
                 # A CancelledError of the hook would pass for the caller's, who has cancelled nothing.
                 logger.warning("the classify hook failed (%s): classified without it", type(failure).__qualname__)
         return classify(error, with_text=with_text, reported=reported), False
+
+
+def _span_attributes(tracing: Tracing, policy: RoutingPolicy) -> dict[str, Any]:
+    return {
+        names.CALL_NAME: bounded(tracing.name),
+        names.POLICY_LABEL: bounded(policy.label),
+        names.POLICY_CHAIN: [bounded(link.label) for link in policy.chain],
+        names.MAX_ATTEMPTS: policy.max_attempts,
+    }
 
 
 def _cooldown(rules: FailoverRules) -> CooldownRule | None:

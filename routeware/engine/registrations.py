@@ -208,7 +208,7 @@ class Registrations:
 
 
 class Request(Protocol):
-    """What the caller of one call passed, as far as the money of an attempt depends on it."""
+    """The arguments of one call, as far as the money of an attempt depends on them."""
 
     @property
     def registrations(self) -> Registrations:
@@ -217,12 +217,12 @@ class Request(Protocol):
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """What was passed by its place."""
+        """The positional arguments."""
         ...
 
     @property
     def kwargs(self) -> Mapping[str, Any]:
-        """What was passed by its name."""
+        """The keyword arguments."""
         ...
 
     @property
@@ -237,7 +237,7 @@ class Request(Protocol):
 
 
 class _NoRequest:
-    """What an attempt that is made by hand was asked: nothing."""
+    """The request of an attempt that is made by hand: nothing was asked."""
 
     args: tuple[Any, ...] = ()
     payer: Session | None = None

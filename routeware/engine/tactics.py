@@ -24,7 +24,7 @@ def drawn(prepared: PreparedPolicy, links: tuple[PreparedLink, ...]) -> tuple[Pr
 
 
 class Tactics:
-    """What the policy of one call asks of it besides a chain.
+    """The demands of a policy on one call besides its chain.
 
     Attributes:
         chain: the links in the order in which this call tries them, before any is passed over.
