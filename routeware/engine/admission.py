@@ -12,7 +12,7 @@ import logging
 
 from routeware.engine.attempt import live_execution
 from routeware.engine.call import Call
-from routeware.engine.cooldown import has_passed_over, next_by_health, withdraw
+from routeware.engine.cooldown import has_passed_over, pass_over_cooling, withdraw
 from routeware.engine.execution import Execution
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
@@ -80,20 +80,14 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
         raise final_error(call)
     if call.deadline is not None and is_due(call.deadline, call.loop.time()):
         raise deadline_error(call)
-    if call.tactics is None:
-        execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
-    else:
-        execution = next_by_health(call, trigger)
+    states = call.health
+    if states is not None and states.troubled:
+        pass_over_cooling(call, states)
+    execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
+    if states is not None:
+        execution.claim(states.claim(execution.prepared.label, call.loop.time() if states.troubled else 0.0))
     if call.prepared.is_capped or (call.payer is not None and call.payer.reserving):
-        try:
-            _reserve(call, execution)
-        except BudgetExceededError as refusal:
-            withdraw(call, execution)
-            return execution, refusal
-        except Exception as error:
-            withdraw(call, execution)
-            error.__context__ = error.__context__ or call.failure
-            raise
+        return execution, _refusal_of(call, execution)
     return execution, None
 
 
@@ -191,6 +185,20 @@ async def _wait_for_releases(call: Call) -> None:
         message = None if reservation is None else reservation.undelivered
         if message is not None and not message.done():
             await asyncio.wait([message])
+
+
+def _refusal_of(call: Call, execution: Execution) -> BudgetExceededError | None:
+    """Set the projection of ``execution`` aside, and give the refusal of a budget that stands in its way."""
+    try:
+        _reserve(call, execution)
+    except BudgetExceededError as refusal:
+        withdraw(call, execution)
+        return refusal
+    except Exception as error:
+        withdraw(call, execution)
+        error.__context__ = error.__context__ or call.failure
+        raise
+    return None
 
 
 def _reserve(call: Call, execution: Execution) -> None:

@@ -64,7 +64,8 @@ class Call:
     attempts: list[Execution]  # all attempts, skipped links included, in the order of their starts
     # when the newest attempt was started, on the loop's clock; without a value before the first start
     latest_start: float
-    tactics: Tactics | None  # what its policy asks of it besides a chain; ``None`` where that is nothing
+    health: LinkStates | None  # the health of its links; ``None`` without cooldown
+    tactics: Tactics | None  # its drawn links, latency target and further rounds, once it has any
     race_after_s: float | None  # the threshold in force; ``None`` without racing
     race: Race | None  # its attempts in flight, where it can race
     driver: Driver | None  # runs its attempts, where it is a stream; ``None`` for a plain call
@@ -110,7 +111,7 @@ class Call:
         self.attempts_left = prepared.most_attempts
         self.race_after_s = prepared.race_after_s
         self.attempts = []
-        self.tactics = self.race = self.driver = self.payer = None
+        self.health = self.tactics = self.race = self.driver = self.payer = None
         self.failure = self.fatal = self.error = self.winner = None
         self.outcome = "failed"
         self.ended = -1.0
@@ -130,16 +131,25 @@ class Call:
         prepared = self.prepared
         if prepared.spreads:
             self.links = drawn(prepared, self.links)
+            self.tactics = Tactics(self.links, prepared.retries)
         if is_alone:
             self.links, self.attempts_left, self.deadline, self.race_after_s = self.links[:1], 1, None, None
+            self.tactics = Tactics(self.links, 0)
             return
-        self.tactics = tactics = Tactics(prepared, self.links, self.loop)
-        if prepared.learner is not None:
-            tactics.ask(prepared.learner, self, self.began)
+        if prepared.health is not None:
+            self.health = prepared.health.states(self.loop)
+        if prepared.learner is not None and not self._is_unusual():
+            self.tactics = tactics = Tactics(self.links, prepared.retries)
+            self.race_after_s = tactics.ask(prepared.learner, self).race_after_s
             self.links = tactics.chain
-        if tactics.decision is not None:
-            self.race_after_s = tactics.decision.race_after_s
             self.is_observed = True
+
+    def _is_unusual(self) -> bool:
+        """Say whether one of the first two links cools: what a latency target knows is of the usual order."""
+        states = self.health
+        if states is None:
+            return False
+        return any(states.cooling_until(one.label, self.began) is not None for one in self.links[:2])
 
     # What follows from the facts.
 
@@ -157,11 +167,6 @@ class Call:
             text = text_tokens(self.args, self.kwargs)
             self._tokens = text, self.prepared.registrations.output_argument(self.args, self.kwargs)
             return self._tokens
-
-    @property
-    def health(self) -> LinkStates | None:
-        """The health of its links; ``None`` without cooldown."""
-        return None if self.tactics is None else self.tactics.health
 
     @property
     def decision(self) -> Decision | None:
@@ -209,7 +214,8 @@ class Call:
     @property
     def may_begin_round(self) -> bool:
         """True if it may go through the chain once more, as far as its policy goes."""
-        return self.tactics is not None and self.tactics.rounds_left > 0 and self.started < self.prepared.max_attempts
+        rounds_left = self.prepared.retries if self.tactics is None else self.tactics.rounds_left
+        return rounds_left > 0 and self.started < self.prepared.max_attempts
 
     @property
     def started(self) -> int:
@@ -254,7 +260,7 @@ class Call:
         self.cursor += 1
         self.attempts_left -= 1
         self.attempts.append(execution)
-        if self.attempts_left and self.tactics is None:
+        if self.attempts_left and (self.health is None or not self.health.troubled):
             timeout_s: float | None = execution.prepared.followed_timeout_s
         else:
             timeout_s = self._timeout_s(execution, now)
@@ -272,10 +278,13 @@ class Call:
         return execution.prepared.followed_timeout_s if own is None and self._may_go_on(execution, now) else own
 
     def _may_go_on(self, execution: Execution, now: float) -> bool:
-        """Say whether a link follows that does not cool."""
-        if not self.attempts_left or self.tactics is None or self.may_begin_round:
+        """Say whether a link follows that does not cool; after an attempt at a cooling link, any link will do."""
+        states = self.health
+        if not self.attempts_left or states is None or self.may_begin_round:
             return self.attempts_left > 0 or self.may_begin_round
-        return self.tactics.may_follow(execution.number, self.links[self.cursor :], now)
+        if not states.troubled or execution.is_last_resort:
+            return True
+        return any(states.cooling_until(one.label, now) is None for one in self.links[self.cursor :])
 
     def reorder(self, links: Sequence[PreparedLink]) -> None:
         """Try the links that are left in another order."""
@@ -286,10 +295,15 @@ class Call:
         execution.skip(self.loop.time(), "cooldown")
         self.attempts.append(execution)
 
+    def plan_rounds(self) -> Tactics:
+        """Give what is known of its further rounds."""
+        if self.tactics is None:
+            self.tactics = Tactics(self.prepared.links, self.prepared.retries)
+        return self.tactics
+
     def begin_round(self, links: Sequence[PreparedLink]) -> None:
         """Go through these links once more."""
-        if self.tactics is not None:
-            self.tactics.begin_round()
+        self.plan_rounds().begin_round()
         self.links = tuple(links)
         self.cursor = 0
         self.attempts_left = min(len(self.links), self.prepared.max_attempts - self.started)

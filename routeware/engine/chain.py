@@ -33,7 +33,7 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
     timeout, accept = call.timeout, call.prepared.registrations.accept
     while True:
         if execution is None:
-            may_wait = call.tactics is not None or (call.payer is not None and call.payer.remote)
+            may_wait = not call.attempts_left or (call.payer is not None and call.payer.remote)
             execution = await _next(call) if may_wait else admit_next(call)
         timeout.reschedule(execution.due)
         fired = False
@@ -77,8 +77,7 @@ def _is_of_caller(call: Call, fired: bool) -> bool:
 
 async def _next(call: Call) -> Execution:
     """Admit and start the next attempt where that may take time: a further round, or a ledger that has to be asked."""
-    if not call.attempts_left:
-        await begin_round(call)
+    await begin_round(call)
     return await admit_next_remotely(call) if call.is_remote else admit_next(call)
 
 

@@ -22,7 +22,7 @@ logger = logging.getLogger("routeware")
 def conclude_attempt(call: Call, execution: Execution) -> None:
     """Settle an attempt that has ended, if a budget counts it, and tell its listeners. Once."""
     execution.conclude()
-    if call.tactics is not None:
+    if call.health is not None and call.health.troubled:
         note_end(execution, call)
     if call.is_observed:
         if call.payer is not None or call.prepared.is_capped:

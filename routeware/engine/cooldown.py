@@ -10,40 +10,30 @@ import logging
 
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.health import LinkStates, PauseStarted, Ticket
+from routeware.health import LinkStates, PauseStarted
 from routeware.observers import Failure
-from routeware.records import AttemptTrigger
 
-__all__ = ["everything_cools", "next_by_health", "note_answer", "note_end", "note_failure", "note_success", "withdraw"]
-
-
-def next_by_health(call: Call, trigger: AttemptTrigger) -> Execution:
-    """Make the next attempt, at a link that does not cool if there is one, and tell the link's health of it."""
-    states = call.health
-    now = 0.0
-    if states is not None and states.troubled:
-        now = call.loop.time()
-        _pass_over_cooling(call, states, now)
-    execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
-    if states is not None and call.tactics is not None:
-        call.tactics.claim(execution.number, states.claim(execution.label, now))
-    return execution
+__all__ = [
+    "everything_cools",
+    "note_answer",
+    "note_end",
+    "note_failure",
+    "note_success",
+    "pass_over_cooling",
+    "withdraw",
+]
 
 
 def withdraw(call: Call, execution: Execution) -> None:
     """Tell the link's health that an attempt says nothing: it was never started, or was cut off."""
-    ticket = _take_ticket(call, execution)
+    ticket = None if call.health is None else execution.take_ticket()
     if ticket is not None and call.health is not None:
         call.health.said_nothing(ticket)
 
 
-def _take_ticket(call: Call, execution: Execution) -> Ticket | None:
-    """Take what was claimed for an attempt, once, to be handed back with an outcome."""
-    return None if call.tactics is None else call.tactics.take_ticket(execution.number)
-
-
-def _pass_over_cooling(call: Call, states: LinkStates, now: float) -> None:
+def pass_over_cooling(call: Call, states: LinkStates) -> None:
     """Have the next link be one that does not cool, if there is one; else the one whose pause ends first."""
+    now = call.loop.time()
     remaining = call.links[call.cursor :]
     if states.cooling_until(remaining[0].label, now) is None:
         return
@@ -88,7 +78,7 @@ def note_success(call: Call, winner: Execution) -> None:
 
 def note_answer(call: Call, execution: Execution) -> None:
     """Tell the link's health of an answer: it ends the row of failures, and the pause."""
-    ticket = _take_ticket(call, execution)
+    ticket = execution.take_ticket()
     if ticket is not None and call.health is not None and call.health.answered(ticket):
         if call.meters is not None:
             call.meters.cooling(execution.link, cooling=False, category=None)
@@ -100,7 +90,7 @@ def note_failure(call: Call, execution: Execution, failure: Failure) -> None:
     states, rule = call.health, call.prepared.cooldown
     if states is None or rule is None or not failure.fails_over:
         return
-    ticket = _take_ticket(call, execution)
+    ticket = execution.take_ticket()
     assert ticket is not None
     snapshot = failure.snapshot
     started = states.failed(ticket, rule, snapshot.category, snapshot.retry_after_ms, call.loop.time())

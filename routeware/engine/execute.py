@@ -36,7 +36,7 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
                 enter_container()
             winner = await (run_chain(call) if call.race_after_s is None else run_race(call))
             call.succeed(winner)
-            if prepared.is_elaborate:
+            if prepared.retries or call.health is not None:
                 note_success(call, winner)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised below, with nothing in flight
             call.fail(error, "cancelled" if isinstance(error, asyncio.CancelledError) else None)

@@ -18,6 +18,7 @@ from routeware.engine.life import LIFE, Life
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.errors import ErrorCategory, ResultRejectedError
+from routeware.health import Ticket
 from routeware.observers import Cost, Cut, Failure
 from routeware.policy import Link
 from routeware.pricing import is_no_reply, read_report
@@ -66,6 +67,7 @@ class Execution:
     _bill: Bill | None
     _cleanup_s: float | None
     _skip_reason: SkipReason
+    _ticket: Ticket | None  # what it has claimed of its link's health; no value without cooldown
 
     def __init__(self, prepared: PreparedLink, request: Request, number: int, trigger: AttemptTrigger) -> None:
         # What only some attempts have is assigned when they have it: each assignment here is paid for by all of them.
@@ -266,6 +268,20 @@ class Execution:
         self.status = AttemptStatus.SKIPPED
         self.started = self.ended = now
         self.concluded = True
+
+    def claim(self, ticket: Ticket) -> None:
+        """Keep what its link's health has given it at its start, to be handed back with an outcome."""
+        self._ticket = ticket
+
+    @property
+    def is_last_resort(self) -> bool:
+        """True if its link cools, and was taken because nothing else was left. Only to be asked under a cooldown."""
+        return self._ticket is not None and self._ticket.last_resort
+
+    def take_ticket(self) -> Ticket | None:
+        """Hand over what was claimed, once. Only to be asked under a cooldown."""
+        ticket, self._ticket = self._ticket, None
+        return ticket
 
     def become(self, trigger: AttemptTrigger) -> None:
         """Change why it is started, before it is."""

@@ -53,7 +53,7 @@ async def run_race(call: Call) -> Execution:
     race = call.open_race()
     while True:
         if race.is_idle:
-            if call.tactics is not None:
+            if not call.attempts_left:
                 await begin_round(call)
             execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
             if not call.attempts_left and not call.may_begin_round and call.driver is None:

@@ -26,12 +26,11 @@ async def begin_round(call: Call) -> None:
     Raises:
         asyncio.CancelledError: the caller was cancelled meanwhile.
     """
-    tactics = call.tactics
-    if tactics is None or call.attempts_left or not call.may_begin_round:
+    if call.attempts_left or not call.may_begin_round:
         return
     if call.failure is None or call.fatal is not None or is_stopped_by_caller(call):
         return
-    now = call.loop.time()
+    tactics, now = call.plan_rounds(), call.loop.time()
     alone_s = _left_alone(call, tactics.chain, now)
     if not alone_s:
         return

@@ -27,7 +27,7 @@ def record_failure(call: Call, execution: Execution) -> None:
     if not execution.invoked or not isinstance(error, Exception):
         failure = _corrected(call, execution, failure)
     execution.fail(failure)
-    if call.tactics is not None:
+    if call.health is not None:
         note_failure(call, execution, failure)
     call.record_failure(failure)
 
@@ -61,7 +61,7 @@ def record_time_out(call: Call, execution: Execution) -> None:
     error.__cause__ = execution.error
     failure = call.prepared.judge(error)
     execution.time_out(failure)
-    if call.tactics is not None:
+    if call.health is not None:
         note_failure(call, execution, failure)
     call.record_failure(failure)
 
