@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from routeware.classify import ErrorSnapshot
@@ -268,7 +268,7 @@ class Sums(NamedTuple):
     wasted_usd: float | None
 
 
-def sums_of(call: CallFacts, costs: Sequence[Cost] | None = None) -> Sums:
+def sums_of(call: CallFacts, costs: Iterator[Cost] | None = None) -> Sums:
     """Add up what the attempts of ``call`` cost: what is settled, what is uncertain, and all but the winner's.
 
     Args:
@@ -278,8 +278,9 @@ def sums_of(call: CallFacts, costs: Sequence[Cost] | None = None) -> Sums:
     settled = uncertain = wasted = 0
     known = answer_known = waste_known = True
     winner = call.winner
-    for attempt, cost in zip(call.attempts, costs or [one.cost for one in call.attempts], strict=True):
-        settled_now, uncertain_now, *_ = cost
+    for attempt in call.attempts:
+        cost = attempt.cost if costs is None else next(costs)
+        settled_now, uncertain_now = cost[0], cost[1]  # by name they take twice as long
         if settled_now is None or uncertain_now is None:
             known = False
             if attempt is not winner:

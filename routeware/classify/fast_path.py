@@ -27,6 +27,10 @@ _UNSURE = frozenset(
 )
 
 
+_CAUSE = vars(BaseException)["__cause__"].__get__
+_CONTEXT = vars(BaseException)["__context__"].__get__
+
+
 def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool:
     """Tell whether a provider answered with a status of at least 400 that is failed over on in any case.
 
@@ -39,7 +43,7 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
     """
     is_sure, is_plain = _type_of(type(error))
     # An error behind may know better: the answer that was lost behind a wrapper's status.
-    if not is_sure or has_more_behind(error):
+    if not is_sure or _CAUSE(error) is not None or (_CONTEXT(error) is not None and has_more_behind(error)):
         return False
     if is_plain:
         # The commonest places, where the class has nothing to add: a third of the time that the careful way takes.

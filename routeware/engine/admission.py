@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 
+_INITIAL = AttemptTrigger.INITIAL
+
+
 def check_in(call: Call) -> None:
     """Find the session that pays for a call, and refuse a call that cannot be capped.
 
@@ -98,7 +101,7 @@ def admit_next(call: Call) -> Execution:
         BaseException: what the call raises where there is no such attempt.
     """
     while True:
-        execution, refusal = admit(call, call.next_trigger())
+        execution, refusal = admit(call, _INITIAL if call.failure is None else call.next_trigger())
         if refusal is None:
             call.start(execution)
             return execution

@@ -33,8 +33,8 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
     timeout, accept = call.timeout, call.prepared.registrations.accept
     while True:
         if execution is None:
-            may_wait = not call.attempts_left or (call.payer is not None and call.payer.remote)
-            execution = await _next(call) if may_wait else admit_next(call)
+            has_to_wait = call.payer is not None and call.payer.remote
+            execution = admit_next(call) if call.attempts_left and not has_to_wait else await _next(call)
         timeout.reschedule(execution.due)
         fired = False
         attempt = handle_of(execution)

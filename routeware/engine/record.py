@@ -20,7 +20,7 @@ _SKIPPED = AttemptStatus.SKIPPED
 def call_record(call: Call) -> CallRecord:
     """Make the record of a call that has ended."""
     costs = [one.cost for one in call.attempts]
-    cost_usd, uncertain_usd, wasted_usd = sums_of(call, costs)
+    cost_usd, uncertain_usd, wasted_usd = sums_of(call, iter(costs))
     took_s = call.ended - call.began
     session, prepared, listeners, winner = call.session, call.prepared, call.listeners, call.winner
     values = {
