@@ -25,7 +25,7 @@ __all__ = ["INCIDENT_HEADER", "PATH", "REQUEST_HEADER", "main", "provider_app"]
 
 PATH = CHAT.path
 REQUEST_HEADER = "X-Demo-Request"
-"""Says which request this is: what becomes of it is drawn from its number, not from its place in a queue."""
+"""Says which request this is: its fate is drawn from its number, not from its place in a queue."""
 
 INCIDENT_HEADER = "X-Demo-Incident"
 """Says what befalls the provider at this request: the scene is the caller's."""

@@ -14,6 +14,8 @@ from routeware.records import AttemptRecord, AttemptStatus, AttemptTrigger, Call
 
 __all__ = ["AttemptBar", "CallEvent", "CallTree", "call_from_record"]
 
+_ONE_NS = 1e-6  # in milliseconds: spans know no shorter time
+
 
 @attrs.frozen(kw_only=True)
 class CallEvent:
@@ -124,8 +126,9 @@ class CallTree:
 
     @property
     def length_ms(self) -> float:
-        """Return the time to draw, at least 1 ms: an attempt may end after its call."""
-        return max([self.duration_ms, *(attempt.ended_ms for attempt in self.attempts)]) or 1.0
+        """Return the time to draw, 1 ms if there was none: an attempt may end after its call."""
+        longest = max([self.duration_ms, *(attempt.ended_ms for attempt in self.attempts)])
+        return longest if longest >= _ONE_NS else 1.0
 
     def rivals(self, attempt: AttemptBar) -> tuple[AttemptBar, ...]:
         """Return the attempts that were in flight when ``attempt`` was started beside them."""

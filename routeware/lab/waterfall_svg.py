@@ -95,7 +95,7 @@ def svg(call: CallTree) -> str:
     height = axis_at + 36 + _LINE * len(foot)
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc"',
-        f' viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}">',
+        f' viewBox="0,0,{_WIDTH},{height}" width="{_WIDTH}" height="{height}">',
         f'<title id="title">{_safe(between.join(headline(call)))}</title>',
         f'<desc id="desc">{_safe(". ".join([*map(visible, remarks(call)), summary(call)]))}</desc>',
         f"<style>\n{_STYLE}\n</style>",
