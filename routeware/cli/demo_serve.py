@@ -34,7 +34,8 @@ chain = ["openai:gpt-4o-down", "openai:gpt-4o-slow", "anthropic:claude-sonnet-4-
 async def ask(attempt: Attempt, prompt: str) -> AsyncIterator[str]:
     messages = [{"role": "user", "content": prompt}]
     create = clients[attempt.provider].chat.completions.create
-    async with await create(model=attempt.model, messages=messages, stream=True) as chunks:
+    usage = {"include_usage": True}  # in the last chunk, so that the cost is known
+    async with await create(model=attempt.model, messages=messages, stream=True, stream_options=usage) as chunks:
         async for chunk in chunks:
             if attempt.report(chunk).choices and (text := chunk.choices[0].delta.content):
                 yield text

@@ -67,6 +67,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", s
 .ground { fill: #fff8c5 }
 .stripe { stroke: #9a6700 }
 .edge { stroke: #9a6700; fill: none }
+.item { stroke: #ffffff; stroke-width: 2 }
 @media (prefers-color-scheme: dark) {
 text { fill: #f0f6fc }
 .page { fill: #0d1117; stroke: #3d444d }
@@ -78,6 +79,7 @@ text { fill: #f0f6fc }
 .none { fill: #656c76 }
 .ground { fill: #272115 }
 .stripe, .edge { stroke: #d29922 }
+.item { stroke: #0d1117 }
 }"""
 _PATTERN = (
     '<defs><pattern id="cut" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -119,7 +121,7 @@ def _row(call: CallTree, place: int, rows_at: int) -> Iterator[str]:
     yield _text(_STATUS, at + 18, status_text(attempt), "", room=_STATUS_ROOM)
     if attempt.status is not AttemptStatus.SKIPPED:
         yield _text(_LEFT, at + 33, _started(attempt), "dim")
-        yield _text(_STATUS, at + 33, f"after {duration(attempt.duration_ms)}", "dim")
+        yield _text(_STATUS, at + 33, _took(attempt), "dim")
         yield _text(_RIGHT, at + 18, _cost(attempt), "end")
         if attempt.uncertain:
             yield _text(_RIGHT, at + 33, "may be billed", "dim end")
@@ -130,6 +132,9 @@ def _row(call: CallTree, place: int, rows_at: int) -> Iterator[str]:
         yield f'<rect class="{kind}" {shape}/>'
         if kind == "cut":
             yield f'<rect class="edge" {shape}/>'
+        if attempt.first_item_ms is not None:
+            first = _x(attempt.started_ms + attempt.first_item_ms, call)
+            yield f'<path class="item" d="M{first:.1f} {at + 8}v{_BAR}"/>'
     yield "</g>"
 
 
@@ -175,6 +180,13 @@ def _x(at_ms: float, call: CallTree) -> float:
 def _started(attempt: AttemptBar) -> str:
     why = _WHY.get(attempt.trigger)
     return f"{why} at {duration(max(attempt.started_ms, 0.0))}" if why else "first"
+
+
+def _took(attempt: AttemptBar) -> str:
+    """Return how long an attempt took, and a stream its first item, which the bar marks."""
+    if attempt.first_item_ms is None:
+        return f"after {duration(attempt.duration_ms)}"
+    return f"first item {duration(attempt.first_item_ms)}, {duration(attempt.duration_ms)}"
 
 
 def _cost(attempt: AttemptBar) -> str:

@@ -132,6 +132,16 @@ def test_a_loser_is_striped_and_lines_lead_to_what_was_started_for_it() -> None:
     ]
 
 
+def test_a_stream_shows_its_first_item() -> None:
+    """A mark in its bar, and the time."""
+    root = drawn(attrs.evolve(CALL, attempts=(FAILED, LOST, attrs.evolve(WON, first_item_ms=250))))
+    (mark,) = [path.get("d", "") for path in root.iter(f"{SVG}path") if path.get("class") == "item"]
+    (_, begin, end) = bars(root)[-1]
+
+    assert float(mark.removeprefix("M").split()[0]) == pytest.approx((begin + end) / 2, abs=0.1)
+    assert "first item 250 ms, 500 ms" in texts(root)
+
+
 def test_a_screen_reader_gets_the_call_in_words() -> None:
     """By the names that the picture refers to."""
     root = drawn(CALL)
