@@ -52,29 +52,36 @@ class CallCounts:
         race_nanos: what attempts cost, or may have cost, that lost a race.
     """
 
-    __slots__ = ("attempts", "calls", "race_nanos", "races", "races_won")
+    __slots__ = ("_around", "attempts", "calls", "race_nanos", "races", "races_won")
 
     def __init__(self) -> None:
         self.calls: dict[str, int] = {}
         self.attempts: dict[tuple[str, AttemptStatus | None], list[int]] = {}
         self.races = self.races_won = self.race_nanos = 0
+        self._around: CallCounts | None = None
+
+    def stand_in(self, around: CallCounts) -> None:
+        """Count in ``around``, too, from now on."""
+        self._around = around
 
     def add(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
-        """Count one call and its attempts."""
-        self.calls[outcome] = self.calls.get(outcome, 0) + 1
-        counted, raced = self.attempts, False
+        """Count one call and its attempts, here and all around."""
+        calls = self.calls
+        calls[outcome] = calls.get(outcome, 0) + 1
+        raced = False
         for attempt in attempts:
             status = attempt.status
             settled, uncertain = attempt.cost[:2]  # by place: names of a tuple's fields are read in C calls
             key = attempt.label, status
-            sums = counted.get(key)
+            sums = self.attempts.get(key)
             if sums is None:
-                sums = counted[key] = [0, 0, 0]
-            sums[0] += 1
-            if settled:
-                sums[1] += settled
-            if uncertain:
-                sums[2] += uncertain
+                self.attempts[key] = [1, settled or 0, uncertain or 0]
+            else:
+                sums[0] += 1
+                if settled:
+                    sums[1] += settled
+                if uncertain:
+                    sums[2] += uncertain
             if attempt.trigger is _RACE:
                 raced = True
                 self.races_won += status is _SUCCEEDED
@@ -82,6 +89,8 @@ class CallCounts:
                 self.race_nanos += (settled or 0) + (uncertain or 0)
         if raced:
             self.races += 1
+        if self._around is not None:
+            self._around.add(outcome, attempts)
 
 
 @attrs.frozen(kw_only=True)

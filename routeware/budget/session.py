@@ -112,7 +112,7 @@ class Session:
         self._before: Session | None = None
         self._state: Literal["made", "entering", "open", "left"] = "made"
         self._drained = False
-        self._counts: CallCounts | None = None
+        self._counts = CallCounts()
         self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
         self._repeats: dict[asyncio.Future[Any], SettlementQueue] = {}
 
@@ -223,7 +223,7 @@ class Session:
     def report(self) -> SessionReport:
         """Return what was spent here so far: ``to_dict()`` is plain JSON, ``print()`` shows a table."""
         return report_of(
-            self._counts or CallCounts(),
+            self._counts,
             name=self.name,
             limit_usd=self.limit_usd,
             spent_usd=self.spent_usd,
@@ -239,13 +239,7 @@ class Session:
 
     def count_call(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
         """Count a call that has ended, here and in the sessions around."""
-        one: Session | None = self
-        while one is not None:
-            counts = one._counts
-            if counts is None:
-                counts = one._counts = CallCounts()
-            counts.add(outcome, attempts)
-            one = one._around
+        self._counts.add(outcome, attempts)
 
     def keep(self, task: asyncio.Future[Any], give_up: Callable[[], None] | None = None) -> None:
         """Have this session, and those around it, wait for ``task`` on leaving.
@@ -306,6 +300,7 @@ class Session:
 
     def _inherit(self, around: Session) -> None:
         """Take over what holds for everything inside the session around."""
+        self._counts.stand_in(around._counts)
         self.capped = self.capped or around.capped
         self.reserving = self.reserving or around.reserving
         if self._ledger is None:
