@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from typing import Literal, assert_never
 
@@ -129,7 +130,9 @@ async def next_event(call: Call, race: Race, *, is_fresh: bool = False) -> tuple
 
 async def _until_change(race: Race, woken: asyncio.Future[None]) -> None:
     tasks = [one.task for one in race.in_flight if one.task is not None]
-    if len(tasks) > 1:
+    # From CPython 3.14 on, asyncio.wait leaves its name on whatever is still pending as it returns, which keeps the
+    # race's errors alive until the collector runs. There, the attempts' own word at their ends has to do.
+    if len(tasks) > 1 and sys.version_info < (3, 14):
         await asyncio.wait([woken, *tasks], return_when=asyncio.FIRST_COMPLETED)
     else:
         await woken
