@@ -596,3 +596,24 @@ def test_usage_is_read_one_level_down_in_the_events_of_streams(event: dict[str, 
     """OpenAI's helper and Mistral's SDK wrap each chunk."""
     assert read_reply(event).usage == OPENAI_CHAT_USAGE
     assert read_reply({"data": [OPENAI_CHAT]}) == NOTHING
+
+
+def test_openais_realtime_and_transcription_counts_are_read() -> None:
+    """Sound costs several times as much as text, and what a cache held a fraction of it."""
+    usage = {
+        "total_tokens": 253,
+        "input_tokens": 132,
+        "output_tokens": 121,
+        "input_token_details": {"text_tokens": 119, "audio_tokens": 13, "cached_tokens": 64},
+        "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+    }
+    expected = Usage(
+        input_tokens=132,
+        output_tokens=121,
+        cached_input_tokens=64,
+        input_audio_tokens=13,
+        output_audio_tokens=91,
+    )
+
+    assert read_reply({"type": "response.done", "response": {"usage": usage}}).usage == expected
+    assert usage_of({"type": "tokens", **usage}) == expected

@@ -100,7 +100,10 @@ def _responses(counts: Counts) -> Usage:
 
 
 def _langchain(counts: Counts) -> Usage:
-    """Read LangChain's usage metadata: every part is included, and a tier is a prefix of the parts' names."""
+    """Read LangChain's usage metadata: every part is included, and a tier is a prefix of the parts' names.
+
+    OpenAI's Realtime and transcription APIs name the two details the same, and their parts as its other APIs do.
+    """
     of_input, of_output = counts.part("input_token_details"), counts.part("output_token_details")
     tier = next((name for name in ("priority", "flex") if name in of_input or name in of_output), None)
     prefix = f"{tier}_" if tier else ""
@@ -111,12 +114,12 @@ def _langchain(counts: Counts) -> Usage:
     return Usage(
         input_tokens=counts.count("input_tokens"),
         output_tokens=counts.count("output_tokens"),
-        cached_input_tokens=of_input.count(f"{prefix}cache_read", "cache_read"),
+        cached_input_tokens=of_input.count(f"{prefix}cache_read", "cache_read", "cached_tokens"),
         cache_write_tokens=written,
         cache_write_1h_tokens=for_an_hour,
-        reasoning_tokens=of_output.count(f"{prefix}reasoning", "reasoning"),
-        input_audio_tokens=of_input.count("audio"),
-        output_audio_tokens=of_output.count("audio"),
+        reasoning_tokens=of_output.count(f"{prefix}reasoning", "reasoning", "reasoning_tokens"),
+        input_audio_tokens=of_input.count("audio", "audio_tokens"),
+        output_audio_tokens=of_output.count("audio", "audio_tokens"),
         service_tier=tier,
     )
 
