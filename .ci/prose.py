@@ -48,7 +48,7 @@ WORDS = {
     r"likewise": "say it",
     r"\bdear\b": "expensive",
     r"\bcomes? to the same\b|\bit comes to\b": "is",
-    r"\b(is|are|was|were|be) told\b": "learns, is informed; or turn the sentence around",
+    r"\b(is|are|was|were) told\b": "learns, is informed; or turn the sentence around",
     r"\bwhat became of\b|\bwhat becomes of\b": "the status, the outcome, how it ended",
     r"\bto the letter\b|\bfor good\b": "exactly; permanently",
 }
