@@ -24,6 +24,6 @@ def _replace_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     # Otherwise a child that is forked while another thread changes sums finds the lock taken by a thread that it does
-    # not have, and waits for ever. Waiting for that thread before the fork would change nothing: whatever it has
+    # not have, and waits forever. Waiting for that thread before the fork would change nothing: whatever it has
     # reserved stays reserved in the child, which cannot settle for it.
     os.register_at_fork(after_in_child=_replace_lock)

@@ -60,7 +60,7 @@ class OfflineLedger:
         return one
 
     async def aclose(self) -> None:
-        """Tell the ledger once more what it has not heard from here; what it cannot be told stays for others."""
+        """Send the ledger once more what it is missing from here; what can't be sent stays for others."""
         task = self.stop()
         if task is not None:
             await asyncio.wait([task])
@@ -111,7 +111,7 @@ class OfflineLedger:
                 self._hold_here(tallies, allowances, nanos)
             except BudgetExceededError:
                 if asked:
-                    # It may have been granted there all the same, and nobody would ever settle it.
+                    # It may have been granted there all the same, and it would never be settled.
                     self._owe(UntoldSettlement(SettlementMessage(id, 0, 0), tuple(tallies), tuple(allowances)))
                 raise
             self._held[id] = (nanos, asked)
@@ -127,7 +127,7 @@ class OfflineLedger:
         """Replace what ``id`` holds by what it cost. What was held here is settled here, and the ledger told of it.
 
         Raises:
-            LedgerUnavailableError: the ledger granted the hold, and cannot be told now.
+            LedgerUnavailableError: the ledger granted the hold, and can't be reached now.
         """
         allowances = tuple(self._allowance(tally.name) for tally in tallies)
         held, asked = self._held.pop(id, (None, True))

@@ -33,7 +33,7 @@ def session(
         limit_usd: a hard cap on what is committed inside; ``None`` for none.
         ledger: where the sum is kept. With one, the same name is the same sum: entered again, or by several at once.
         on_unavailable: what to do when the ledger cannot be asked. ``refuse`` raises ``LedgerUnavailableError``; an
-            amount of dollars is what this session may spend meanwhile. The ledger is told of it when it is back.
+            amount of dollars is what this session may spend meanwhile. The ledger gets it when it is back.
         attributes: put on every call span inside.
         root: start afresh instead of counting in the enclosing sessions, too.
         replace_limit: with a ledger, set ``limit_usd`` for all who share the name, whatever it was before.

@@ -99,7 +99,7 @@ class AttemptSums:
 
     Attributes:
         label: the link's label.
-        status: what became of them.
+        status: how they ended.
         attempts: how many they were.
         spent_usd: what is settled of them; 0 for what has no price.
         uncertain_usd: what they may have cost besides.

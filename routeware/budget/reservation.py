@@ -1,7 +1,7 @@
 """The reservation of one attempt: held before it starts, settled once when it has ended, corrected afterwards.
 
 What is kept elsewhere is asked for in tasks of their own, because a request that is on its way cannot be called back:
-a hold that nobody waits for any more is given back when its answer is in.
+a hold that no call waits for any more is given back when its answer is in.
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ class Reservation:
         else:
             self._queues = queues
         finally:
-            # A task keeps the error that it raised, whose traceback keeps this frame: nobody would free either.
+            # A task keeps the error that it raised, whose traceback keeps this frame: neither would be freed.
             asked.clear()
             task = None  # type: ignore[assignment]
 
     def settle(self, settled: int, uncertain: int) -> None:
         """Replace what is held by what it cost. Where it has been settled before, correct that to this.
 
-        Any thread may call it, and the collector. Remote ledgers are told on the loop that asked them.
+        Any thread may call it, and the collector. Remote ledgers get it on the loop that asked them.
         """
         with guard.LOCK:
             more_settled, more_uncertain, held = settled - self.settled, uncertain - self.uncertain, self.held
@@ -115,7 +115,7 @@ class Reservation:
             change(self._accounts, -held, more_settled, more_uncertain)
             if not self._queues:
                 return
-            # Under the lock, so that reports of several threads are told in the order in which they were booked.
+            # Under the lock, so that reports of several threads are sent in the order in which they were booked.
             news = [queue for queue in self._queues if queue.add(more_settled, more_uncertain)]
         if news:
             self._hand_over()
@@ -135,7 +135,7 @@ class Reservation:
             assert home is not None
             home.call_soon_threadsafe(self._deliver)
         except RuntimeError:
-            # The loop is closed. Where another one runs (the next `asyncio.run`), a ledger can be told from there.
+            # The loop is closed. If another one runs (the next `asyncio.run`), the settlement can be sent from there.
             if here is not None:
                 self._deliver()
                 return
@@ -214,7 +214,7 @@ async def _give_back(session: Session, asked: asyncio.Task[None], queue: Settlem
 async def _deliver(
     queues: Sequence[SettlementQueue], session: Session | None, before: asyncio.Task[None] | None
 ) -> None:
-    """Tell every ledger once; what does not arrive is told again by a task that the session waits for."""
+    """Send it to every ledger once; what does not arrive is sent again by a task that the session waits for."""
     if before is not None:
         await asyncio.wait([before])
     due = [queue for queue in queues if not queue.repeating]

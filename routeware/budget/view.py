@@ -106,7 +106,7 @@ class LedgerView:
         """Tell the ledger what an attempt cost.
 
         Raises:
-            LedgerUnavailableError: it could not be told.
+            LedgerUnavailableError: it could not be reached.
         """
         question = self.answers.ask()
         try:

@@ -71,7 +71,7 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
         is returned because the chain and a race make different things of it. What is raised ends the call.
 
     Raises:
-        PolicyError: nobody can say what it may cost, and a cap is in force.
+        PolicyError: its possible cost is unknown, and a cap is in force.
         BaseException: what the call raises, because nothing more may be started; what the ``estimate`` hook raised.
     """
     if call.failure is not None:
@@ -225,7 +225,7 @@ def _require_allowance(call: Call, execution: Execution) -> None:
     # Its link has a price, or the call would not have begun; but it says nothing for this attempt, or broke.
     if call.is_capped and not call.prepared.policy.budget.allow_unpriced:
         raise PolicyError(
-            f"nobody can say what {execution.label} may cost now, and spending is capped: its price gives no"
+            f"the possible cost of {execution.label} is unknown now, and spending is capped: its price gives no"
             " projection. Give the link a price or the function an @estimate, or set budget.allow_unpriced",
             key=f"chain[{call.prepared.policy.chain.index(execution.link)}].price",
         )

@@ -161,7 +161,7 @@ class Attempt:
     def report_cost(self, usd: float) -> None:
         """Say what this attempt cost, in US dollars. It outranks the price of the usage.
 
-        An amount above 10^12 dollars is left out, and logged once: it is somebody else's mistake, and no reason to lose
+        An amount above 10^12 dollars is left out, and logged once: it is the report's mistake, and no reason to lose
         an answer.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Cutting off what is in flight when a call is decided, and waiting for it; closing results that nobody gets.
+"""Cutting off what is in flight when a call is decided, and waiting for it; closing results that no caller gets.
 
 Nothing outlives its call but an attempt that ignores its cancellation for longer than 250 ms. It is detached: kept
 alive, its reservation stays until it ends, and then only the session is corrected.
@@ -38,7 +38,7 @@ logger = logging.getLogger("routeware")
 
 
 async def clear_away(call: Call, until: float | None = None) -> asyncio.CancelledError | None:
-    """Cut off what is in flight and wait for it, at most 250 ms; close what nobody gets.
+    """Cut off what is in flight and wait for it, at most 250 ms; close what no caller gets.
 
     A cancellation of the caller that comes meanwhile is what the call raises then.
 
@@ -65,7 +65,7 @@ async def clear_away(call: Call, until: float | None = None) -> asyncio.Cancelle
     if cancellation is None or (call.driver is not None and winner is not None):
         return cancellation
     if winner is not None:
-        # Its caller went away while others were waited for: now nobody gets this result either.
+        # Its caller went away while others were waited for: now this result is lost, too.
         winner.lose_caller()
         if is_kept:
             await wait_for_all(_close_all([winner.result], []), until)
@@ -92,7 +92,7 @@ def abandon(call: Call) -> None:
     try:
         _cut_off_all(call, AttemptStatus.CANCELLED)
     except RuntimeError:
-        # The loop is closed: its tasks will never end, and cannot be told.
+        # The loop is closed: its tasks will never end, and can't be cancelled.
         if call.race is not None:
             call.race.cut_off()
     for one in [] if call.race is None else call.race.finish():
@@ -182,7 +182,7 @@ def finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> No
 
 
 def _close_all(results: Sequence[object], kept: list[object]) -> list[asyncio.Future[Any]]:
-    """Close results that nobody gets, where they can be closed, each once; give what is left to wait for.
+    """Close results that no caller gets, if they can be closed, each once; return what remains to wait for.
 
     Args:
         results: what attempts gave.
@@ -218,7 +218,7 @@ async def _closed(waiting: Awaitable[Any]) -> None:
 
 
 def _warn_open(error: BaseException) -> None:
-    logger.warning("a result that nobody gets could not be closed (%s)", type(error).__qualname__)
+    logger.warning("a result that no caller gets could not be closed (%s)", type(error).__qualname__)
 
 
 async def _wait_for_ledgers(call: Call, until: float) -> asyncio.CancelledError | None:

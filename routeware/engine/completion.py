@@ -104,6 +104,6 @@ def _emit_race(call: Call, race: Race) -> None:
 def _call_hook(on_call: Callable[[CallRecord], object], record: CallRecord) -> None:
     try:
         on_call(record)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook's failure harms nobody
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook's failure harms no call
         # A CancelledError would pass for the caller's, and the call has its answer.
         logger.warning("the on_call hook failed (%s)", type(error).__qualname__)

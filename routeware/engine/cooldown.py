@@ -1,4 +1,4 @@
-"""Passing over links that cool, and telling their health what became of attempts.
+"""Passing over links that cool, and reporting the outcomes of attempts to their health.
 
 A cooling link goes to the end of the call's chain. It is never taken out, so cooldown never fails a call: what was
 passed over is tried when everything else has failed.

@@ -24,7 +24,7 @@ __all__ = ["drive"]
 
 
 async def drive(call: Call, execution: Execution, flow: Flow) -> None:
-    """Run the generator of an attempt to its end, and leave on ``execution`` and ``flow`` what became of it."""
+    """Run the generator of an attempt to its end, and leave its outcome on ``execution`` and ``flow``."""
     attempt = handle_of(execution)
     token = put_current(attempt)
     attached = None if call.listeners is None else enter(call, execution)
@@ -53,7 +53,7 @@ async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGe
             _end(call, execution, flow)
             return
         if execution.cut is not None:
-            return  # it has swallowed its cancellation, and yields on: nobody gets that
+            return  # it has swallowed its cancellation, and yields on: those items are dropped
         flow.come(item)
         if last_item is not None and not flow.is_complete and last_item(item):
             flow.complete(item)
@@ -125,7 +125,7 @@ def _end(call: Call, execution: Execution, flow: Flow) -> None:
 async def _cut_short(generator: AsyncGenerator[Any, None], *, was_cut: bool) -> None:
     """End a generator that still stands at a yield: a hook failed or turned it down, or it ignores being cut off.
 
-    What it raises then is nobody's. A group around its yields makes a group of the GeneratorExit of ``aclose``.
+    What it raises then is dropped. A group around its yields makes a group of the GeneratorExit of ``aclose``.
     """
     with suppress(Exception, asyncio.CancelledError, BaseExceptionGroup):
         if not was_cut:

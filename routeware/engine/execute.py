@@ -24,7 +24,7 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
     """Run a call to its end: give its result, or where its record is wanted, its outcome.
 
     Raises:
-        BaseException: what became of the call, where it has no result.
+        BaseException: the outcome of the call, if it has no result.
     """
     prepared = call.prepared
     registered = prepared.registrations

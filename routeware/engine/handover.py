@@ -88,7 +88,7 @@ class Handover:
         _wake(self._reader)
 
     def drop(self) -> None:
-        """Drop what is there: nobody will take it."""
+        """Drop what is there: it has no reader."""
         self.ready.clear()
 
 

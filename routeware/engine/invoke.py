@@ -17,7 +17,7 @@ __all__ = ["accepted", "called", "enter", "invoke", "leave", "submit"]
 
 
 async def invoke(call: Call, execution: Execution) -> None:
-    """Run an attempt in a task of its own, and leave on ``execution`` what became of it: a result, or an error.
+    """Run an attempt in a task of its own, and leave its outcome on ``execution``: a result, or an error.
 
     A CancelledError is either our doing or the provider's here, and is left there like any other error.
 

@@ -68,7 +68,7 @@ class Listeners:
 def listen(
     prepared: PreparedPolicy, session: Session | None, attributes: Mapping[str, Any] | None, now: float
 ) -> Listeners | None:
-    """Find who listens to a call that begins; ``None`` where nobody does, so that it need not ask again."""
+    """Find the listeners of a call that begins; ``None`` without any, so that it need not ask again."""
     trace = prepared.tracing.start_call(prepared.span_attributes, session, attributes)
     meters = prepared.metrics.live(now)
     if not logger.isEnabledFor(logging.DEBUG):

@@ -260,7 +260,7 @@ class PreparedPolicy:
         return links
 
     def refuse_unpriced(self, whose: str) -> None:
-        """Refuse links without a price under a cap: nobody could say what they may cost.
+        """Refuse links without a price under a cap: their possible cost is unknown.
 
         Raises:
             PolicyError: there is one, and the policy does not allow it.

@@ -1,7 +1,7 @@
 """One call of a routed generator: routed to its first item, handed over item by item, concluded when it has ended.
 
 Deciding and concluding are two moments here. ``open`` decides, in the reader's task, and cuts the losers off. The call
-is concluded by the winner's own task when its generator has ended, so it is settled and told though nobody reads.
+is concluded by the winner's own task when its generator has ended, so it is settled and reported even without a reader.
 Whoever cuts the generator off (the reader, a timer, the collector) says why; where the generator ignores that for
 250 ms, a task of the call's own concludes it.
 """
@@ -289,7 +289,7 @@ class Stream:
         assert flow is not None
         self._idle = None
         if not self._is_read or flow.handover.ready or self._end is not None:
-            return  # nobody waits; who asks next arms it again
+            return  # no reader waits; the next one arms it again
         if not is_due(flow.last_sign + idle_s, call.loop.time()):
             self._idle = call.loop.call_at(flow.last_sign + idle_s, self._look_at_idle, idle_s, 2, context=Context())
         elif turns:

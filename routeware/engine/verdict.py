@@ -106,7 +106,7 @@ def is_stopped_by_caller(call: Call) -> bool:
 
 
 def _is_left_counted(error: BaseException | None) -> bool:
-    """Say whether a pending cancellation is nobody's: a library has cancelled its own task and left that counted.
+    """Return True if no caller made a pending cancellation: a library has cancelled its own task and left that counted.
 
     Time-outs of libraries did (aiohttp before 3.10.7, async-timeout before 4.0.3): such a time-out is a TimeoutError
     made of a CancelledError. So did a TaskGroup that aborted, before CPython 3.13.

@@ -30,7 +30,7 @@ _NUMBER: ContextVar[int] = ContextVar("number")
 
 @attrs.frozen
 class Served:
-    """What became of the calls.
+    """The outcomes of the calls.
 
     Attributes:
         records: one per call, in the order of the calls.
@@ -120,7 +120,7 @@ class _Traffic:
         if timer is not None:
             timer.cancel()
         if not call.cancelled():
-            call.exception()  # its record says what became of it
+            call.exception()  # its record has the outcome
 
     async def _numbered(self, ask: Routed[[int], str], number: int) -> None:
         _NUMBER.set(number)

@@ -29,7 +29,7 @@ _SOME_CALLS = 800
 
 @attrs.frozen(kw_only=True)
 class Replayed:
-    """What became of past calls under a policy.
+    """The outcomes of past calls under a policy.
 
     Attributes:
         calls: how many there were.

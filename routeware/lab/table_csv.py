@@ -40,7 +40,7 @@ class Rows:
         decimal_comma: whether a comma separates the decimals.
         link: the label of all rows, where the file is about one link and has no column for it.
         link_is_host: whether the column of the link holds addresses, of which the host is the link.
-        defaults: which columns are meant where nobody says: ``latency``, ``link``, ``status``, ``error``, ``order``,
+        defaults: which columns are meant by default: ``latency``, ``link``, ``status``, ``error``, ``order``,
             ``words`` (the text of a failure), and ``unit``.
         only: the column and the value of the rows that count.
     """
@@ -117,7 +117,7 @@ def _delimiter(header: str, known: Callable[[str], bool]) -> str:
 
 
 def _lines(file: Bytes, source: str) -> Iterator[str]:
-    """Yield the lines of a text. UTF-8 and UTF-16 are told apart; what is neither is read as Windows' Western text."""
+    """Yield the lines of a text. UTF-8 and UTF-16 are recognised; what is neither is read as Windows' Western text."""
     encoding = _encoding(file)
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace" if encoding == "utf-16" else "strict")
     rest, number = "", 0

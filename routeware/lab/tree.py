@@ -34,8 +34,8 @@ class AttemptBar:
         number: its place among the call's attempts, from 1, skipped links included.
         label: the link's label.
         provider: as the source spells it; ``None`` where it does not say.
-        model: likewise.
-        status: what became of it; ``None`` where it had not ended.
+        model: its model.
+        status: how it ended; ``None`` if it had not ended.
         trigger: why it was started.
         selected: whether its result is the call's.
         started_ms: when it started, after the call did.

@@ -1,4 +1,4 @@
-"""The user's question, answered in a sentence: what to set, what becomes of the latency, what it costs, how sure."""
+"""The user's question, answered in a sentence: what to set, the latency that follows, what it costs, how sure."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ def fields(value: object) -> Mapping[str, Any]:
 
 
 def given_fields(value: object) -> Mapping[str, Any]:
-    """Return the fields without those of a pydantic model that hold a default because nobody gave a value.
+    """Return the fields without those of a pydantic model that hold a default because no value was given.
 
-    A default is not a report: the counts of Mistral's SDK are 0 until they are told otherwise.
+    A default is not a report: the counts of Mistral's SDK are 0 until they are set.
     """
     if not _is_pydantic(value):
         return fields(value)

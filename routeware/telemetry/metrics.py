@@ -4,7 +4,7 @@ A call is measured once, at its end: only then is it known who won, what was was
 is booked at. Attempts in flight are the exception, for they are over by then.
 
 Attributes are few and have few values: function, link, status, category. Never a session: every tenant may have one of
-its own, and a series for each is what makes metrics dear.
+its own, and a series for each is what makes metrics expensive.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Metrics:
         """Find the meters; ``None`` where nothing reads them, so that a call need not measure at all.
 
         A program may set its provider up after its functions were decorated, and even called. Asking for it takes as
-        long as all else that is done for nobody, so while there is none it is asked for once a second.
+        long as everything else in an unobserved call, so while there is none it is asked for once a second.
 
         Args:
             now: seconds, on any clock.

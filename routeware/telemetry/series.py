@@ -21,7 +21,7 @@ AtLink = tuple[str, str | None, str, str, str]
 
 
 def called(name: str, outcome: CallOutcome) -> Attributes:
-    """Describe calls of a function, by what became of them."""
+    """Describe calls of a function, by their outcome."""
     return {names.CALL_NAME: name, names.CALL_OUTCOME: outcome}
 
 
@@ -41,7 +41,7 @@ def at_link(name: str, operation: str | None, label: str, provider: str, model: 
 
 
 def ended(link: AtLink, status: AttemptStatus) -> Attributes:
-    """Describe attempts by what became of them."""
+    """Describe attempts by their status."""
     return {**at_link(*link), names.ATTEMPT_STATUS: status.value}
 
 
@@ -52,7 +52,7 @@ def tried(
     category: ErrorCategory | None,
     skip_reason: SkipReason | None,
 ) -> Attributes:
-    """Describe attempts by what became of them and why."""
+    """Describe attempts by their status and its reason."""
     found = {**ended(link, status), names.ATTEMPT_TRIGGER: trigger.value}
     if category is not None:
         found[names.ERROR_CATEGORY] = category.value

@@ -16,7 +16,7 @@ class Counts:
     Attributes:
         held: The fields.
         dropped: The names of counts that were there and were no counts; shared with the whole and its other parts.
-        deduced: True if the output was deduced from the total; likewise.
+        deduced: True if the output was deduced from the total.
     """
 
     __slots__ = ("deduced", "dropped", "held")

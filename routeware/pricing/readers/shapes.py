@@ -109,7 +109,7 @@ def _langchain(counts: Counts) -> Usage:
     prefix = f"{tier}_" if tier else ""
     for_an_hour = of_input.count("ephemeral_1h_input_tokens")
     split = plus(of_input.count("ephemeral_5m_input_tokens") or 0, for_an_hour)
-    # Where the split is given, the sum is set to 0 so that nobody adds it twice.
+    # Where the split is given, the sum is set to 0 so that it isn't added twice.
     written = split or of_input.count(f"{prefix}cache_creation", "cache_creation")
     return Usage(
         input_tokens=counts.count("input_tokens"),
