@@ -115,7 +115,7 @@ class LedgerFile:
         """Begin a transaction, as soon as the file's lock is to be had.
 
         Raises:
-            sqlite3.OperationalError: the lock was not to be had in time.
+            sqlite3.OperationalError: the lock was not free in time.
         """
         self._connection.execute("BEGIN IMMEDIATE")
         self._rows.clear()

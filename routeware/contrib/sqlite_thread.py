@@ -153,7 +153,7 @@ class LedgerThread:
 
 def _ask(file: LedgerFile, asked: _Asked) -> Any:
     if time.monotonic() > asked.until:
-        return sqlite3.OperationalError("the lock was not to be had in time")
+        return sqlite3.OperationalError("the lock was not free in time")
     try:
         return asked.question(file)
     except _REFUSALS as refusal:

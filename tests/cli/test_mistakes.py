@@ -34,3 +34,31 @@ def test_a_command_line_that_cannot_work_says_what_to_do(
 
     said = result.stderr.splitlines()[-1].removeprefix("routeware: ").removeprefix("Error: ")
     assert (said, result.exit_code, result.stdout) == (mistake["says"], mistake["code"], "")
+
+
+UNREADABLE = [
+    "budget list nothere.db",
+    "check nothere.toml",
+    "demo --policy nothere.toml",
+    "replay nothere.json --policy policy.toml",
+    "replay notes.txt --policy nothere.toml",
+    "trace nothere.json",
+    "trace notes.txt",
+    "tune nothere.csv",
+]
+
+
+@pytest.mark.parametrize("command", [*UNREADABLE, *(f"{line.split()[0]} --no-such-option" for line in UNREADABLE)])
+def test_every_command_exits_with_2_where_it_cannot_begin(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Usage, or a file that cannot be read: a script tells that from an answer that it does not like."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+
+    result = CliRunner().invoke(app, shlex.split(command), prog_name="routeware")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") <= 4
+    assert "Traceback" not in result.stderr
