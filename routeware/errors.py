@@ -101,7 +101,7 @@ class PolicyError(RoutewareError, ValueError):
     """A policy that cannot mean anything.
 
     Attributes:
-        key: the setting at fault, as a path (``chain[1].timeout_ms``); ``None`` where no single one is.
+        key: the setting at fault, as a path (``chain[1].timeout_ms``); ``None`` if there is no single one.
         problem: what is wrong with it, and what would be right.
     """
 
@@ -120,7 +120,7 @@ class BudgetExceededError(RoutewareError):
         projected_usd: the most that the attempt was expected to cost.
         committed_usd: what was settled, uncertain and reserved under that cap at that moment.
         session_name: the session whose cap it is; ``None`` for a nameless one and for ``per_call``.
-        label: the link that was refused; ``None`` where a ledger was asked directly.
+        label: the link that was refused; ``None`` if a ledger was asked directly.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class AttemptTimeoutError(RoutewareError, TimeoutError):
     Attributes:
         label: the link that was tried.
         timeout_ms: the time that the attempt had.
-        items: after how many items a stream stalled; ``None`` where the attempt had not answered.
+        items: after how many items a stream stalled; ``None`` if the attempt had not answered.
     """
 
     def __init__(self, label: str, timeout_ms: float, items: int | None = None) -> None:

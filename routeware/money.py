@@ -187,11 +187,11 @@ class Tariff(Protocol):
     """
 
     def cost_usd(self, usage: Usage, at: datetime, /) -> float | None:
-        """Return what ``usage`` costs at the time ``at`` (aware); ``None`` where it can't be known."""
+        """Return what ``usage`` costs at the time ``at`` (aware); ``None`` if it can't be known."""
         ...
 
     def price(self, at: datetime, /) -> Price | None:
-        """Return the plain price in force at ``at``, for the record; ``None`` where there is no such thing."""
+        """Return the plain price in force at ``at``, for the record; ``None`` if there is no such thing."""
         ...
 
 
@@ -232,12 +232,12 @@ class Price:
     request_usd: float = attrs.field(default=0.0, validator=_rate)
 
     def cost_usd(self, usage: Usage, at: datetime | None = None, /) -> float | None:
-        """Return what ``usage`` costs, in dollars; ``None`` where a count that costs something is unknown."""
+        """Return what ``usage`` costs, in dollars; ``None`` if a count that costs something is unknown."""
         amount = self.cost_nanos(usage)
         return None if amount is None else usd(amount)
 
     def cost_nanos(self, usage: Usage) -> int | None:
-        """Return what ``usage`` costs, in nano-dollars, rounded once at the end; ``None`` where it is unknown."""
+        """Return what ``usage`` costs, in nano-dollars, rounded once at the end; ``None`` if it is unknown."""
         return meter(self)(usage)
 
     def price(self, at: datetime | None = None, /) -> Price:
@@ -337,7 +337,7 @@ class Charge(NamedTuple):
     """The cost of a usage, as far as it is known.
 
     Attributes:
-        nanos: In nano-dollars; ``None`` where a count that costs something is unknown.
+        nanos: In nano-dollars; ``None`` if a count that costs something is unknown.
         unpriced: The fields that were counted and have no price; they are in no figure.
     """
 

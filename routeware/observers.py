@@ -41,12 +41,12 @@ class Cost(NamedTuple):
     """The cost of an attempt, in nano-dollars.
 
     Attributes:
-        settled: what is known; ``None`` where the price is unknown.
-        uncertain: what may have been spent besides; ``None`` where the price is unknown.
-        source: where the figure comes from; ``None`` where there is none.
+        settled: what is known; ``None`` if the price is unknown.
+        uncertain: what may have been spent besides; ``None`` if the price is unknown.
+        source: where the figure comes from; ``None`` if there is none.
         usage: the tokens that it used, where they are known.
         response_model: the model that answered, where the reply says so.
-        exceeded: the projection that the settled amount exceeds; ``None`` where it does not.
+        exceeded: the projection that the settled amount exceeds; ``None`` if it does not.
         unpriced: the counts that have no price, and so are in no figure.
     """
 
@@ -300,7 +300,7 @@ def sums_of(call: CallFacts, costs: Iterator[Cost] | None = None) -> Sums:
 
 
 def failed_attempt(call: CallFacts, error: BaseException) -> AttemptFacts | None:
-    """Find the attempt that ``error`` is about, or was raised from; ``None`` where it is about none.
+    """Find the attempt that ``error`` is about, or was raised from; ``None`` if it is about none.
 
     Links may raise one object. The last of them to end is meant.
     """

@@ -24,7 +24,7 @@ class WordMeaning(NamedTuple):
     """The meaning of one code.
 
     Attributes:
-        category: the category that it names; ``None`` where the word is unknown.
+        category: the category that it names; ``None`` if the word is unknown.
         specific: it says more than a status does. ``invalid_request_error`` comes with 400, 401, 404 and 429 alike.
         passing: a quota that may fill again. With a time to wait next to it, it is a rate limit.
     """

@@ -71,7 +71,7 @@ class View:
 
     Attributes:
         own: the instance's own ``__dict__``; empty where it has none that can be read.
-        get: gives the value of one of the known names; ``None`` where there is none, or reading it failed.
+        get: gives the value of one of the known names; ``None`` if there is none, or reading it failed.
     """
 
     __slots__ = ("_kind", "get", "own")

@@ -190,7 +190,7 @@ def provider_said(text: str) -> ErrorCategory | None:
 
 
 def names_a_wait(text: str) -> float | None:
-    """Read the milliseconds of ``try again in 1m2.5s``; ``None`` where the text names no such time."""
+    """Read the milliseconds of ``try again in 1m2.5s``; ``None`` if the text names no such time."""
     found = _WAIT.search(text)
     if found is None:
         return None

@@ -50,7 +50,7 @@ _DATE = Header("date", "Date")
 
 
 def retry_after_ms(error: View, body: Body, *, further: Sequence[object] = ()) -> float | None:
-    """Read how long the provider asks to be left alone, in milliseconds; ``None`` where it does not say.
+    """Read how long the provider asks to be left alone, in milliseconds; ``None`` if it does not say.
 
     Never negative.
 

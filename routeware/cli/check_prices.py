@@ -22,7 +22,7 @@ class Quote:
 
     Attributes:
         price: today's, of a short prompt; ``None`` if it is unknown.
-        source: ``policy``, or the catalogue with its version; ``None`` where there is no catalogue to ask.
+        source: ``policy``, or the catalogue with its version; ``None`` if there is no catalogue to ask.
         matched: what the catalogue calls the model, where it knows it.
         nearest: what the catalogue has instead, where it does not.
     """

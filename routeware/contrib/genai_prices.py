@@ -70,7 +70,7 @@ class Catalogue:
     context: dict[str, str]
 
     def find(self, provider: str, model: str, /) -> CatalogueTariff | None:
-        """Find the tariff of the model that the catalogue matches to these names; ``None`` where there is none.
+        """Find the tariff of the model that the catalogue matches to these names; ``None`` if there is none.
 
         The provider may be spelled as OpenTelemetry does, as the catalogue does, and in most of the ways people do. A
         model that another provider offers has the price of that provider, not its maker's.
@@ -121,7 +121,7 @@ class CatalogueTariff:
     def cost_usd(self, usage: Usage, at: datetime, /) -> float | None:
         """Return what ``usage`` costs at ``at``, served as it says that it was.
 
-        ``None`` where a count that costs is unknown, or where counts contradict each other.
+        ``None`` if a count that costs is unknown, or where counts contradict each other.
         """
         info, context = self._current(), self._context_of(usage)
         price = self._price(info, at, context)

@@ -25,7 +25,7 @@ class PolicyCache:
     """The prepared policies of one view of a decorated function.
 
     Attributes:
-        fixed: the one policy, prepared; ``None`` where a function gives it.
+        fixed: the one policy, prepared; ``None`` if a function gives it.
         health: which links keep failing; ``None`` for a view that does not care.
     """
 

@@ -27,9 +27,9 @@ class Change:
     """How much a quantile changed, as a share of what it was: -0.5 is half.
 
     Attributes:
-        value: the change; ``None`` where either is not known.
-        low: the lower end of its 90 % interval; ``None`` where it is not known.
-        high: the upper end; ``None`` where it is not known.
+        value: the change; ``None`` if either is not known.
+        low: the lower end of its 90 % interval; ``None`` if it is not known.
+        high: the upper end; ``None`` if it is not known.
     """
 
     value: float | None

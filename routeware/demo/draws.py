@@ -51,7 +51,7 @@ class Draw:
 
     Attributes:
         after_ms: when it does so, in the provider's own time.
-        fault: how it fails; ``None`` where it answers.
+        fault: how it fails; ``None`` if it answers.
         output_tokens: of its answer.
         pause_ms: how long it stalls in the middle of its answer, if that is a stream.
     """

@@ -58,7 +58,7 @@ class Result:
         raced_at: the numbers of the requests that raced.
         met_incident: calls that asked the first provider during its incident.
         report: what the policy's target has led to; ``None`` without one.
-        call: the record of the call that shows most; ``None`` where nothing was recorded.
+        call: the record of the call that shows most; ``None`` if nothing was recorded.
         spans: of all routed calls.
     """
 

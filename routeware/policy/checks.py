@@ -62,7 +62,7 @@ def refusal(key: str | None, wanted: str, value: object, hint: str | None = None
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that was most likely meant; ``None`` where none comes close."""
+    """Find the known name that was most likely meant; ``None`` if none comes close."""
     if len(name) > _LONGEST_NAME:  # comparing takes time that grows with the square of the length
         return None
     spelled = {_spelling(candidate): candidate for candidate in known}

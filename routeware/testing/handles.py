@@ -28,7 +28,7 @@ def attempt(link: str, /, **settings: Any) -> Attempt:
 
 
 def reported(attempt: Attempt, /) -> Usage | None:
-    """Return what was reported on ``attempt``; ``None`` where nothing was."""
+    """Return what was reported on ``attempt``; ``None`` if nothing was."""
     return reported_usage(attempt)
 
 

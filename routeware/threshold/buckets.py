@@ -85,7 +85,7 @@ class Buckets:
 
 
 def find_buckets(sizes: Sequence[Size], *, most: int = MOST, fewest: int = FEWEST) -> Buckets | None:
-    """Cut sizes into buckets; ``None`` where they don't make two.
+    """Cut sizes into buckets; ``None`` if they don't make two.
 
     Args:
         sizes: those of the latest calls, as :func:`checked_size` returns them; NaN is unknown, too.

@@ -45,7 +45,7 @@ class LearnerCache:
         self._draw = draw
 
     def learner(self, policy: RoutingPolicy) -> Learner | None:
-        """Return the learner for a policy; ``None`` where it has no target, or no link to race with."""
+        """Return the learner for a policy; ``None`` if it has no target, or no link to race with."""
         latency = policy.latency
         if latency.target_ms is None or policy.max_attempts < 2 or len(policy.chain) < 2:
             return None

@@ -36,7 +36,7 @@ class Curve:
         return 1.0 - (self._ended[place - 1] if place else 0.0)
 
     def quantile(self, share: float) -> float | None:
-        """Return the seconds by which a ``share`` (0 to 1) has answered; ``None`` where the data don't reach it."""
+        """Return the seconds by which a ``share`` (0 to 1) has answered; ``None`` if the data don't reach it."""
         place = bisect_left(self._ended, share - _ROUNDING)
         return self._answered[place] if place < len(self._answered) else None
 

@@ -51,8 +51,8 @@ class RoleReport:
         attempts: how many are remembered.
         censored: how many of them were cut off before they answered.
         failed_share: the share that ended in an error, 0 to 1.
-        p50_ms: the median of answers; ``None`` where the attempts do not reach it.
-        p95_ms: the 95th percentile of answers; ``None`` where the attempts do not reach it.
+        p50_ms: the median of answers; ``None`` if the attempts do not reach it.
+        p95_ms: the 95th percentile of answers; ``None`` if the attempts do not reach it.
         late_share: the share that takes longer than the target, 0 to 1; failures left out.
     """
 

@@ -86,7 +86,7 @@ class Fit:
         best: the smallest share of misses that racing could reach.
         misses: the share of calls that misses with these starts, were primary and backup independent.
         extra: extra attempts per call.
-        needed: extra attempts per call that would meet the target; ``None`` where none would.
+        needed: extra attempts per call that would meet the target; ``None`` if none would.
     """
 
     source: RaceSource

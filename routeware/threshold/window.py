@@ -27,7 +27,7 @@ ANSWERED, CUT, FAILED = 0, 1, 2
 """The end of an attempt, as the columns hold it."""
 
 Size = float | str | None
-"""The size of a request: a finite number, a short text, or ``None`` where it is unknown."""
+"""The size of a request: a finite number, a short text, or ``None`` if it is unknown."""
 
 
 class Observation(Enum):
@@ -137,7 +137,7 @@ class Window:
 
     @property
     def sizes(self) -> list[Size]:
-        """The sizes of all attempts, ``None`` where unknown, in the order of :meth:`columns`."""
+        """The sizes of all attempts, ``None`` if unknown, in the order of :meth:`columns`."""
         return [None if isnan(size) else size for size in self._numbers] if self._sizes is None else self._sizes
 
     def columns(self) -> tuple[Sequence[float], Sequence[int], Sequence[Size]]:

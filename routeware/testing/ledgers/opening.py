@@ -18,7 +18,7 @@ class LedgerOpening:
     """The facts that a subclass of the suite gives about its ledger."""
 
     biggest_limit: int | None = None
-    """The largest cap that fits, in nano-dollars; ``None`` where any does."""
+    """The largest cap that fits, in nano-dollars; ``None`` if any does."""
 
     orders = 40
     """The number of orders of questions that are tried for each pair of limits."""
