@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -127,6 +128,8 @@ def _interest(call: CallTree) -> tuple[bool, float]:
 def _spans(source: str, trace_id: str | None, limit: int, service: str | None) -> Iterator[Span]:
     if "://" in source:
         return _queried(source, trace_id, limit, service)
+    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", source) and not Path(source).exists():
+        raise TraceError(source, f"no such file; did you mean http://{source}?")
     spans = read_file(source)
     return spans if trace_id is None else (span for span in spans if _is_of(span, trace_id.lower()))
 

@@ -30,6 +30,7 @@ from routeware.lab.spans import NothingFoundError, Span, TraceError
 __all__ = ["QueryAddress", "without_userinfo"]
 
 _NOT_FOUND = 404
+_PORT_HINT = " (Jaeger's page is on port 16686, unless you moved it)"
 _ALL_S = 30.0
 _MIB = 1 << 20
 _LONGEST_BYTES = 256 * _MIB
@@ -172,11 +173,15 @@ class QueryAddress:
             TraceError: there is no Jaeger.
         """
         url = f"{self.base}/api/services"
-        with self._fetched(url, _LONGEST_NAMES_BYTES) as reply:
-            try:
+        try:
+            with self._fetched(url, _LONGEST_NAMES_BYTES) as reply:
                 found = json.load(reply)
-            except (ValueError, RecursionError):
-                raise TraceError(url, "did not answer with JSON: not a Jaeger's query address") from None
+        except NothingFoundError:
+            raise TraceError(url, f"answered 404: not a Jaeger's query address{_PORT_HINT}") from None
+        except TraceError:
+            raise
+        except (ValueError, RecursionError):
+            raise TraceError(url, f"did not answer with JSON: not a Jaeger's query address{_PORT_HINT}") from None
         names = found.get("data") if isinstance(found, dict) else None
         if names is None and isinstance(found, dict):
             return []
@@ -246,6 +251,8 @@ class QueryAddress:
             return f"it took longer than {self.deadline.seconds:g} s in all"
         if isinstance(inner, TimeoutError):
             return "it took too long"
+        if isinstance(inner, ConnectionRefusedError):
+            return f"{inner.strerror}{_PORT_HINT}"
         return (inner.strerror if isinstance(inner, OSError) else None) or str(inner) or type(inner).__name__
 
 

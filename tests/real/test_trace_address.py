@@ -155,7 +155,7 @@ def test_what_is_no_answer_is_told_in_one_line(address: str, answer: tuple[int, 
 
     code, _, err = drawn(address, "abc")
 
-    assert code == 1
+    assert code == (1 if answer[0] == 404 else 2)
     assert err.startswith(f"routeware: {address}/api/traces/abc")
     assert said in err
     assert err.count("\n") == 1
@@ -167,7 +167,20 @@ def test_something_else_than_a_jaeger_is_told(address: str) -> None:
 
     _, _, err = drawn(address)
 
-    assert err == f"routeware: {address}/api/services: did not answer with JSON: not a Jaeger's query address\n"
+    assert err == (
+        f"routeware: {address}/api/services: did not answer with JSON: not a Jaeger's query address"
+        " (Jaeger's page is on port 16686, unless you moved it)\n"
+    )
+
+
+def test_a_server_that_knows_no_services_is_no_jaeger(address: str) -> None:
+    """The wrong port has often another web server."""
+    Handler.answers["/api/services"] = (404, b"")
+
+    code, _, err = drawn(address)
+
+    assert code == 2
+    assert "/api/services: answered 404: not a Jaeger's query address (Jaeger's page is on port 16686" in err
 
 
 def test_an_answer_that_breaks_off_is_told(address: str) -> None:
@@ -187,8 +200,11 @@ def test_where_nobody_listens_is_told() -> None:
 
         code, _, err = drawn(address)
 
-    assert code == 1
-    assert err == f"routeware: {address}/api/services: no answer: Connection refused\n"
+    assert code == 2
+    assert err == (
+        f"routeware: {address}/api/services: no answer: Connection refused"
+        " (Jaeger's page is on port 16686, unless you moved it)\n"
+    )
 
 
 @pytest.mark.parametrize("wanted", ["trace", "services"])
@@ -230,7 +246,7 @@ def test_a_reply_that_is_no_list_of_services_is_one_line(address: str, body: byt
 
     code, _, err = drawn(address)
 
-    assert code == 1
+    assert code == (1 if b"null" in body else 2)
     assert err.count("\n") == 1
     assert err.startswith(f"routeware: {address}")
 
@@ -276,7 +292,7 @@ def test_redirects_without_end_are_one_line(address: str) -> None:
 
     code, _, err = drawn(address)
 
-    assert (code, err.count("\n")) == (1, 1)
+    assert (code, err.count("\n")) == (2, 1)
 
 
 def keep_sending(listening: socket.socket, begun: bytes, piece: bytes, every_s: float) -> None:
