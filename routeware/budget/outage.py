@@ -54,7 +54,7 @@ class OfflineAllowance:
             )
 
     def owe(self) -> None:
-        """Note that the ledger has to be told of one more settlement."""
+        """Note one more settlement for the ledger."""
         self.settlements += 1
 
     def told(self) -> None:
@@ -148,7 +148,7 @@ class LedgerOutage:
         return True
 
     def _next_round(self) -> list[UntoldSettlement]:
-        """Choose what is told at once: no correction that takes something away, with what it may take it from."""
+        """Choose what is sent at once: no correction that takes something away, with what it may take it from."""
         chosen: list[UntoldSettlement] = []
         for one in list(islice(self.untold, _ROUND)):
             if chosen and (one.message.settled < 0 or one.message.uncertain < 0):

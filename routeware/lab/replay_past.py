@@ -71,7 +71,7 @@ def past_calls(calls: Iterable[CallRecord | CallTree]) -> list[PastCall]:
     return [_of_record(call) if isinstance(call, CallRecord) else _of_tree(call) for call in calls]
 
 
-# A stream's call is over when its first item is there: that is what is raced for. What becomes of the stream afterwards
+# A stream's call is over when its first item is there: that is what is raced for. The outcome of the stream afterwards
 # is the winner's alone, whatever the policy.
 
 
