@@ -1,4 +1,4 @@
-"""Remember which links keep failing, and for how long to leave them alone.
+"""Keep track of failing links, and of how long to leave them alone.
 
 A link that fails several times in a row, or that asks to be left alone, *cools*: calls pass it over until its pause is
 over. Then one attempt is let through as the probe; its outcome ends the pause or begins a longer one. Nothing here
@@ -37,10 +37,10 @@ COUNTED = frozenset(
         ErrorCategory.CIRCUIT_OPEN,
     }
 )
-"""Failures that waiting may cure: each counts one towards a pause. Retries are for these, too."""
+"""Failures that waiting may cure. Each counts towards a pause, and retries are for these, too."""
 
 LASTING = frozenset({ErrorCategory.QUOTA, ErrorCategory.AUTH})
-"""Failures that the next call will meet as well: one begins the longest pause."""
+"""Failures that the next call will meet as well. One of them starts the longest pause."""
 
 _MANUAL = "manual"
 
@@ -377,12 +377,12 @@ class Health:
         return found
 
     def report(self) -> tuple[LinkHealth, ...]:
-        """Return the health of every link that has ever failed here, on the clock of the running loop."""
+        """Return the health of every link that has ever failed, on the clock of the running loop."""
         states, now = self._here()
         return states.report(now)
 
     def trip(self, label: str, *, for_ms: float) -> None:
-        """Let a link cool for ``for_ms`` milliseconds, for example before its provider's maintenance.
+        """Start a pause of ``for_ms`` milliseconds for a link, for example before its provider's maintenance.
 
         Raises:
             ValueError: ``for_ms`` is not a number above 0.

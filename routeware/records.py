@@ -69,7 +69,7 @@ class AttemptTrigger(StrEnum):
 
 @attrs.frozen(kw_only=True, slots=False)  # see filled()
 class AttemptRecord:
-    """One try at one link, after the dust has settled.
+    """One finished attempt at one link.
 
     Attributes:
         number: its place in the call's ``attempts``, from 1, skipped links included.
@@ -77,19 +77,19 @@ class AttemptRecord:
         model: the link's model.
         label: the link's label.
         tier: the link's tier, free text.
-        price: the plain price in force, where one was known.
+        price: the price in force, if it was known.
         status: how it ended.
         trigger: why it was started.
-        started_ms: when it started, after the call did.
-        duration_ms: how long it took, on the same clock; until it was cut off, where it was.
-        cost_usd: what it cost; ``None`` where that is unknown.
+        started_ms: its start, in milliseconds after the call's.
+        duration_ms: its duration on the same clock, until it ended or was cut off.
+        cost_usd: its cost; ``None`` if it is unknown.
         cost_source: ``reported`` (a cost), ``priced`` (usage times price) or ``estimated`` (its projection, uncertain).
-        usage: the tokens it used, where they are known.
+        usage: the tokens it used, if they are known.
         unpriced: the counts that have no price, and so are not in ``cost_usd``: ``("web_searches",)``.
-        error: how it failed, where it did.
-        skip_reason: why its link was skipped, where it was: ``budget`` or ``cooldown``.
-        first_item_ms: how long a stream's first item took, from the attempt's start; ``None`` where it had none.
-        items: how many of its items the reader got, 0 for losers; ``None`` for plain calls.
+        error: its error, if it failed.
+        skip_reason: the reason if its link was skipped: ``budget`` or ``cooldown``.
+        first_item_ms: time from the attempt's start to a stream's first item; ``None`` without one.
+        items: number of items that the reader got, 0 for losers; ``None`` for plain calls.
     """
 
     number: int
@@ -114,7 +114,7 @@ class AttemptRecord:
 
 @attrs.frozen(kw_only=True)
 class DecisionAlternative:
-    """One link that was considered, and why it was or was not the one."""
+    """One link that was considered, and the reason for choosing it or not."""
 
     provider: str
     model: str
@@ -153,21 +153,20 @@ class CallRecord:
         outcome: how the call ended.
         attempts: its attempts in the order of their starts, skipped links included.
         selected: index in ``attempts`` of the one whose result was returned; ``None`` without one.
-        duration_ms: how long the call took.
-        cost_usd: what was settled, 0 where all is uncertain; ``None`` if that of an answered attempt is unknown.
-        uncertain_usd: what may have been spent besides; ``None`` if an attempt that may have cost has no price.
-        wasted_usd: settled and uncertain of all attempts but the winner; ``None`` where one of them is unknown.
+        duration_ms: the call's duration.
+        cost_usd: the settled cost, 0 if all of it is uncertain; ``None`` if an answered attempt's cost is unknown.
+        uncertain_usd: further cost that may have been incurred; ``None`` if an attempt that may have cost has no price.
+        wasted_usd: settled and uncertain cost of all attempts but the winner; ``None`` if one of them is unknown.
         race_after_ms: the race threshold in force; ``None`` without racing.
         race_source: where it came from (``fixed``, ...); ``None`` without racing.
         session_name: the innermost session's name.
-        session_spent_usd: what that session had spent when the call ended; ``None`` without a session.
+        session_spent_usd: that session's settled cost when the call ended; ``None`` without a session.
         trace_id: hexadecimal; ``None`` if the call was not traced.
-        first_item_ms: how long a stream's first item took, from the call's start; ``None`` without one, and for plain
-            calls.
-        items: how many items a stream's reader got; ``None`` for plain calls, and where no attempt answered.
+        first_item_ms: time from the call's start to a stream's first item; ``None`` without one, and for plain calls.
+        items: number of items that a stream's reader got; ``None`` for plain calls, and if no attempt answered.
         ended: how a stream ended: ``completed`` (by itself), ``closed`` (its reader left), ``failed`` (an error, a
             stall, a truncation, the deadline, or nothing answered) or ``cancelled``; ``None`` for plain calls.
-        started_unix_s: when the call was entered, in seconds since 1970; ``None`` in records of earlier versions.
+        started_unix_s: the call's start, in seconds since 1970; ``None`` in records of earlier versions.
     """
 
     label: str
@@ -191,13 +190,13 @@ class CallRecord:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any], /) -> Self:
-        """Restore a record from what its ``to_dict`` gave: the two are equal.
+        """Restore a record from the result of ``to_dict``; the two records are equal.
 
-        Fields that are not known are passed over, so that a record of a later version can be read; optional ones that
-        are missing take their defaults.
+        Unknown fields are ignored, so that records of later versions can be read. Missing optional fields take their
+        defaults.
 
         Raises:
-            ValueError: a field is missing or of the wrong type; says which.
+            ValueError: a field is missing or has the wrong type; names it.
         """
         return restored(cls, plain)
 
@@ -216,7 +215,7 @@ class CallRecord:
         return any(attempt.trigger is AttemptTrigger.FAILOVER for attempt in self.attempts)
 
     def trail(self) -> str:
-        """Tell the attempts in one line: ``gpt-4o 429 rate_limit, claude-sonnet-4-5 answered``."""
+        """Return the attempts in one line: ``gpt-4o 429 rate_limit, claude-sonnet-4-5 answered``."""
         return trail_of([Step(one.provider, one.model, one.label, one.status, one.error) for one in self.attempts])
 
     def decision(self) -> RoutingDecision:
@@ -232,7 +231,7 @@ class CallRecord:
 
 @attrs.frozen(slots=False)  # see filled()
 class Outcome(Generic[T_co]):
-    """A result and the record of how it was come by."""
+    """A result and the record of the call that gave it."""
 
     value: T_co
     record: CallRecord

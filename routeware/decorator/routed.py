@@ -69,7 +69,7 @@ class Routed(View[P, T_co]):
     __wrapped__: Callable[..., Awaitable[Any]]
 
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> T_co:
-        """Route a call; its result.
+        """Route a call and return its result.
 
         Raises:
             BudgetExceededError: the next attempt might cost more than is left.
@@ -83,7 +83,7 @@ class Routed(View[P, T_co]):
         return result
 
     async def outcome(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome[T_co]:
-        """Route a call; its result and its record. Raises what calling raises."""
+        """Route a call and return its result with its record. Raises what calling raises."""
         outcome: Outcome[T_co] = await execute(make_call(self, args, kwargs), True)
         return outcome
 
@@ -104,7 +104,7 @@ class Routed(View[P, T_co]):
         return register
 
     def accept(self, check: Callable[[T_co], bool | Awaitable[bool]], /) -> Callable[[T_co], bool | Awaitable[bool]]:
-        """Register a check on results; one that it turns down is a failed attempt of category ``rejected``.
+        """Register a check on results. A result that it rejects is a failed attempt of category ``rejected``.
 
         Args:
             check: ``(result) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
@@ -117,7 +117,7 @@ class Routed(View[P, T_co]):
 
 
 def draw_by(view: Routed[..., Any], draw: Callable[[], float]) -> None:
-    """Let what a latency target draws come from ``draw``, in place of chance: a replay has to be repeatable.
+    """Let a latency target draw its numbers from ``draw`` instead of chance: a replay has to be repeatable.
 
     Args:
         view: the routed function; its learners that are already made keep their own.
@@ -145,23 +145,24 @@ def routed(
 
     Args:
         policy: a :class:`RoutingPolicy`, or a function without arguments that returns one, asked at every call.
-        name: the function's name in spans and records; its own by default.
-        operation: what it does, as OpenTelemetry names it; ``None`` for what is not an LLM.
-        classify: asked first what an error means: ``(error) -> category, snapshot or None``.
-        prices: what links cost that have no price of their own: a mapping from ``provider:model``, or a price book.
+        name: the function's name in spans and records; by default its own.
+        operation: OpenTelemetry's name for what it does; ``None`` for functions that don't call an LLM.
+        classify: called first to classify an error: ``(error) -> category, snapshot or None``.
+        prices: prices of links that have none of their own: a mapping from ``provider:model``, or a price book.
         wrap_errors: raise :class:`ExhaustedError`, from the last provider error, when no link succeeded.
-        on_call: called with the record of every call, whatever became of it; not async. If it raises, that is logged.
-        tracer_provider: where spans go; OpenTelemetry's global one by default.
-        meter_provider: where metrics go; OpenTelemetry's global one by default.
-        health: which links keep failing, for cooldown; to share between functions. Its own by default.
-        usage_on_spans: whether attempts' spans carry ``gen_ai.usage``; False where the SDK below is instrumented, too,
-            and backends would add its tokens up twice.
+        on_call: called with the record of every call, whatever its outcome; not async. Its errors are logged.
+        tracer_provider: receives the spans; OpenTelemetry's global one by default.
+        meter_provider: receives the metrics; OpenTelemetry's global one by default.
+        health: the failing links, for cooldown. Pass one to share it between functions; by default each has its own.
+        usage_on_spans: True to put ``gen_ai.usage`` on attempts' spans. Use False if the SDK is instrumented as well,
+            so that backends don't count its tokens twice.
 
     Returns:
         A decorator for async functions that take an :class:`Attempt` first, or an instance and then an attempt.
 
     Raises:
-        TypeError: the policy is none, a hook cannot be called, or what is decorated is not async or takes no attempt.
+        TypeError: the policy has the wrong type, a hook can't be called, or the function isn't async or takes no
+            attempt.
         PolicyError: the policy caps spending, and a link has no price.
     """
     _check_texts(name=name, operation=operation)

@@ -80,7 +80,9 @@ class RoutedGenerator(View[P, T_co]):
         return register
 
     def first_item(self, counts: Callable[[T_co], bool], /) -> Callable[[T_co], bool]:
-        """Register which item counts as an answer: it wins a race, and what came before it is held back until then.
+        """Register a test for the first item that counts as an answer.
+
+        That item wins a race, and earlier ones are held back until then.
 
         Args:
             counts: ``(item) -> bool``, not async; asked for each item until one counts. By default the first of all
@@ -90,7 +92,7 @@ class RoutedGenerator(View[P, T_co]):
         return counts
 
     def last_item(self, ends: Callable[[T_co], bool], /) -> Callable[[T_co], bool]:
-        """Register by which item the API says that the answer is complete: a stream that ends without it is cut short.
+        """Register a test for the item that completes an answer: a stream that ends without one is truncated.
 
         Args:
             ends: ``(item) -> bool``, not async; asked for each item until one does. :func:`routeware.is_final` knows
@@ -100,7 +102,7 @@ class RoutedGenerator(View[P, T_co]):
         return ends
 
     def accept(self, check: Callable[[T_co], bool | Awaitable[bool]], /) -> Callable[[T_co], bool | Awaitable[bool]]:
-        """Register a check on the first item that counts; turned down, the attempt fails with category ``rejected``.
+        """Register a check on the first item that counts. If it rejects the item, the attempt fails (``rejected``).
 
         Args:
             check: ``(item) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
@@ -115,7 +117,7 @@ class RoutedGenerator(View[P, T_co]):
 class RoutedStream(Generic[T_co]):
     """The items of one call of a routed generator function. Read it with ``async for``, best inside ``async with``.
 
-    One reader at a time; it may be another task each time. The next item is made when it is asked for.
+    It has one reader at a time, which may be a different task each time. Each item is produced on request.
     """
 
     __slots__ = ("__weakref__", "_stream")
@@ -124,7 +126,7 @@ class RoutedStream(Generic[T_co]):
         self._stream = stream
 
     async def start(self) -> Self:
-        """Route the call until an attempt has its first item, and give the stream. Again: at once.
+        """Route the call until an attempt has its first item, and return the stream. Called again, it returns at once.
 
         Raises:
             RuntimeError: another task is starting it.
@@ -141,7 +143,7 @@ class RoutedStream(Generic[T_co]):
         return self._stream.next(self)
 
     async def aclose(self) -> None:
-        """Cut the generator off, and wait for it, at most 250 ms. Again: at once.
+        """Cut the generator off, and wait for it, at most 250 ms. Called again, it returns at once.
 
         Raises:
             RuntimeError: another task is starting it.

@@ -100,11 +100,11 @@ class View(Generic[P, T_co]):
 
     @property
     def policy(self) -> RoutingPolicy:
-        """The policy in force, with the settings of this view."""
+        """The policy in force, including the settings of this view."""
         return self._policies.now().policy
 
     def latency_report(self) -> LatencyReport | None:
-        """Report what a latency target has led to so far and what is known of each link; ``None`` without a target."""
+        """Return the effects of a latency target so far and its estimates for each link; ``None`` without a target."""
         learner = self._policies.now().learner
         return None if learner is None else learner.report()
 
@@ -123,7 +123,7 @@ class View(Generic[P, T_co]):
         return projection
 
     def size(self, measure: Callable[..., float | str], /) -> Callable[..., float | str]:
-        """Register what a request is measured by, so that a latency target can race requests of like size alike.
+        """Register a measure of requests, so that a latency target can treat requests of similar size alike.
 
         Args:
             measure: ``(*args, **kwargs)``, the caller's arguments without an instance; gives a number or a short text.
@@ -158,14 +158,15 @@ class View(Generic[P, T_co]):
 
         Args:
             deadline_ms: bound on the whole call.
-            race_after_ms: when a backup starts while an attempt is slow.
-            max_attempts: how many attempts may be started.
+            race_after_ms: the time after which a backup races a slow attempt.
+            max_attempts: most attempts of a call.
             per_call_usd: cap on one call.
-            attributes: put on the span of every call.
-            spread_key: whose order links of one ``spread`` have, the same in every process: a conversation's, say.
+            attributes: set on the span of every call.
+            spread_key: fixes the order of links with one ``spread``, the same in every process; for example a
+                conversation's id.
 
         Raises:
-            PolicyError: a setting that cannot be meant.
+            PolicyError: a value has the wrong type or is out of range.
         """
         policies = self._policies.changed(
             spread_key,
@@ -186,9 +187,10 @@ class View(Generic[P, T_co]):
         return self._policies.health
 
     def with_health(self, health: Health | None) -> Self:
-        """Return the same function with another memory of what failed, or with none: cooldown is off then.
+        """Return the same function with another record of failing links, or with none, which switches cooldown off.
 
-        For a tenant with keys of its own, say, whose refused calls are no reason to pass a link over for others.
+        Use it for a tenant with its own keys, for example: its refused calls are no reason to pass a link over for
+        others.
 
         Raises:
             TypeError: ``health`` is neither a :class:`Health` nor ``None``.

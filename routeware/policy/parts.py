@@ -65,25 +65,25 @@ def _label(link: Link) -> str:
 @names_nearest
 @attrs.frozen(kw_only=True)
 class Link:
-    """One place to try. For what is not an LLM read provider and model as service and variant.
+    """One place to try: a provider and a model, or any other service and its variant.
 
     Attributes:
         provider: the provider's name; not empty.
-        model: what is asked for there; not empty.
-        timeout_ms: how long one attempt may take, above 0; ``None`` leaves it to ``failover.on_timeout_ms``.
+        model: the model's name; not empty.
+        timeout_ms: time-out of one attempt, above 0; ``None`` uses ``failover.on_timeout_ms``.
         label: its name in spans, records and errors; ``provider:model`` by default.
-        price: what it costs (a :class:`~routeware.Price` or a mapping); over any price book.
-        max_output_tokens: the longest answer, at least 1: for projections, and for the function to pass on.
+        price: a :class:`~routeware.Price` or a mapping; overrides any price book.
+        max_output_tokens: the longest answer, at least 1. Projections use it, and the function can pass it on.
         tier: free text for the decision record.
         uncertain_share: the share of the projection, 0 to 1, that is booked for an attempt that was cut off or reset
-            before anything was answered. 1 unless bills say that this provider does not charge for such attempts.
-        idle_timeout_ms: how long a stream's reader waits for an item after the first, above 0; over
-            ``failover.idle_timeout_ms``. Plain calls do not know it.
-        spread: a name that it shares with its neighbours in the chain: their order is drawn at each call.
-        weight: its share in that draw, relative to theirs; above 0.
+            before an answer arrived. Lower it only if bills show that the provider doesn't charge for such attempts.
+        idle_timeout_ms: time-out between the items of a stream, above 0; overrides ``failover.idle_timeout_ms``. Plain
+            calls ignore it.
+        spread: a name shared with neighbouring links: their order is drawn anew for each call.
+        weight: the link's share in that draw, relative to the others'; above 0.
 
     Raises:
-        PolicyError: a value that cannot be meant.
+        PolicyError: a value has the wrong type or is out of range.
     """
 
     provider: str = attrs.field(converter=as_text, validator=checks.text)
@@ -133,22 +133,21 @@ class FailoverRules:
     Attributes:
         on_status: HTTP statuses, each 100 to 599; kept sorted.
         on_error_kinds: error categories, their aliases, ``default`` or ``any``; a list or ``"a, b"``, in any case. Kept
-            under their own names, in the order given. With neither this nor ``on_status`` the default rules hold; an
-            empty list is a rule that nothing matches.
-        on_timeout_ms: the time-out, above 0, of every attempt whose link has none. It is no rule: setting it does not
-            switch the default rules off.
-        idle_timeout_ms: the same as a link's, for every link that has none.
-        max_attempts: attempts that may be started, races included, at least 1; ``None`` is the length of the chain,
-            times the number of rounds.
-        cooldown_ms: how long a link that keeps failing is passed over at first, above 0; ``None`` is no cooldown.
-        cooldown_after: failures in a row that begin such a pause, at least 1.
-        cooldown_max_ms: the longest pause, above 0, also of what a ``Retry-After`` asks.
-        retries: further rounds through the chain when everything has failed, 0 to 10.
-        backoff_ms: ceiling of the pause before the first of these rounds, above 0; it doubles with each round.
-        backoff_max_ms: the longest pause before a round, above 0, a ``Retry-After`` included.
+            as category names, in the order given. If neither this nor ``on_status`` is set, the default rules apply;
+            an empty list matches no error.
+        on_timeout_ms: time-out, above 0, of every attempt whose link has none. Setting it keeps the default rules.
+        idle_timeout_ms: time-out between the items of a stream, for every link that has none.
+        max_attempts: most attempts of a call, races included, at least 1; ``None`` is the length of the chain times the
+            number of rounds.
+        cooldown_ms: first pause of a link that keeps failing, above 0; ``None`` switches cooldown off.
+        cooldown_after: number of failures in a row that start a pause, at least 1.
+        cooldown_max_ms: longest pause, above 0; also bounds a ``Retry-After``.
+        retries: further rounds through the chain after every link has failed, 0 to 10.
+        backoff_ms: longest pause before the first further round, above 0; doubles with each round.
+        backoff_max_ms: longest pause before any round, above 0; also bounds a ``Retry-After``.
 
     Raises:
-        PolicyError: a value that cannot be meant.
+        PolicyError: a value has the wrong type or is out of range.
     """
 
     on_status: tuple[int, ...] | None = attrs.field(default=None, converter=_on_status)
@@ -178,21 +177,21 @@ class LatencyRules:
     """Rules for racing a slow attempt, and for the length of a call.
 
     Attributes:
-        race_after_ms: how long after the latest start the next link joins, at least 0; ``None`` is no racing.
-        target_p95_ms: the 95th percentile to reach, above 0: the threshold is then found from recent attempts, and
-            ``race_after_ms`` serves until there are enough of them and is the latest that is found.
+        race_after_ms: time after the latest start at which the next link joins, at least 0; ``None`` is no racing.
+        target_p95_ms: the 95th percentile to reach, above 0. The threshold is then found from recent attempts;
+            ``race_after_ms`` applies until there are enough of them, and is the upper bound of what is found.
         target_p99_ms: the 99th percentile to reach instead, above 0; not together with ``target_p95_ms``.
-        by_size: whether requests of different size may race at different times.
-        max_extra: extra attempts per call that a target may cost, 0 to 1.
+        by_size: True to race requests of different size at different times.
+        max_extra: most extra attempts per call that a target may cost, 0 to 1.
         explore: share of calls that race early to learn the backup, 0 to 0.1.
-        swap_in_outage: whether a target may try the backup first while the primary is out.
-        race_width: attempts in flight at once in one call, at least 2.
+        swap_in_outage: True to let a target try the backup first while the primary is out.
+        race_width: most attempts in flight at once in one call, at least 2.
         deadline_ms: bound on the whole call, above 0.
-        first_item_deadline_ms: bound on the time to a stream's first item, over all attempts, above 0. Plain calls do
-            not know it.
+        first_item_deadline_ms: bound on the time to a stream's first item, over all attempts, above 0. Ignored
+            for plain calls.
 
     Raises:
-        PolicyError: a value that cannot be meant.
+        PolicyError: a value has the wrong type or is out of range.
     """
 
     race_after_ms: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AT_LEAST_0)
@@ -212,7 +211,7 @@ class LatencyRules:
 
     @property
     def target_ms(self) -> float | None:
-        """The percentile to reach, whichever it is."""
+        """The target in force, whichever percentile it is for."""
         return self.target_p95_ms if self.target_p99_ms is None else self.target_p99_ms
 
 
@@ -228,11 +227,11 @@ class BudgetRules:
     Attributes:
         per_call_usd: cap on one call, at least 0: what it has committed so far and the next projection.
         session_usd: cap on the innermost session's total, at least 0.
-        on_exceed: what happens to an attempt that would pass a cap; ``downgrade`` is another word for ``skip``.
+        on_exceed: the reaction to an attempt that would pass a cap; ``downgrade`` is an alias of ``skip``.
         allow_unpriced: True if links without a known price may run under a cap.
 
     Raises:
-        PolicyError: a value that cannot be meant.
+        PolicyError: a value has the wrong type or is out of range.
     """
 
     per_call_usd: float | None = attrs.field(default=None, converter=as_optional_float, validator=_AMOUNT)
@@ -253,10 +252,10 @@ class ObserveRules:
 
     Attributes:
         emit_event: prefix of event names; not empty.
-        error_messages: whether spans and records may hold the providers' error texts, which may quote prompts and keys.
+        error_messages: True to keep the providers' error texts, which may quote prompts and keys, in spans and records.
 
     Raises:
-        PolicyError: a value that cannot be meant.
+        PolicyError: a value has the wrong type or is out of range.
     """
 
     emit_event: str = attrs.field(default="llm.routing", converter=as_text, validator=checks.text)

@@ -87,7 +87,7 @@ class RoutingPolicy:
         label: its name in spans and records; ``routing_policy(chain=N)`` by default.
 
     Raises:
-        PolicyError: a setting that cannot be meant; names the setting, its value and what would be right.
+        PolicyError: a setting has the wrong type or value; names it, its value and what would be right.
     """
 
     chain: tuple[Link, ...] = attrs.field(converter=_chain)
@@ -191,7 +191,7 @@ def with_settings(
     Gives the policy itself where nothing changes, so that what was prepared for it is found again.
 
     Raises:
-        PolicyError: a value that cannot be meant, or that the rest of the policy does not allow.
+        PolicyError: a value is wrong, or the rest of the policy doesn't allow it.
     """
     with within("latency"):
         latency = attrs.evolve(policy.latency, **_given(deadline_ms=deadline_ms, race_after_ms=race_after_ms))
