@@ -17,7 +17,7 @@ __all__ = ["learn"]
 
 
 def learn(call: Call, now: float) -> None:
-    """Tell the learner of the call's policy, if it has one, what became of a call with nothing in flight."""
+    """Tell the learner of the call's policy, if it has one, the outcome of a call with nothing in flight."""
     learner, tactics = call.prepared.learner, call.tactics
     if learner is None or tactics is None or tactics.decision is None or not call.started:
         return
