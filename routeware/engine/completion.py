@@ -72,12 +72,12 @@ def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:
 
 def tell_win(call: Call) -> None:
     """Tell at once that a stream has its first item: who won the race, and what a latency target learns from it."""
+    winner, race = call.winner, call.race
+    assert winner is not None
+    assert race is not None
     learn(call, call.loop.time())
-    winner = call.winner
-    if winner is not None:
-        call.emit("first_item", link=winner.label, after_ms=(call.loop.time() - call.began) * 1000)
-    if call.race is not None:
-        _emit_race(call, call.race)
+    call.emit("first_item", link=winner.label, after_ms=(call.loop.time() - call.began) * 1000)
+    _emit_race(call, race)
 
 
 def _tell(call: Call) -> None:

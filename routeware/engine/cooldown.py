@@ -100,8 +100,6 @@ def note_failure(call: Call, execution: Execution, failure: Failure) -> None:
 
 def note_end(execution: Execution, call: Call) -> None:
     """Tell the link's health of an attempt that has ended, if it has not been told of its answer or failure."""
-    if call.health is None or not call.health.troubled:
-        return
     if execution.accepted:
         note_answer(call, execution)
     else:

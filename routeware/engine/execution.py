@@ -222,7 +222,7 @@ class Execution:
         self._step(_ENDED)
         if self.ended is None:
             self.ended = now
-        elif self.cut is not None:
+        else:  # it was cut off
             self._cleanup_s = max(0.0, now - self.ended)
 
     def time_out(self, failure: Failure) -> None:

@@ -120,7 +120,8 @@ class ReusableTimeout:
             # and one to be given. It counts.
             self._armed = self._loop.time()
             self._handle = self._loop.call_soon(self, turns - 1, context=Context())
-        elif self._task is not None:
+        else:
+            assert self._task is not None
             self.fired = True
             self._due = None
             self._task.cancel()
