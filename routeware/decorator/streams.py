@@ -49,7 +49,7 @@ class RoutedGenerator(View[P, T_co]):
 
         def make(stream: Stream) -> Call:
             call = make_call(self, args, kwargs)
-            call.stream_by(stream)
+            call.stream_by(stream.launch)
             return call
 
         return RoutedStream(Stream(make, copy_context()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -26,21 +26,13 @@ from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
 from routeware.telemetry import CallTrace, Meters
 from routeware.threshold import Decision
 
-__all__ = ["Call", "Driver"]
+__all__ = ["Call"]
 
 # Reading a member off its enum costs as much as an attribute of a slot.
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
 
 
 _current_session = CURRENT_SESSION.get
-
-
-class Driver(Protocol):
-    """Runs the attempts of a stream."""
-
-    def launch(self, call: Call, execution: Execution) -> None:
-        """Run an attempt that was started, in a task of its own."""
-        ...
 
 
 @attrs.define(init=False, eq=False, repr=False, weakref_slot=False)
@@ -68,7 +60,7 @@ class Call:
     tactics: Tactics | None  # its drawn links, latency target and further rounds, once it has any
     race_after_s: float | None  # the threshold in force; ``None`` without racing
     race: Race | None  # its attempts in flight, where it can race
-    driver: Driver | None  # runs its attempts, where it is a stream; ``None`` for a plain call
+    driver: Callable[[Call, Execution], None] | None  # starts a stream's attempts; ``None`` for a plain call
     session: Session | None  # the innermost session
     payer: Session | None  # the same, once it was found open: the call is booked in it
     listeners: Listeners | None  # who listens to it; ``None`` where nobody does
@@ -338,7 +330,7 @@ class Call:
         self.winner = winner
         self.outcome = "succeeded"
 
-    def stream_by(self, driver: Driver) -> None:
+    def stream_by(self, driver: Callable[[Call, Execution], None]) -> None:
         """Run its attempts by ``driver``; until the first item, the bound on that holds, too."""
         self.driver = driver
         self._stream_end = None

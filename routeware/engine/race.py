@@ -194,7 +194,7 @@ def _next_moment(call: Call, race: Race) -> float | None:
 def _launch(call: Call, race: Race, execution: Execution) -> None:
     """Run an attempt that was started in a task of its own."""
     if call.driver is not None:
-        call.driver.launch(call, execution)
+        call.driver(call, execution)
     else:
         execution.run_in(call.loop.create_task(invoke(call, execution)))
     race.launch(execution)
