@@ -254,7 +254,7 @@ class Session:
             one = one._around
 
     def insist(self, task: asyncio.Future[Any], queue: SettlementQueue) -> None:
-        """Have this session, and those around it, wait for a settlement that is told again and again.
+        """Have this session, and those around it, wait for a settlement that is sent again and again.
 
         Only the outermost session may give it up: the others are left long before the ledger has to have heard.
         """
@@ -284,7 +284,7 @@ class Session:
             while (kept := [*self._chores, *self._repeats]) and (left := until - loop.time()) > 0:
                 await asyncio.wait(kept, timeout=left)
         finally:
-            # Also where the wait is cancelled: otherwise a message would be repeated for ever.
+            # Also where the wait is cancelled: otherwise a message would be repeated forever.
             self._drained = True
             given_up = [give_up for give_up in self._chores.values() if give_up is not None]
             for give_up in given_up:
@@ -299,7 +299,7 @@ class Session:
         return len(given_up)
 
     def _inherit(self, around: Session) -> None:
-        """Take over what holds for everything inside the session around."""
+        """Take over what holds foreverything inside the session around."""
         self._counts.stand_in(around._counts)
         self.capped = self.capped or around.capped
         self.reserving = self.reserving or around.reserving

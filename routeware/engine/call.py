@@ -46,7 +46,7 @@ class Call:
     loop: asyncio.AbstractEventLoop  # the loop that it runs on
     timeout: ReusableTimeout  # the timer of attempts that run in the caller's own task
     cancel_baseline: int  # how many cancellations of the caller's task were pending when the call began
-    stale_cancels: int  # how many pending ones are nobody's: a library has left them counted
+    stale_cancels: int  # pending ones that no caller made: a library has left them counted
     began: float  # when it began, on the loop's clock
     deadline: float | None  # when the whole call is out of time, on the same clock
     # its links in the order in which they are tried; in a further round, those of the round
@@ -63,8 +63,8 @@ class Call:
     driver: Callable[[Call, Execution], None] | None  # starts a stream's attempts; ``None`` for a plain call
     session: Session | None  # the innermost session
     payer: Session | None  # the same, once it was found open: the call is booked in it
-    listeners: Listeners | None  # who listens to it; ``None`` where nobody does
-    is_observed: bool  # True if a listener, a learner or a session is told how it ends
+    listeners: Listeners | None  # its listeners; ``None`` without any
+    is_observed: bool  # True if a listener, a learner or a session learns how it ends
     failure: BaseException | None  # the error of the attempt that failed last, as callers see it
     fatal: BaseException | None  # the first error that is not failed over
     refusal: BudgetExceededError | None  # the newest refusal of a budget; without a value before there is one
@@ -237,7 +237,7 @@ class Call:
     # What happens to it.
 
     def check_in(self, payer: Session | None) -> None:
-        """Take note of the session that pays for it, if any, and that somebody is told how it ends."""
+        """Take note of the session that pays for it, if any, and that an observer learns how it ends."""
         self.is_observed = True
         self.payer = payer
 
@@ -320,7 +320,7 @@ class Call:
         return race
 
     def excuse_cancel(self) -> None:
-        """Take note that one pending cancellation of the caller's task is nobody's."""
+        """Note that one pending cancellation of the caller's task was made by no caller."""
         self.cancel_baseline += 1
         self.stale_cancels += 1
 
@@ -371,7 +371,7 @@ class Call:
         self.attempts.clear()
         self.race = None
 
-    # Who is told.
+    # Listeners.
 
     def emit(self, event: str, level: int = logging.DEBUG, **fields: object) -> None:
         """Leave an event on the call's span and in the log."""

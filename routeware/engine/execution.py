@@ -52,7 +52,7 @@ class Execution:
     due: float | None
     task: asyncio.Task[None] | None  # the task of its own that it runs in; ``None`` in the caller's
     span: Span  # its span
-    status: AttemptStatus | None  # what became of it; ``None`` while that is open
+    status: AttemptStatus | None  # how it ended; ``None`` while it is open
     ended: float | None  # when it ended, timed out or was cut off; ``None`` before
     cut: Cut | None  # when it was cut off; from then on its cancellation is ours
     invoked: bool  # True if its function was called at all
@@ -197,7 +197,7 @@ class Execution:
         self.has_value = True
 
     def answer(self, result: object) -> None:
-        """Take the result of its function, which nobody has to accept: the attempt has succeeded."""
+        """Take the result of its function, which needs no acceptance: the attempt has succeeded."""
         self.result = result
         self.has_value = self.accepted = True
 
@@ -303,7 +303,7 @@ class Execution:
     def forget(self) -> None:
         """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
         if self._bill is not None:
-            self._bill.learn()  # here, because a call that nobody observes is not concluded
+            self._bill.learn()  # here, because a call without observers is not concluded
         self.failure = None
         if self.life is not _DETACHED:
             self.error = self.result = self.reply = None
