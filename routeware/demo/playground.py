@@ -112,8 +112,7 @@ class _Endpoint:
             case Behaviour.LIMITED:
                 return self._refusal(429, "rate_limit_exceeded", "too many requests", _RETRY_LATER)
             case Behaviour.DROPPED:
-                if request.transport is not None:
-                    request.transport.abort()
+                request.protocol.force_close()
                 return None
             case Behaviour.SLOW | None:
                 await asyncio.sleep(_FIRST_S if behaviour is None else _SLOW_S)

@@ -6,6 +6,8 @@ words. Whatever came from a trace is escaped, and cut where it would run into th
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -205,14 +207,8 @@ def _safe(text: str) -> str:
 
 def _cut(text: str, room: int) -> str:
     """Return text that fits ``room`` columns, with an ellipsis where something is missing."""
-    if sum(_columns(text)) <= room:
-        return text
-    used = 0
-    for place, columns in enumerate(_columns(text)):
-        used += columns
-        if used >= room:
-            return f"{text[:place]}…"
-    return text
+    ends = [0, *itertools.accumulate(_columns(text))]
+    return text if ends[-1] <= room else f"{text[: bisect.bisect_left(ends, room) - 1]}…"
 
 
 def _columns(text: str) -> Iterable[int]:

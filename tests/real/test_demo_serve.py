@@ -159,6 +159,29 @@ async def test_a_rate_limit_says_when_to_come_back(address: str) -> None:
     assert (status, retry_after) == (429, "1")
 
 
+async def test_a_reader_who_leaves_in_the_middle_of_a_stream_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where writing notices it first."""
+    exchanges: list[Exchange] = []
+
+    async def broken(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr("routeware.demo.playground._sent", broken)
+    async with playground(0, exchanges.append) as url:
+        asked = {"model": "m", "stream": True}
+        async with aiohttp.request("POST", f"{url}/openai/v1/chat/completions", json=asked) as reply:
+            await reply.read()
+
+    assert exchanges == [Exchange("openai", "m", "caller left")]
+
+
+async def test_a_provider_hangs_up_without_a_reply(address: str) -> None:
+    """The connection ends, for a stream as for a whole answer."""
+    for stream in (False, True):
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await post(f"{address}/dropped/openai/v1/chat/completions", {"model": "m", "stream": stream})
+
+
 async def test_what_a_request_asks_for_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A model's name comes from outside."""
     from routeware.cli.demo_serve import _show
