@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
@@ -120,10 +121,11 @@ class RoutedStream(Generic[T_co]):
     It has one reader at a time, which may be a different task each time. Each item is produced on request.
     """
 
-    __slots__ = ("__weakref__", "_stream")
+    __slots__ = ("__weakref__", "_is_read", "_stream")
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._is_read = False
 
     async def start(self) -> Self:
         """Route the call until an attempt has its first item, and return the stream. Called again, it returns at once.
@@ -138,9 +140,30 @@ class RoutedStream(Generic[T_co]):
     def __aiter__(self) -> Self:
         return self
 
-    def __anext__(self) -> Coroutine[Any, Any, T_co]:
-        # No coroutine of its own: this is called per item.
-        return self._stream.next(self)
+    async def __anext__(self) -> T_co:
+        stream = self._stream
+        if self._is_read:
+            raise RuntimeError("this stream is being read by another task")
+        if stream.handover is None:
+            await stream.open()
+        self._is_read = True
+        try:
+            handover = stream.handover
+            if handover is not None:
+                waiter = handover.ask()
+                if waiter is not None:
+                    if stream.bounds is not None:
+                        stream.bounds.watch()
+                    await waiter
+                if handover.ready and stream.handover is not None:
+                    item: T_co = handover.take()
+                    return item
+            await stream.end_reading()
+        except asyncio.CancelledError as error:
+            await stream.cancel(error)
+            raise
+        finally:
+            self._is_read = False
 
     async def aclose(self) -> None:
         """Cut the generator off, and wait for it, at most 250 ms. Called again, it returns at once.
@@ -157,7 +180,10 @@ class RoutedStream(Generic[T_co]):
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        await self._stream.leave(error)
+        if isinstance(error, asyncio.CancelledError):
+            await self._stream.cancel(error)
+        else:
+            await self._stream.close()
 
     def __del__(self) -> None:
         self._stream.abandon()

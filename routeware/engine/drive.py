@@ -9,8 +9,10 @@ groups and scopes would take that for an error of their body.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from routeware.engine.attempt import handle_of, put_current
@@ -20,7 +22,17 @@ from routeware.engine.flow import Flow
 from routeware.engine.invoke import accepted, called, enter, leave
 from routeware.errors import StreamTruncatedError
 
-__all__ = ["drive"]
+__all__ = ["drive", "own_task"]
+
+
+def own_task(loop: asyncio.AbstractEventLoop, run: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+    """Make the task of an attempt. It is never eager: what fails on top of the reader's frames keeps them alive.
+
+    The traceback of a first attempt's error would hold the stream itself, and a stream that is dropped would read on.
+    """
+    if sys.version_info >= (3, 12) and loop.get_task_factory() is asyncio.eager_task_factory:
+        return asyncio.Task(run, loop=loop, context=context)
+    return loop.create_task(run, context=context)
 
 
 async def drive(call: Call, execution: Execution, flow: Flow) -> None:
@@ -30,11 +42,13 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
     attached = None if call.listeners is None else enter(call, execution)
     try:
         generator = called(call, execution, attempt)
+        has_ended = False
         try:
-            await _play(call, execution, flow, generator)
+            has_ended = await _play(call, execution, flow, generator)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
             execution.throw(error)
-        await _cut_short(generator, was_cut=execution.cut is not None)
+        if not has_ended:
+            await _cut_short(generator, was_cut=execution.cut is not None)
     except Exception as error:  # noqa: BLE001 - wrong arguments, say
         execution.throw(error)
     finally:
@@ -43,23 +57,24 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
             call.race.tell(execution.task)
 
 
-async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> None:
-    last_item, offer = call.registrations.last_item, flow.handover.offer
+async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> bool:
+    """Take items off the generator; give True if it has come to its end."""
+    last_item, offer, remember = call.registrations.last_item, flow.handover.offer, flow.recent.append
     step: Awaitable[Any] | None = generator.__anext__()
     while step is not None:
         try:
             item = await step
         except StopAsyncIteration:
             _end(call, execution, flow)
-            return
+            return True
         if execution.cut is not None:
-            return  # it has swallowed its cancellation, and yields on: those items are dropped
-        flow.come(item)
+            return False  # it has swallowed its cancellation, and yields on: those items are dropped
+        if flow.answered_at is None:
+            step = await _begin_with(call, execution, flow, item, generator)
+            continue
+        remember(item)
         if last_item is not None and not flow.is_complete and last_item(item):
             flow.complete(item)
-        if flow.answered_at is None:
-            step = await _offer(call, execution, flow, item, generator)
-            continue
         # Written out, for it is done per item: see _resume.
         try:
             await offer(item)
@@ -67,12 +82,17 @@ async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGe
             step = generator.athrow(error)
         else:
             step = generator.__anext__()
+    return False
 
 
-async def _offer(
+async def _begin_with(
     call: Call, execution: Execution, flow: Flow, item: Any, generator: AsyncGenerator[Any, None]
 ) -> Awaitable[Any] | None:
     """Hold an item back until one counts; give the generator's next step, ``None`` where it was turned down."""
+    last_item = call.registrations.last_item
+    flow.come(item)
+    if last_item is not None and not flow.is_complete and last_item(item):
+        flow.complete(item)
     try:
         counts = await _counts(call, execution, flow, item)
     except asyncio.CancelledError as error:

@@ -366,7 +366,7 @@ class Execution:
 
     def _stream_ending(self, flow: Flow) -> Ending:
         """Describe the end of a stream of which an item came: the provider bills it, whatever its error says."""
-        self.bill.read_items(flow.samples)
+        self.bill.read_items([item for item in flow.samples if not is_no_reply(item)])
         is_whole = (flow.ended_itself or flow.is_complete) and not self.bill.is_unfinished
         return Ending(
             flow.samples[-1],

@@ -116,4 +116,3 @@ class Flow:
         self.recent.clear()
         self._reports = ()
         self.held = []
-        self.handover.drop()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 from typing import Any
+
+from routeware.engine.timers import is_due, wait_for_all
 
 __all__ = ["Handover"]
 
@@ -19,30 +21,33 @@ class Handover:
 
     Attributes:
         ready: the items that are there to be taken.
-        taken: how many were taken.
+        take: takes the next of them.
         is_closed: True if no further item will come.
     """
 
-    __slots__ = ("_loop", "_maker", "_reader", "is_closed", "ready", "taken")
+    __slots__ = ("_given", "_loop", "_maker", "_reader", "is_closed", "ready", "take")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.ready: deque[Any] = deque()
-        self.taken = 0
+        self.take: Callable[[], Any] = self.ready.popleft  # not a method: it is called per item
+        self._given = 0
         self._maker: asyncio.Future[None] | None = None
         self._reader: asyncio.Future[None] | None = None
         self.is_closed = False
 
     # The maker's side.
 
-    def fill(self, items: Iterable[Any]) -> None:
+    def fill(self, items: Collection[Any]) -> None:
         """Hand over items for the reader to take."""
         self.ready.extend(items)
-        _wake(self._reader)
+        self._given += len(items)
+        self.wake_reader()
 
     def offer(self, item: Any) -> asyncio.Future[None]:
         """Hand over one item; give what is done when the reader asks for more."""
         self.ready.append(item)
+        self._given += 1
         reader = self._reader
         if reader is not None and not reader.done():
             reader.set_result(None)
@@ -57,41 +62,57 @@ class Handover:
 
     # The reader's side.
 
-    def take(self) -> Any:
-        """Take the next item that is there."""
-        self.taken += 1
-        return self.ready.popleft()
-
-    def take_all(self) -> list[Any]:
-        """Take everything that is there."""
-        items = list(self.ready)
-        self.ready.clear()
-        return items
-
     def ask(self) -> asyncio.Future[None] | None:
         """Ask for the next item: give what to wait for, ``None`` where nothing has to be waited for."""
         if self.ready or self.is_closed:
             return None
-        maker, reader = self._maker, self._reader
+        maker = self._maker
         if maker is not None and not maker.done():
             maker.set_result(None)
-        if reader is not None and not reader.done():
-            reader.set_result(None)  # of two that ask, the later one waits on
-        self._reader = reader = asyncio.Future(loop=self._loop)
+        reader: asyncio.Future[None] = asyncio.Future(loop=self._loop)
+        self._reader = reader
         return reader
 
+    @property
+    def is_awaited(self) -> bool:
+        """True if the reader waits for an item."""
+        return self._reader is not None and not self._reader.done()
+
+    async def drain(self, seconds: float) -> asyncio.CancelledError | None:
+        """Ask for everything that may still come, and drop it; give a cancellation of the caller that came meanwhile.
+
+        Args:
+            seconds: how long that may take.
+        """
+        until = self._loop.time() + seconds
+        while not is_due(until, self._loop.time()):
+            self.drop()
+            waiter = self.ask()
+            if waiter is None:
+                break
+            cancellation = await wait_for_all([waiter], until)
+            if cancellation is not None:
+                return cancellation
+        return None
+
     # Either side.
+
+    @property
+    def taken(self) -> int:
+        """How many items were taken."""
+        return self._given - len(self.ready)
+
+    def wake_reader(self) -> None:
+        """Wake the reader, if it waits."""
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def close(self) -> None:
         """Take note that no further item will come; what is there can still be taken."""
         self.is_closed = True
-        _wake(self._reader)
+        self.wake_reader()
 
     def drop(self) -> None:
         """Drop what is there: it has no reader."""
+        self._given -= len(self.ready)
         self.ready.clear()
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from contextvars import Context
 from typing import Any
 
-__all__ = ["CLEANUP_GRACE_S", "ReusableTimeout", "is_due", "keep_alive", "wait_for_all"]
+__all__ = ["CLEANUP_GRACE_S", "ReusableTimeout", "is_due", "keep_alive", "let_go", "wait_for_all"]
 
 CLEANUP_GRACE_S = 0.25
 """How long, together, tasks that were cut off may take to clean up before the call goes on without them."""
@@ -15,7 +15,7 @@ CLEANUP_GRACE_S = 0.25
 # Timers fire up to the resolution of the loop's clock early; sums of floats are off by less.
 _EARLY_S = 1e-6
 
-# Tasks that outlived their call: the loop itself keeps only weak references.
+# Tasks that nothing else may refer to: the loop itself keeps only weak references.
 _kept_alive: set[asyncio.Future[Any]] = set()
 
 
@@ -25,11 +25,17 @@ def is_due(moment: float | None, now: float) -> bool:
 
 
 def keep_alive(task: asyncio.Future[Any]) -> None:
-    """Keep a task alive until it ends by itself; one of a closed loop never will."""
-    if task.get_loop().is_closed():
-        return
-    _kept_alive.add(task)
-    task.add_done_callback(_kept_alive.discard)
+    """Keep a task alive until it ends by itself, or :func:`let_go`; one of a closed loop never will."""
+    if not task.get_loop().is_closed():
+        _kept_alive.add(task)
+        task.add_done_callback(_kept_alive.discard)
+
+
+def let_go(task: asyncio.Future[Any] | None) -> None:
+    """Take note, from within a task, that it is about to end: the loop need not call back for that."""
+    if task in _kept_alive:
+        task.remove_done_callback(_kept_alive.discard)
+        _kept_alive.discard(task)
 
 
 async def wait_for_all(tasks: Collection[asyncio.Future[Any]], until: float) -> asyncio.CancelledError | None:

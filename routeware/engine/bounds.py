@@ -1,0 +1,88 @@
+"""The time that a stream has after its first item: for each item, and in all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+
+from routeware.engine.call import Call
+from routeware.engine.execution import Execution
+from routeware.engine.flow import Flow
+from routeware.engine.timers import is_due
+from routeware.errors import AttemptTimeoutError, DeadlineExceededError
+from routeware.records import StreamEnd
+
+__all__ = ["Bounds"]
+
+
+class Bounds:
+    """The two bounds of a stream that is read, and their one timer.
+
+    A timer that is armed too early is left: when it fires it finds out that the wait has begun anew, and is armed
+    again. So an item costs no timer.
+
+    Args:
+        call: the call, for its deadline.
+        winner: the attempt that is read.
+        flow: its items.
+        cut: cuts the stream off: as what, and with what its reader is to be raised.
+    """
+
+    __slots__ = ("_armed", "_cut", "_ends_at", "_ends_s", "_flow", "_handle", "_idle_s", "_label", "_loop")
+
+    def __init__(
+        self, call: Call, winner: Execution, flow: Flow, cut: Callable[[StreamEnd, Exception | None], object]
+    ) -> None:
+        self._loop = call.loop
+        self._ends_s = call.prepared.deadline_s
+        self._ends_at = None if self._ends_s is None else call.began + self._ends_s
+        self._idle_s = winner.prepared.idle_timeout_s
+        self._label = winner.label
+        self._flow = flow
+        self._cut = cut
+        self._handle: asyncio.Handle | None = None
+        self._armed = 0.0
+        self._arm()
+
+    def watch(self) -> None:
+        """Take note that the reader begins to wait: from now on, or from the provider's next sign of life."""
+        if self._idle_s is not None:
+            self._flow.sign()
+            self._arm()
+
+    def cancel(self) -> None:
+        """Leave nothing armed."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _next(self) -> float | None:
+        """Find the next moment at which a time is up. The reader's own time does not count: who asks next arms it."""
+        if self._idle_s is None or not self._flow.handover.is_awaited:
+            return self._ends_at
+        stalls_at = self._flow.last_sign + self._idle_s
+        return stalls_at if self._ends_at is None else min(stalls_at, self._ends_at)
+
+    def _arm(self) -> None:
+        due = self._next()
+        if due is None or (self._handle is not None and due >= self._armed):
+            return
+        self.cancel()
+        self._armed = due
+        self._handle = self._loop.call_at(due, self._look, 2, context=Context())
+
+    def _look(self, turns: int) -> None:
+        self._handle = None
+        now = self._loop.time()
+        if not is_due(self._next(), now):
+            self._arm()
+        elif turns:
+            # Two turns later: an item that is due now takes one to wake the provider, and one to be made. It counts.
+            self._handle = self._loop.call_soon(self._look, turns - 1, context=Context())
+        elif self._flow.is_complete:
+            self._cut("completed", None)  # a stall after the last item is none
+        elif is_due(self._ends_at, now):
+            self._cut("failed", DeadlineExceededError((self._ends_s or 0.0) * 1000))
+        else:
+            self._cut("failed", AttemptTimeoutError(self._label, (self._idle_s or 0.0) * 1000, self._flow.items))
