@@ -34,7 +34,7 @@ __all__ = [
 logger = logging.getLogger("routeware")
 
 FOREIGN = (Exception, asyncio.CancelledError)
-"""What code of the program may raise that a call only tells: a CancelledError would pass for the caller's own."""
+"""The errors of a listener that must not fail a call: a CancelledError would pass for the caller's own."""
 
 
 class Cost(NamedTuple):

@@ -163,7 +163,8 @@ class CallRecord:
         session_spent_usd: that session's settled cost when the call ended; ``None`` without a session.
         trace_id: hexadecimal; ``None`` if the call was not traced.
         first_item_ms: time from the call's start to a stream's first item; ``None`` without one, and for plain calls.
-        items: number of items that a stream's reader got; ``None`` for plain calls, and if no attempt answered.
+        items: number of items that a stream's reader had got when the call ended (of those that were there by then it
+            may still get some); ``None`` for plain calls, and if no attempt answered.
         ended: how a stream ended: ``completed`` (by itself), ``closed`` (its reader left), ``failed`` (an error, a
             stall, a truncation, the deadline, or nothing answered) or ``cancelled``; ``None`` for plain calls.
         started_unix_s: the call's start, in seconds since 1970; ``None`` in records of earlier versions.

@@ -99,7 +99,7 @@ class Handover:
 
     @property
     def taken(self) -> int:
-        """How many items were taken."""
+        """The number of items that were taken."""
         return self._given - len(self.ready)
 
     def wake_reader(self) -> None:

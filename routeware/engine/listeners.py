@@ -1,4 +1,4 @@
-"""Who listens to one call: its spans, what it is measured with, and the log. Made only where something listens."""
+"""The listeners of one call: its spans, its meters, and the log. Made only where something listens."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ logger = logging.getLogger("routeware")
 _Due = Literal["failed", "deadline", "timed_out", "granted", "refused", "race_due"]
 
 Event = Literal["answered"] | _Due
-"""What can happen next, in the order of their ranks."""
+"""The events of a race, in the order of their ranks."""
 
 
 async def run_race(call: Call) -> Execution:

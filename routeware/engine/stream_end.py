@@ -1,4 +1,4 @@
-"""How a stream ended that has had its first item: decided once, from the facts of the attempt that was read."""
+"""The end of a stream that has had its first item: decided once, from the facts of the attempt that was read."""
 
 from __future__ import annotations
 

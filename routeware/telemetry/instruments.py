@@ -20,7 +20,7 @@ from routeware.telemetry.series import Attributes
 __all__ = ["Durations", "Instruments", "Sums", "instruments_of"]
 
 _BOUNDARIES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-"""What the conventions for generative AI advise for the durations of their clients."""
+"""The boundaries that the conventions for generative AI advise for the durations of their clients."""
 
 # So many series the SDK tells apart by default; what comes after is added up under the attribute that it uses, too.
 _MOST_SERIES = 2_000
@@ -92,10 +92,7 @@ class Instruments:
             meter, "routeware.call.duration", "From entering a routed function to leaving it.", series.called
         )
         self.attempt_duration = Durations(
-            meter,
-            "routeware.attempt.duration",
-            "From an attempt's start to its end, or until it was cut off.",
-            series.ended,
+            meter, "routeware.attempt.duration", "From an attempt's start to its end or its cut-off.", series.ended
         )
         self.time_to_first_item = Durations(
             meter,
@@ -107,38 +104,20 @@ class Instruments:
         self.race_threshold = Sums(series.raced)
         self.cooldowns, self.cooling = Sums(series.cooled), Sums(series.at_link)
         self.cost, self.uncertain_cost = Sums(series.spent, _usd), Sums(series.spent, _usd)
-        meter.create_observable_counter(
-            "routeware.attempts", [self.attempts.observe], "{attempt}", "Attempts, skipped links included."
-        )
-        meter.create_observable_counter(
-            "routeware.cost", [self.cost.observe], "{USD}", "What attempts are known to have cost."
-        )
-        meter.create_observable_counter(
-            "routeware.uncertain_cost",
-            [self.uncertain_cost.observe],
-            "{USD}",
-            "What attempts may have cost besides, at their projections.",
-        )
+        for sums, name, unit, meaning in (
+            (self.attempts, "attempts", "{attempt}", "Attempts, skipped links included."),
+            (self.cost, "cost", "{USD}", "The known cost of attempts."),
+            (self.uncertain_cost, "uncertain_cost", "{USD}", "Further cost that attempts may have, as projected."),
+            (self.cooldowns, "cooldowns", "{pause}", "Pauses of links that kept failing."),
+        ):
+            meter.create_observable_counter(f"routeware.{name}", [sums.observe], unit, meaning)
+        for sums, name, unit, meaning in (
+            (self.cooling, "link.cooling", "1", "1 from the start of a link's pause until an answer ends it."),
+            (self.race_threshold, "race.threshold", "s", "Time from an attempt's start to the next link beside it."),
+        ):
+            meter.create_observable_gauge(f"routeware.{name}", [sums.observe], unit, meaning)
         meter.create_observable_up_down_counter(
             "routeware.inflight", [self.inflight.observe], "{attempt}", "Attempts in flight."
-        )
-        meter.create_observable_counter(
-            "routeware.cooldowns",
-            [self.cooldowns.observe],
-            "{pause}",
-            "Pauses of links that kept failing.",
-        )
-        meter.create_observable_gauge(
-            "routeware.link.cooling",
-            [self.cooling.observe],
-            "{link}",  # with "1" a Collector would call it a ratio
-            "1 from the start of a link's pause until an answer ends it.",
-        )
-        meter.create_observable_gauge(
-            "routeware.race.threshold",
-            [self.race_threshold.observe],
-            "s",
-            "How long after an attempt's start the next link is tried beside it.",
         )
 
 

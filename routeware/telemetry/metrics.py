@@ -24,7 +24,7 @@ _ASK_AGAIN_S = 1.0
 
 
 class Metrics:
-    """Where one decorated function is measured; prepared once."""
+    """The measuring of one decorated function, prepared once."""
 
     __slots__ = ("_asked", "_decided", "_meters", "_name", "_operation", "_provider")
 

@@ -38,7 +38,9 @@ _APART_NS = 5_000
 
 
 class LinkSpans(NamedTuple):
-    """What the spans of one link have in common, prepared once: most calls are answered by their first attempt.
+    """The names and attributes that the spans of one link share, prepared once.
+
+    Most calls are answered by their first attempt: of the attributes of such a call only the costs are its own.
 
     Attributes:
         name: of the spans of its attempts.
@@ -54,7 +56,7 @@ class LinkSpans(NamedTuple):
 
 
 class Tracing:
-    """How one decorated function is traced; prepared once.
+    """The tracing of one decorated function, prepared once.
 
     Attributes:
         name: the function's name in spans and records.
