@@ -61,28 +61,31 @@ async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGe
     """Take items off the generator; give True if it has come to its end."""
     last_item, offer, remember = call.registrations.last_item, flow.handover.offer, flow.recent.append
     step: Awaitable[Any] | None = generator.__anext__()
-    while step is not None:
-        try:
-            item = await step
-        except StopAsyncIteration:
-            _end(call, execution, flow)
-            return True
-        if execution.cut is not None:
-            return False  # it has swallowed its cancellation, and yields on: those items are dropped
-        if flow.answered_at is None:
-            step = await _begin_with(call, execution, flow, item, generator)
-            continue
-        remember(item)
-        if last_item is not None and not flow.is_complete and last_item(item):
-            flow.complete(item)
-        # Written out, for it is done per item: see _resume.
-        try:
-            await offer(item)
-        except asyncio.CancelledError as error:
-            step = generator.athrow(error)
-        else:
-            step = generator.__anext__()
-    return False
+    try:
+        while step is not None:
+            try:
+                item = await step
+            except StopAsyncIteration:
+                _end(call, execution, flow)
+                return True
+            if execution.cut is not None:
+                return False  # it has swallowed its cancellation, and yields on: those items are dropped
+            if flow.answered_at is None:
+                step = await _begin_with(call, execution, flow, item, generator)
+                continue
+            remember(item)
+            if last_item is not None and not flow.is_complete and last_item(item):
+                flow.complete(item)
+            # Written out, for it is done per item: see _resume.
+            try:
+                await offer(item)
+            except asyncio.CancelledError as error:
+                step = generator.athrow(error)
+            else:
+                step = generator.__anext__()
+        return False
+    finally:
+        del step  # it holds an error that was thrown in, whose traceback holds this frame
 
 
 async def _begin_with(

@@ -25,6 +25,7 @@ class Race:
     """
 
     __slots__ = (
+        "_context",
         "_timer",
         "_waiter",
         "asked",
@@ -37,6 +38,8 @@ class Race:
     )
 
     def __init__(self) -> None:
+        # An empty one: a cancelled timer would keep the caller's, and so its session, until its time.
+        self._context = Context()
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.rivals: tuple[Execution, ...] = ()
@@ -62,8 +65,7 @@ class Race:
         """
         self._waiter = waiter = loop.create_future()
         if moment is not None:
-            # In an empty context: a cancelled timer would keep the caller's, and so its session, until its time.
-            self._timer = loop.call_at(moment, self.wake, context=Context())
+            self._timer = loop.call_at(moment, self.wake, context=self._context)
         return waiter
 
     def wake(self, _task: object = None) -> None:
@@ -96,7 +98,7 @@ class Race:
         self.in_flight.append(execution)
         self.is_open = True
         if execution.task is not None:
-            execution.task.add_done_callback(self.wake, context=Context())
+            execution.task.add_done_callback(self.wake, context=self._context)
 
     def land(self, execution: Execution) -> None:
         """Take note that an attempt in flight has answered or failed."""
@@ -110,7 +112,7 @@ class Race:
     def ask(self, execution: Execution, reservation: PendingReservation, now: float) -> None:
         """Take note of a backup that a ledger is being asked for."""
         self.pending, self.reservation, self.asked = execution, reservation, now
-        reservation.task.add_done_callback(self.wake, context=Context())
+        reservation.task.add_done_callback(self.wake, context=self._context)
 
     def answered(self) -> None:
         """Take note that the ledger has answered, or is not asked any more."""

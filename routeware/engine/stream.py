@@ -120,7 +120,7 @@ class Stream:
         except BaseException as error:
             self._tear_down(call, error)
             raise
-        if self._winner is None:
+        if self.link is None:
             _raise(self._take_error())
 
     def _refuse_while_opening(self) -> None:
@@ -145,10 +145,9 @@ class Stream:
         """Take the attempt that has its first item: the losers are cut off, and the reader may read."""
         flow = winner.flow
         assert flow is not None
-        self._winner = winner
-        self.link = winner.link
+        self._winner, self.link = winner, winner.link
         call.succeed(winner)
-        if call.prepared.is_elaborate:
+        if call.prepared.retries or call.health is not None:
             note_success(call, winner)
         if is_untidy(call):
             self._cut_at = call.loop.time()
@@ -174,8 +173,7 @@ class Stream:
 
     def launch(self, call: Call, execution: Execution) -> None:
         """Run an attempt that was started, in a task and a context of its own."""
-        flow = Flow(call.loop)
-        execution.stream_to(flow)
+        execution.stream_to(flow := Flow(call.loop))
         task = own_task(call.loop, self._run(call, execution, flow), self._context.copy())
         execution.run_in(task)
         keep_alive(task)  # asyncio would let go of one that waits for its reader, and the collector close it
@@ -257,9 +255,7 @@ class Stream:
                     cancellation = await winner.flow.handover.drain(CLEANUP_GRACE_S)
         cancellation = await self._cut("closed", None) or cancellation
         raised, self._raised = self._raised, None
-        if cancellation is not None:
-            raise cancellation
-        _raise(raised)
+        _raise(cancellation or raised)
 
     def abandon(self) -> None:
         """Cut off a stream that nothing refers to any more. Safe from any thread; nothing is done on a closed loop."""
@@ -340,6 +336,7 @@ class Stream:
             flow.handover.close()
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
+        self._call = self._winner = None  # a call and its driver would be a circle
 
 
 def _raise(error: BaseException | None) -> None:
