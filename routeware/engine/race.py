@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Awaitable
 from typing import Literal, assert_never
 
 from routeware.budget import PendingReservation
@@ -128,14 +129,13 @@ async def next_event(call: Call, race: Race, *, is_fresh: bool = False) -> tuple
             return found
 
 
-async def _until_change(race: Race, woken: asyncio.Future[None]) -> None:
-    tasks = [one.task for one in race.in_flight if one.task is not None]
+def _until_change(race: Race, woken: asyncio.Future[None]) -> Awaitable[object]:
     # From CPython 3.14 on, asyncio.wait leaves its name on whatever is still pending as it returns, which keeps the
     # race's errors alive until the collector runs. There, the attempts' own word at their ends has to do.
-    if len(tasks) > 1 and sys.version_info < (3, 14):
-        await asyncio.wait([woken, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    else:
-        await woken
+    if len(race.in_flight) < 2 or sys.version_info >= (3, 14):
+        return woken
+    tasks = [one.task for one in race.in_flight if one.task is not None]
+    return asyncio.wait([woken, *tasks], return_when=asyncio.FIRST_COMPLETED)
 
 
 _BY_CLOCK = ("deadline", "timed_out")
