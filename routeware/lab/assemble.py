@@ -167,11 +167,12 @@ def _with_selected(bars: list[AttemptBar], label: str | None) -> list[AttemptBar
 
 def _skips(call: Span) -> list[CallEvent]:
     """Return the events of links that were passed over, which have no span of their own."""
-    return [
-        event
-        for event in _events(call)
-        if event.name == "budget_exceeded" and event.attributes.get("on_exceed") == "skip"
-    ]
+    return [event for event in _events(call) if event.name == "cooldown_skipped" or _is_refusal(event)]
+
+
+def _is_refusal(event: CallEvent) -> bool:
+    """Return True if a budget had a link skipped."""
+    return event.name == "budget_exceeded" and event.attributes.get("on_exceed") == "skip"
 
 
 def _with_skipped(bars: list[AttemptBar], call: Span) -> tuple[AttemptBar, ...]:
@@ -190,6 +191,7 @@ def _skipped(event: CallEvent, number: int, *, after_a_start: bool) -> AttemptBa
         number=number,
         label=_word(event.attributes.get("link")) or "a link",
         status=AttemptStatus.SKIPPED,
+        skip_reason="budget" if _is_refusal(event) else "cooldown",
         trigger=AttemptTrigger.FAILOVER if after_a_start else AttemptTrigger.INITIAL,
         started_ms=event.at_ms,
         duration_ms=0.0,

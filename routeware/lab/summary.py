@@ -99,7 +99,7 @@ def status_text(attempt: AttemptBar) -> str:
         case AttemptStatus.REJECTED:
             text = "not accepted"
         case AttemptStatus.SKIPPED:
-            text = "skipped: budget"
+            text = f"skipped: {attempt.skip_reason or 'budget'}"
         case AttemptStatus.RACE_LOST:
             text = "lost the race"
         case AttemptStatus.CANCELLED:
@@ -151,7 +151,7 @@ def _describe(attempt: AttemptBar) -> str:
         case AttemptStatus.REJECTED:
             text = f"answered in {took}, which was not accepted"
         case AttemptStatus.SKIPPED:
-            text = "was skipped, over the budget"
+            text = "was skipped, " + ("as it was cooling" if attempt.skip_reason == "cooldown" else "over the budget")
         case AttemptStatus.RACE_LOST:
             text = f"lost the race and was cut off after {took}"
         case AttemptStatus.CANCELLED:

@@ -36,6 +36,7 @@ class AttemptBar:
         provider: as the source spells it; ``None`` where it does not say.
         model: its model.
         status: how it ended; ``None`` if it had not ended.
+        skip_reason: why a link was passed over (``budget`` or ``cooldown``); ``None`` if it was not.
         trigger: why it was started.
         selected: whether its result is the call's.
         started_ms: when it started, after the call did.
@@ -56,6 +57,7 @@ class AttemptBar:
     provider: str | None = None
     model: str | None = None
     status: AttemptStatus | None
+    skip_reason: str | None = None
     trigger: AttemptTrigger
     selected: bool = False
     started_ms: float
@@ -175,6 +177,7 @@ def _bar(attempt: AttemptRecord, selected: bool) -> AttemptBar:
         provider=attempt.provider,
         model=attempt.model,
         status=attempt.status,
+        skip_reason=attempt.skip_reason,
         trigger=attempt.trigger,
         selected=selected,
         started_ms=attempt.started_ms,
