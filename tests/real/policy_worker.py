@@ -49,6 +49,7 @@ async def work(path: str) -> tuple[Counter[str], Counter[str]]:
     say("CALLING")
     callers = [asyncio.create_task(call_on()) for _ in range(CALLERS)]
     await asyncio.to_thread(sys.stdin.read)
+    answered[await ask()] += 1  # one whole call under the policy that is in force at the end
     for caller in callers:
         caller.cancel()
     await asyncio.wait(callers)
