@@ -41,7 +41,7 @@ def natural_end(call: Call, winner: Execution) -> tuple[StreamEnd, BaseException
 def outcome_of(
     call: Call, winner: Execution, end: StreamEnd, reason: BaseException | None
 ) -> tuple[CallOutcome, BaseException | None]:
-    """Say what became of a call whose stream ended so, and what its reader is raised; an error fails the attempt."""
+    """Say the outcome of a call whose stream ended so, and what its reader is raised; an error fails the attempt."""
     if isinstance(reason, DeadlineExceededError):
         return "deadline_exceeded", reason
     if end == "failed" and reason is not None:
