@@ -112,7 +112,7 @@ class Instruments:
         ):
             meter.create_observable_counter(f"routeware.{name}", [sums.observe], unit, meaning)
         for sums, name, unit, meaning in (
-            (self.cooling, "link.cooling", "1", "1 from the start of a link's pause until an answer ends it."),
+            (self.cooling, "link.cooling", "{link}", "1 from the start of a link's pause until an answer ends it."),
             (self.race_threshold, "race.threshold", "s", "Time from an attempt's start to the next link beside it."),
         ):
             meter.create_observable_gauge(f"routeware.{name}", [sums.observe], unit, meaning)
