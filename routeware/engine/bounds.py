@@ -29,14 +29,14 @@ class Bounds:
         cut: cuts the stream off: as what, and with what its reader is to be raised.
     """
 
-    __slots__ = ("_armed", "_cut", "_ends_at", "_ends_s", "_flow", "_handle", "_idle_s", "_label", "_loop")
+    __slots__ = ("_armed", "_cut", "_deadline_ms", "_ends_at", "_flow", "_handle", "_idle_s", "_label", "_loop")
 
     def __init__(
         self, call: Call, winner: Execution, flow: Flow, cut: Callable[[StreamEnd, Exception | None], object]
     ) -> None:
         self._loop = call.loop
-        self._ends_s = call.prepared.deadline_s
-        self._ends_at = None if self._ends_s is None else call.began + self._ends_s
+        self._ends_at = call.deadline
+        self._deadline_ms = call.prepared.policy.latency.deadline_ms or 0.0
         self._idle_s = winner.prepared.idle_timeout_s
         self._label = winner.label
         self._flow = flow
@@ -83,6 +83,6 @@ class Bounds:
         elif self._flow.is_complete:
             self._cut("completed", None)  # a stall after the last item is none
         elif is_due(self._ends_at, now):
-            self._cut("failed", DeadlineExceededError((self._ends_s or 0.0) * 1000))
+            self._cut("failed", DeadlineExceededError(self._deadline_ms))
         else:
             self._cut("failed", AttemptTimeoutError(self._label, (self._idle_s or 0.0) * 1000, self._flow.items))

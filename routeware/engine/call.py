@@ -74,6 +74,7 @@ class Call:
     ended: float  # when it ended, on the loop's clock; below 0 before
     _tokens: tuple[int, int | None]
     _stream_end: StreamEnd | None
+    _deadline_in_all: float | None  # without the bound on a stream's first item
 
     def __init__(
         self,
@@ -334,11 +335,16 @@ class Call:
         """Run its attempts by ``driver``; until the first item, the bound on that holds, too."""
         self.driver = driver
         self._stream_end = None
+        self._deadline_in_all = self.deadline
         bound_ms = self.prepared.policy.latency.first_item_deadline_ms
         if bound_ms is None or REHEARSAL.first_link_only:
             return
         if self.deadline is None or self.began + bound_ms / 1000 < self.deadline:
             self.deadline = self.began + bound_ms / 1000
+
+    def lift_first_item_deadline(self) -> None:
+        """Take note that a stream has its first item: only the deadline of the whole call holds from now on."""
+        self.deadline = self._deadline_in_all
 
     def break_off(self, end: StreamEnd, error: BaseException | None, outcome: CallOutcome) -> None:
         """Take note of how a stream ended after its first item: the attempt that was read stays the selected one."""

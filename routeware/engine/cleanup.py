@@ -38,18 +38,19 @@ logger = logging.getLogger("routeware")
 
 
 async def clear_away(call: Call, until: float | None = None) -> asyncio.CancelledError | None:
-    """Cut off what is in flight and wait for it, at most 250 ms; close what no caller gets.
+    """Cut off what is in flight and wait for it, at most 250 ms; close what no caller gets; wait for ledgers.
 
     A cancellation of the caller that comes meanwhile is what the call raises then.
 
     Args:
         call: the call.
-        until: how long to wait, on the loop's clock; 250 ms from now by default.
+        until: how long to wait for attempts, on the loop's clock; 250 ms from now by default, as for ledgers.
 
     Returns:
         That cancellation, where the call is a stream that has ended: it has its end already.
     """
-    until = call.loop.time() + CLEANUP_GRACE_S if until is None else until
+    ledgers_until = call.loop.time() + CLEANUP_GRACE_S
+    until = ledgers_until if until is None else until
     winner, raised = call.winner, call.error
     _cut_off_all(call, AttemptStatus.CANCELLED if winner is None else AttemptStatus.RACE_LOST)
     race = call.race
@@ -61,8 +62,8 @@ async def clear_away(call: Call, until: float | None = None) -> asyncio.Cancelle
         finish_or_detach(call, one, kept)
     unwanted = [one.result for one in call.attempts if one.has_value and (one.task is None or one.task.done())]
     cancellation = await wait_for_all(_close_all(unwanted, kept), until) or cancellation
-    cancellation = await _wait_for_ledgers(call, until) or cancellation
-    if cancellation is None or (call.driver is not None and winner is not None):
+    cancellation = await _wait_for_ledgers(call, ledgers_until) or cancellation
+    if cancellation is None or (call.driver is not None and (winner is not None or call.outcome != "cancelled")):
         return cancellation
     if winner is not None:
         # Its caller went away while others were waited for: now this result is lost, too.

@@ -147,6 +147,7 @@ class Stream:
         assert flow is not None
         self._winner, self.link = winner, winner.link
         call.succeed(winner)
+        call.lift_first_item_deadline()
         if call.prepared.retries or call.health is not None:
             note_success(call, winner)
         if is_untidy(call):
@@ -155,7 +156,7 @@ class Stream:
         tell_win(call)
         self._state = "open"
         self.handover = flow.handover
-        if winner.prepared.idle_timeout_s is not None or call.prepared.deadline_s is not None:
+        if winner.prepared.idle_timeout_s is not None or call.deadline is not None:
             self.bounds = Bounds(call, winner, flow, self._begin_cut)
 
     def _tear_down(self, call: Call, error: BaseException) -> None:
@@ -299,7 +300,7 @@ class Stream:
             self._judge(call, self._winner)
         cancellation = None
         if is_untidy(call):
-            # Losers were cut off at the win: what is left of their 250 ms counts.
+            # Losers were cut off at the win: what is left of their 250 ms counts. What it cost is posted only now.
             cancellation = await clear_away(call, None if self._cut_at is None else self._cut_at + CLEANUP_GRACE_S)
         self._finish(call, complete(call, wants_record=True))
         if cancellation is not None:

@@ -209,3 +209,27 @@ async def test_a_reader_that_is_cancelled_while_a_deadline_cuts_the_generator_of
     assert record is not None
     assert (record.outcome, record.duration_ms) == ("deadline_exceeded", pytest.approx(300))
     quiet()
+
+
+async def test_a_start_that_is_cancelled_after_its_deadline_keeps_that_as_its_outcome() -> None:
+    """The first end holds; the cancellation goes on all the same."""
+
+    @routed(RoutingPolicy(chain=["a:m"], latency={"deadline_ms": 60}))
+    async def ask(attempt: Attempt) -> AsyncIterator[int]:
+        try:
+            await asyncio.sleep(10)
+            yield 2
+        finally:
+            await asyncio.sleep(0.1)
+
+    stream = ask()
+    starting = asyncio.ensure_future(stream.start())
+    await pause(100)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await starting
+    record = record_of(caught.value)
+    assert record is not None
+    assert (record.outcome, record.ended) == ("deadline_exceeded", "failed")
+    assert stream.record == record
+    quiet()

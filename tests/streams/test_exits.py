@@ -11,10 +11,10 @@ import pytest
 import routeware
 from routeware import Attempt, RoutedStream, RoutingPolicy, StreamClosedError, record_of, routed
 from tests.fakes.clock import JumpingLoop
-from tests.fakes.ledgers import Remote
+from tests.fakes.ledgers import Remote, stands_at, usd
 from tests.fakes.providers import pause
 from tests.fakes.tracing import Traces
-from tests.streams.films import LAST, Film, Wait, quiet, read
+from tests.streams.films import LAST, Cost, Film, Wait, quiet, read
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -156,4 +156,25 @@ async def test_a_call_that_its_ledger_takes_long_to_settle_is_concluded_once() -
         assert film.clock() <= 1_000
         assert len(film.records) == 1
     assert spending.uncertain_usd == 0.25
+    quiet()
+
+
+@pytest.mark.parametrize("bound", [{}, {"latency": {"first_item_deadline_ms": 100}}])
+async def test_a_long_stream_waits_for_its_ledger_at_its_end(bound: dict[str, Any]) -> None:
+    """It has 250 ms for that from its end, as a plain call has; a bound on its first item is over by then."""
+    film = Film({"a": [1, Wait(1_000), 2, Cost(0.25)]}, links={"a": {"price": {"request_usd": 0.25}}}, **bound)
+    ledger = Remote(settle_ms=200)
+    async with routeware.session("day", limit_usd=1, ledger=ledger):
+        assert await read(film.ask()) == ([1, 2], None)
+        assert film.clock() == 1_200
+        assert usd(await stands_at(ledger)) == (0.25, 0, 0)
+    quiet()
+
+
+async def test_a_long_stream_waits_for_its_ledger_for_250_ms_and_no_longer() -> None:
+    """A ledger that does not answer keeps no reader."""
+    film = Film({"a": [1, Wait(1_000), 2, Cost(0.25)]}, links={"a": {"price": {"request_usd": 0.25}}})
+    async with routeware.session("day", limit_usd=1, ledger=Remote(settle_ms=400)):
+        assert await read(film.ask()) == ([1, 2], None)
+        assert film.clock() == 1_250
     quiet()

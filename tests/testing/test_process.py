@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -183,3 +183,15 @@ def test_the_setting_forbids_calls_in_a_whole_suite(pytester: pytest.Pytester, i
     result.assert_outcomes(passed=2 - failed, failed=failed)
     if failed:
         result.stdout.fnmatch_lines(["*UnscriptedCallError: ask was called outside of a script*"])
+
+
+async def test_an_inactive_stream_has_no_deadline_either(inactive: None) -> None:
+    """Neither to its first item nor after it."""
+
+    @routed(RoutingPolicy(chain=["a:m", "b:m"], latency={"first_item_deadline_ms": 50, "deadline_ms": 200}))
+    async def tell(attempt: Attempt) -> AsyncIterator[int]:
+        for number in range(3):
+            await asyncio.sleep(0.2)
+            yield number
+
+    assert [number async for number in tell()] == [0, 1, 2]
