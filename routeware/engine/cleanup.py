@@ -166,6 +166,7 @@ def finish_or_detach(call: Call, execution: Execution, kept: list[object]) -> No
         return
     execution.detach()
     execution.conclude()
+    withdraw(call, execution)  # a probe that ignores its cancellation must not keep others from probing
     if call.listeners is not None:
         call.listeners.attempt_ended(call, execution)
     keep_alive(task)

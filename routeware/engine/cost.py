@@ -17,7 +17,7 @@ from routeware.engine.prepared import PreparedLink
 from routeware.engine.projections import built_in_projection, estimated_projection
 from routeware.engine.registrations import Request
 from routeware.money import Usage
-from routeware.observers import Cost
+from routeware.observers import FOREIGN, Cost
 from routeware.pricing import NO_READING, Reading, joined, read_error, read_reply, read_report
 from routeware.pricing.chunks import is_unfinished
 
@@ -337,7 +337,7 @@ class Bill:
             return None
         try:
             return self.project(warn=False)
-        except Exception as error:  # noqa: BLE001 - a hook's failure must not lose a cost
+        except FOREIGN as error:  # a hook's failure must not lose a cost
             logger.warning("the estimate hook failed (%s); the built-in projection is booked", type(error).__qualname__)
             self.projection = built_in_projection(self._link, self._request, warn=False)
             return self.projection

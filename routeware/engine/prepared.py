@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import RLock
 from typing import Any
 
 from routeware.classify import (
@@ -22,7 +23,7 @@ from routeware.engine.stats import LinkStats
 from routeware.errors import PolicyError, ResultRejectedError
 from routeware.health import CooldownRule, Health
 from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_request, unpriced_by
-from routeware.observers import Failure
+from routeware.observers import FOREIGN, Failure
 from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
 from routeware.pricing import PriceBook, tariff_of
 from routeware.telemetry import EventLog, LinkSpans, Metrics, Tracing
@@ -35,6 +36,8 @@ logger = logging.getLogger("routeware")
 
 DEFAULT_TIMEOUT_MS = 120_000.0
 """The time-out of an attempt after which another may follow, where nothing else is set."""
+
+_PREPARING = RLock()
 
 
 class PreparedLink:
@@ -97,7 +100,7 @@ class PreparedLink:
             return tariff
         try:
             return tariff.price(datetime.now(UTC))
-        except Exception as error:  # noqa: BLE001 - an answer must not be lost to a price list
+        except FOREIGN as error:  # an answer must not be lost to a price list
             _warn_broken(error)
             return None
 
@@ -117,7 +120,7 @@ def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
         try:
             amount = tariff.cost_usd(usage, datetime.now(UTC))
             return None if amount is None else nanos(amount_usd(amount, "tariff"))
-        except Exception as error:  # noqa: BLE001 - as above; what it cost is unknown then
+        except FOREIGN as error:  # as above; what it cost is unknown then
             _warn_broken(error)
             return None
 
@@ -133,14 +136,14 @@ def _gaps(tariff: Tariff | None) -> Callable[[Usage], tuple[str, ...]]:
     def unpriced(usage: Usage) -> tuple[str, ...]:
         try:
             return unpriced_by(tariff, usage, datetime.now(UTC))
-        except Exception as error:  # noqa: BLE001 - as above
+        except FOREIGN as error:  # as above
             _warn_broken(error)
             return ()
 
     return unpriced
 
 
-def _warn_broken(error: Exception) -> None:
+def _warn_broken(error: BaseException) -> None:
     logger.warning("a tariff could not be read (%s): the cost is unknown", type(error).__qualname__)
 
 
@@ -255,9 +258,11 @@ class PreparedPolicy:
             )
             for link in policy.chain
         )
-        self._unpriced = tuple(one.link.label for one in links if one.tariff is None)
-        self.links = links
-        return links
+        with _PREPARING:
+            if not self.links:  # another thread's first call may have prepared it meanwhile: all calls see one chain
+                self._unpriced = tuple(one.link.label for one in links if one.tariff is None)
+                self.links = links
+            return self.links
 
     def refuse_unpriced(self, whose: str) -> None:
         """Refuse links without a price under a cap: their possible cost is unknown.

@@ -29,7 +29,7 @@ class Service:
     """A decorated function whose links do what is set for them, and what became of its calls.
 
     Attributes:
-        does: by link, an exception to raise, or a number of milliseconds after which it answers.
+        does: by link, an exception to raise, milliseconds after which it answers, or a behaviour.
         records: the records of all calls.
         starts: (link, second) of every attempt.
     """
@@ -52,6 +52,8 @@ class Service:
             todo = todo.pop(0)
         if isinstance(todo, BaseException):
             raise todo
+        if callable(todo):
+            return str(await todo(attempt))
         await asyncio.sleep(todo / 1000)
         return attempt.label
 

@@ -18,7 +18,7 @@ from routeware import (
 )
 from tests.availability.providers import RetryAfterError, Service
 from tests.fakes.ledgers import Remote
-from tests.fakes.providers import FatalError, HTTPStatusError, cancelled_at, pause
+from tests.fakes.providers import FatalError, HTTPStatusError, answers, cancelled_at, pause, stubborn
 from tests.fakes.tracing import Traces
 
 COOL = {"cooldown_ms": 10_000, "cooldown_after": 3}
@@ -236,6 +236,19 @@ async def test_a_probe_that_loses_a_race_says_nothing() -> None:
     assert world.last == ["a race_lost", "b selected"]
     world.does["a"] = 0
     assert await world.call() == "a"
+
+
+async def test_a_probe_that_ignores_its_cancellation_leaves_the_next_call_to_probe() -> None:
+    """It lost its race, and its call went on without it."""
+    world = service("a", "b", latency={"race_after_ms": 50})
+    await fall(world)
+    await pause(10_000)
+    world.does["a"] = stubborn(1_000, answers(5_000))
+
+    assert await world.call() == "b"
+    world.does["a"] = 0
+    assert await world.call() == "a"
+    await pause(1_000)
 
 
 async def test_a_probe_that_a_budget_refuses_leaves_the_next_call_to_probe() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -82,6 +83,28 @@ async def test_what_a_tariff_raised_is_logged_by_class(caplog: pytest.LogCapture
 
     assert "LookupError" in caplog.text
     assert "sk-live-1234" not in caplog.text
+
+
+def cancels(*_args: object) -> float:
+    """A catalogue or a hook whose own plumbing was cancelled."""
+    raise asyncio.CancelledError
+
+
+async def test_a_tariff_that_raises_a_cancellation_loses_no_answer() -> None:
+    """It is nobody's: the caller's would come at an await."""
+    ask = script(a=uses(answers(0), **TOKENS)).ask(options={"prices": Tariff(cancels)})
+
+    outcome = await ask.outcome()
+
+    assert (outcome.value, outcome.record.outcome, outcome.record.cost_usd) == ("a", "succeeded", None)
+
+
+async def test_an_estimate_that_raises_a_cancellation_loses_no_answer() -> None:
+    """Asked for booking alone, it is as if there were none."""
+    ask = script(a=answers(0)).ask(usd={"a": 0.25})
+    ask.estimate(cancels)
+
+    assert (await ask.outcome()).value == "a"
 
 
 async def test_a_negative_cost_makes_no_room() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import Attempt, Link, RoutingPolicy, routed
+from routeware import Attempt, AttemptTimeoutError, Link, RoutingPolicy, routed
 from tests.fakes.ledgers import Remote
-from tests.fakes.providers import answers, busy, pause, script, stopwatch
+from tests.fakes.providers import answers, busy, hangs, pause, script, stopwatch
 from tests.fakes.tracing import Traces, fields_of, logged
 
 
@@ -102,3 +102,20 @@ async def test_a_backup_that_was_refused_is_no_longer_asked_for_until_the_next_s
 
     assert took() == 500
     assert [fields_of(line)["reason"] for line in logged(caplog.records)["race_skipped"]] == ["budget"]
+
+
+async def test_a_time_out_that_ends_the_call_gives_its_backup_up() -> None:
+    """No ledger's late answer may start what nothing waits for."""
+    providers = script(a=hangs(), b=answers(0))
+    options = {"classify": lambda error: "bad_request" if isinstance(error, TimeoutError) else None}
+    ask = providers.ask(
+        usd={"a": 0.25, "b": 0.25}, race_after_ms=20, on_timeout_ms=80, on_status=[503], options=options
+    )
+
+    async with routeware.session("day", limit_usd=1, ledger=Remote(hold_ms=[0, 150])) as spending:
+        with pytest.raises(AttemptTimeoutError):
+            await ask()
+        await pause(500)
+
+    assert list(providers.started) == ["a"]
+    assert spending.reserved_usd == 0
