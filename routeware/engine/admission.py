@@ -18,6 +18,7 @@ from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, NoSessionError, PolicyError
 from routeware.money import usd
+from routeware.observers import FOREIGN
 from routeware.policy import OnExceed
 from routeware.records import AttemptTrigger
 
@@ -94,8 +95,11 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
     return execution, None
 
 
-def admit_next(call: Call) -> Execution:
+def admit_next(call: Call) -> Execution | None:
     """Admit and start the next attempt, with nothing in flight; links that a budget refuses may be skipped.
+
+    Returns:
+        The attempt; ``None`` where the last links were skipped, and a further round is to be asked for.
 
     Raises:
         BaseException: what the call raises where there is no such attempt.
@@ -109,9 +113,11 @@ def admit_next(call: Call) -> Execution:
             _skip_or_raise(call, execution, refusal)
         finally:
             del refusal  # an error that a frame of its own traceback holds is not freed with the last who wants it
+        if call.is_at_the_end_of_a_round:
+            return None
 
 
-async def admit_next_remotely(call: Call) -> Execution:
+async def admit_next_remotely(call: Call) -> Execution | None:
     """Do the same where a ledger outside of this process has to be asked, too; within the call's deadline.
 
     Raises:
@@ -138,6 +144,8 @@ async def admit_next_remotely(call: Call) -> Execution:
             _skip_or_raise(call, execution, refusal)
         finally:
             del refusal  # as above
+        if call.is_at_the_end_of_a_round:
+            return None
 
 
 def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededError) -> None:
@@ -197,7 +205,7 @@ def _refusal_of(call: Call, execution: Execution) -> BudgetExceededError | None:
     except BudgetExceededError as refusal:
         withdraw(call, execution)
         return refusal
-    except Exception as error:
+    except FOREIGN as error:  # of a hook or a price: nothing is awaited here, so no cancellation is the caller's
         withdraw(call, execution)
         error.__context__ = error.__context__ or call.failure
         raise

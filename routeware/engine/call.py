@@ -211,6 +211,11 @@ class Call:
         return rounds_left > 0 and self.started < self.prepared.max_attempts
 
     @property
+    def is_at_the_end_of_a_round(self) -> bool:
+        """True if no link is left in this round, and a further one may cure what has failed."""
+        return not self.attempts_left and self.failure is not None and self.may_begin_round
+
+    @property
     def started(self) -> int:
         """The number of attempts that were started. Skipped links are none."""
         return sum(one.skip_reason is None for one in self.attempts)

@@ -34,7 +34,8 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
     while True:
         if execution is None:
             has_to_wait = call.payer is not None and call.payer.remote
-            execution = admit_next(call) if call.attempts_left and not has_to_wait else await _next(call)
+            at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
+            execution = at_once or await _next(call)
         timeout.reschedule(execution.due)
         fired = False
         attempt = handle_of(execution)
@@ -77,8 +78,11 @@ def _is_of_caller(call: Call, fired: bool) -> bool:
 
 async def _next(call: Call) -> Execution:
     """Admit and start the next attempt where that may take time: a further round, or a ledger that has to be asked."""
-    await begin_round(call)
-    return await admit_next_remotely(call) if call.is_remote else admit_next(call)
+    while True:
+        await begin_round(call)
+        execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
+        if execution is not None:
+            return execution
 
 
 def _take_failure(call: Call, execution: Execution, fired: bool, is_own: bool) -> None:

@@ -58,6 +58,8 @@ async def run_race(call: Call) -> Execution:
             if not call.attempts_left:
                 await begin_round(call)
             execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
+            if execution is None:
+                continue
             if not call.attempts_left and not call.may_begin_round and call.driver is None:
                 return await run_chain(call, execution)  # no race can follow: no task is needed
             _launch(call, race, execution)
@@ -84,6 +86,8 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
             raise deadline_error(call)
         case "timed_out":
             _expire(call, race, execution)
+            if call.fatal is not None:
+                give_up_backup(call, race)
         case "granted":
             race.answered()
             _start_granted(call, race, execution)

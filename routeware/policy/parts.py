@@ -120,7 +120,10 @@ def _on_error_kinds(value: Sequence[str] | AbstractSet[str] | None) -> tuple[str
     if value is None:
         return None
     wanted = 'a list of error kinds or a text like "default, auth"'
-    words = value.split(",") if isinstance(value, str) else checks.items(value, "on_error_kinds", wanted)
+    if isinstance(value, str):
+        words: Sequence[object] = [word for word in value.split(",") if word.strip()] or [value]
+    else:
+        words = checks.items(value, "on_error_kinds", wanted)
     members = enumerate(sorted(words, key=str) if isinstance(value, AbstractSet) else words)
     return tuple(dict.fromkeys(_kind(member, f"on_error_kinds[{at}]") for at, member in members))
 

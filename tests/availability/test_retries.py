@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+import routeware
 from routeware import AttemptTrigger, Health, PolicyError, RoutingPolicy
 from tests.availability.providers import RetryAfterError, Service
+from tests.fakes.ledgers import Remote
 from tests.fakes.providers import FatalError, HTTPStatusError, armed_timers, cancelled_at, other_tasks, stopwatch
 from tests.fakes.tracing import Traces
 
@@ -280,3 +282,22 @@ def test_what_cannot_be_meant_is_refused(failover: dict[str, object], key: str) 
         RoutingPolicy.from_dict({"chain": ["a:b"], "failover": failover})
 
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize("settings", [{}, {"latency": {"race_after_ms": 50}}])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_round_follows_though_a_budget_refused_the_last_link(settings: dict[str, Any], elsewhere: bool) -> None:
+    """What was refused is not in that round: nothing says that it would help."""
+    links = [
+        {"provider": name, "model": "m", "label": name, "price": {"request_usd": usd}}
+        for name, usd in (("a", 0.1), ("b", 0.9))
+    ]
+    world = service(*links, settings={"budget": {"per_call_usd": 0.5, "on_exceed": "skip"}, **settings})
+    world.does["a"] = [busy(), 0]
+
+    async with routeware.session("day", limit_usd=5, ledger=Remote() if elsewhere else None):
+        assert await world.call() == "a"
+
+    assert triggers(world) == ["a initial", "b failover", "a retry"]
+    world.does["a"] = busy()
+    assert isinstance(await world.call(), HTTPStatusError)

@@ -141,6 +141,7 @@ def test_error_kinds_come_in_the_order_given_as_a_list_or_in_one_text() -> None:
         kinds = FailoverRules(on_error_kinds=given_as).on_error_kinds
         assert kinds == (expected[:1] if given_as == "quota" else expected)
     assert FailoverRules(on_error_kinds={"auth", "any"}).on_error_kinds == ("any", "auth")
+    assert FailoverRules(on_error_kinds=" auth,,not_found, ").on_error_kinds == ("auth", "not_found")
 
 
 def test_an_empty_list_of_rules_is_a_rule_that_nothing_matches() -> None:

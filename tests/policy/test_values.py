@@ -217,7 +217,7 @@ def test_none_where_nothing_need_be_set_is_nothing(path: str) -> None:
         ("failover.on_error_kinds", 5, "failover.on_error_kinds", "a list of error kinds"),
         ("failover.on_error_kinds", [5], "failover.on_error_kinds[0]", "5"),
         ("failover.on_error_kinds", "", "failover.on_error_kinds[0]", "''"),
-        ("failover.on_error_kinds", "auth, ", "failover.on_error_kinds[1]", "known are timeout, rate_limit"),
+        ("failover.on_error_kinds", " , ", "failover.on_error_kinds[0]", "known are timeout, rate_limit"),
         ("failover.on_error_kinds", ["auth", "Rate-Limit"], "failover.on_error_kinds[1]", "did you mean 'rate_limit'?"),
         ("failover.on_error_kinds", "defualt", "failover.on_error_kinds[0]", "did you mean 'default'?"),
         ("budget.on_exceed", "skp", "budget.on_exceed", "did you mean 'skip'?"),
