@@ -142,9 +142,10 @@ def _cut_off_all(call: Call, status: AttemptStatus) -> None:
         return
     give_up_backup(call, race)
     for one in race.in_flight:
-        if one.is_over and isinstance(one.error, Exception) and not one.accepted:
+        if one.has_failed and isinstance(one.error, Exception):
             record_failure(call, one)  # what is there counts, though the engine had not looked yet
-            conclude_attempt(call, one)
+            if one.is_over:
+                conclude_attempt(call, one)
     for one in (*race.in_flight, *race.cancelling):
         if not one.concluded:
             one.cut_off(cut, status)

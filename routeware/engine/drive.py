@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import suppress
 from contextvars import Context
@@ -21,6 +22,7 @@ from routeware.engine.execution import Execution
 from routeware.engine.flow import Flow
 from routeware.engine.invoke import accepted, called, enter, leave
 from routeware.errors import StreamTruncatedError
+from routeware.observers import Cut
 
 __all__ = ["drive", "own_task"]
 
@@ -42,13 +44,17 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
     attached = None if call.listeners is None else enter(call, execution)
     try:
         generator = called(call, execution, attempt)
-        has_ended = False
+        has_ended = was_turned_down = False
         try:
             has_ended = await _play(call, execution, flow, generator)
+            was_turned_down = not has_ended and execution.cut is None
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
             execution.throw(error)
         if not has_ended:
-            await _cut_short(generator, was_cut=execution.cut is not None)
+            was_cut = execution.cut is not None
+            if was_turned_down:
+                _tell_failure(call, execution)
+            await _cut_short(generator, was_cut=was_cut)
     except Exception as error:  # noqa: BLE001 - wrong arguments, say
         execution.throw(error)
     finally:
@@ -92,14 +98,14 @@ async def _begin_with(
     call: Call, execution: Execution, flow: Flow, item: Any, generator: AsyncGenerator[Any, None]
 ) -> Awaitable[Any] | None:
     """Hold an item back until one counts; give the generator's next step, ``None`` where it was turned down."""
-    last_item = call.registrations.last_item
     flow.come(item)
-    if last_item is not None and not flow.is_complete and last_item(item):
-        flow.complete(item)
+    counts = False
     try:
         counts = await _counts(call, execution, flow, item)
     except asyncio.CancelledError as error:
         return generator.athrow(error)  # it stands at a yield
+    except Exception as error:  # noqa: BLE001 - a hook's; the verdict says what it means
+        execution.throw(error)
     if execution.error is not None:
         return None
     return await _resume(flow, generator) if counts else generator.__anext__()
@@ -108,6 +114,8 @@ async def _begin_with(
 async def _counts(call: Call, execution: Execution, flow: Flow, item: Any) -> bool:
     """Hold an item back; say whether the attempt has answered with it."""
     registered = call.registrations
+    if registered.last_item is not None and not flow.is_complete and registered.last_item(item):
+        flow.complete(item)
     flow.hold(item)
     if registered.first_item is not None and not registered.first_item(item):
         return False
@@ -143,6 +151,13 @@ def _end(call: Call, execution: Execution, flow: Flow) -> None:
         execution.turn_down(flow.held)
     else:
         execution.accept()  # as the bare function: an empty result is a result
+
+
+def _tell_failure(call: Call, execution: Execution) -> None:
+    """Say at once that an attempt has failed before its first item: the next link waits for no clean-up."""
+    execution.clean_up(Cut(call.loop.time(), time.time_ns()))
+    if call.race is not None:
+        call.race.wake()
 
 
 async def _cut_short(generator: AsyncGenerator[Any, None], *, was_cut: bool) -> None:

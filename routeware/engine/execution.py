@@ -105,6 +105,11 @@ class Execution:
         return self.task is not None and self.task.done()
 
     @property
+    def has_failed(self) -> bool:
+        """True if it has ended without an answer, or was turned down and cleans up. Only to be asked in flight."""
+        return not self.accepted and (self.is_over or self.cut is not None)
+
+    @property
     def skip_reason(self) -> SkipReason | None:
         """The reason for skipping its link; ``None`` if it was not skipped."""
         return self._skip_reason if self.status is AttemptStatus.SKIPPED else None
@@ -246,6 +251,10 @@ class Execution:
         if self.task is not None and not self.task.done():
             self.ended = cut.at
             self.task.cancel()
+
+    def clean_up(self, cut: Cut) -> None:
+        """Take note that it has failed by now, and that its own task, which is not cancelled, ends its generator."""
+        self.cut, self.ended, self._cleanup_s = cut, cut.at, None
 
     def stop(self) -> None:
         """Take note that it was cancelled in the caller's own task, or that nothing became of it."""

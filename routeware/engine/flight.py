@@ -17,7 +17,7 @@ class Race:
     Attributes:
         rivals: attempts that were in flight beside another one.
         in_flight: attempts that may still answer, in the order of their starts.
-        cancelling: attempts that were cut off or timed out, and whose tasks have not been seen to end.
+        cancelling: attempts that were cut off or turned down or timed out, and whose tasks have not been seen to end.
         pending: a backup whose projection a ledger is being asked for.
         reservation: that question.
         asked: when it was asked, on the loop's clock.
@@ -105,7 +105,7 @@ class Race:
         self.in_flight.remove(execution)
 
     def expire(self, execution: Execution) -> None:
-        """Take note that an attempt in flight has timed out; its task still runs."""
+        """Take note that an attempt in flight has timed out, or was turned down; its task still runs."""
         self.in_flight.remove(execution)
         self.cancelling.append(execution)
 

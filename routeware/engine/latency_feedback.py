@@ -50,7 +50,7 @@ def _how(execution: Execution) -> Observation:
     if execution.accepted:
         return Observation.ANSWERED
     failure = execution.failure
-    if execution.cut is not None or execution.status is AttemptStatus.CANCELLED:
+    if (execution.cut is not None and failure is None) or execution.status is AttemptStatus.CANCELLED:
         return Observation.CENSORED
     timed_out = failure is not None and isinstance(failure.error, AttemptTimeoutError)
     return Observation.CENSORED if timed_out else Observation.FAILED

@@ -78,8 +78,7 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
     """Handle an event that decides nothing yet."""
     match event:
         case "failed":
-            race.land(execution)
-            _fail(call, execution)
+            _fail(call, race, execution)
             if call.fatal is not None:
                 give_up_backup(call, race)
         case "deadline":
@@ -151,7 +150,7 @@ def _look(call: Call, race: Race) -> tuple[Event, Execution] | None:
     for one in race.in_flight:
         if one.accepted:  # a stream's task goes on
             return "answered", one
-        if one.is_over and (failed is None or (one.ended or 0.0) < (failed.ended or 0.0)):
+        if one.has_failed and (failed is None or (one.ended or 0.0) < (failed.ended or 0.0)):
             failed = one
     if failed is not None:
         return "failed", failed
@@ -206,15 +205,20 @@ def _launch(call: Call, race: Race, execution: Execution) -> None:
 
 def _collect_finished(call: Call, race: Race) -> None:
     """See what else has ended in the turn of the answer: failures count as they ended."""
-    finished = [one for one in race.in_flight if one.is_over and not one.accepted]
+    finished = [one for one in race.in_flight if one.has_failed]
     for one in sorted(finished, key=lambda one: one.ended or 0.0):
-        race.land(one)
-        _fail(call, one)
+        _fail(call, race, one)
 
 
-def _fail(call: Call, execution: Execution) -> None:
+def _fail(call: Call, race: Race, execution: Execution) -> None:
     task = execution.task
     assert task is not None
+    if not task.done():  # it was turned down, and cleans up
+        race.expire(execution)
+        record_failure(call, execution)
+        task.add_done_callback(lambda _task: finish_cancelled(call, execution))
+        return
+    race.land(execution)
     if not task.cancelled() and (error := task.exception()) is not None:
         raise error  # KeyboardInterrupt and the like ended the task, and are no provider's failure
     record_failure(call, execution)

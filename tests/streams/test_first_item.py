@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from routeware import (
+    Attempt,
     AttemptTimeoutError,
     DeadlineExceededError,
     ExhaustedError,
@@ -19,7 +21,7 @@ from routeware import (
 )
 from tests.fakes.providers import FatalError, HTTPStatusError, other_tasks
 from tests.fakes.tracing import Traces
-from tests.streams.films import Film, Report, Wait, read
+from tests.streams.films import Film, Report, Wait, quiet, read
 
 
 def busy() -> HTTPStatusError:
@@ -309,3 +311,117 @@ async def test_the_provider_is_held_back_by_a_slow_reader() -> None:
     assert film.made == [1, 2]
     await stream.aclose()
     assert not other_tasks()
+
+
+class Tidy(Film):
+    """Films of which ``a`` cleans up for 200 ms, or as long as it is told."""
+
+    clean_up_ms = 200.0
+
+    def _function(self) -> Any:
+        async def ask(attempt: Attempt) -> AsyncIterator[Any]:
+            try:
+                async for item in self._play(attempt):
+                    yield item
+            finally:
+                if attempt.label == "a":
+                    await asyncio.sleep(self.clean_up_ms / 1000)
+
+        return ask
+
+
+def _turn_down(item: str) -> bool:
+    return item != "no"
+
+
+def _fail(item: str) -> bool:
+    return 1 / (item != "no") > 0
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "category"), [(_turn_down, "rejected", "rejected"), (_fail, "failed", "generic")]
+)
+async def test_the_next_link_does_not_wait_for_the_clean_up_of_one_that_was_turned_down(
+    check: Any, status: str, category: str
+) -> None:
+    """The first item is there at once; the end waits for what is left of the clean-up, which nothing cancels."""
+    film = Tidy({"a": ["no"], "b": ["yes"]}, failover={"on_error_kinds": ["default", "generic"]})
+    film.ask.accept(check)
+
+    stream = film.ask()
+    assert await anext(stream) == "yes"
+    assert film.clock() == 0
+
+    assert await read(stream) == ([], None)
+    assert film.clock() == 200
+    first = film.records[-1].attempts[0]
+    assert first.error is not None
+    assert (str(first.status), first.error.category, first.duration_ms) == (status, category, 0)
+    quiet()
+
+
+@pytest.mark.parametrize("settings", [{}, {"failover": {"on_timeout_ms": 100}}])
+async def test_a_stream_that_is_turned_down_waits_250_ms_for_its_clean_up(settings: dict[str, Any]) -> None:
+    """No time-out runs any more: it has answered, though not well."""
+    film = Tidy({"a": ["no"]}, **settings)
+    film.clean_up_ms = 3_000
+    film.ask.accept(_turn_down)
+
+    with pytest.raises(ResultRejectedError):
+        await film.ask().start()
+
+    assert film.clock() == 250
+    assert [str(one.status) for one in film.records[-1].attempts] == ["rejected"]
+    await asyncio.sleep(3)
+    quiet()
+
+
+async def test_a_caller_who_goes_away_cancels_no_clean_up_of_what_was_turned_down() -> None:
+    """It was told to end already."""
+    film = Tidy({"a": ["no"], "b": [Wait(1_000), "yes"]})
+    film.ask.accept(_turn_down)
+
+    starting = asyncio.ensure_future(film.ask().start())
+    await asyncio.sleep(0.1)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+    assert film.clock() == 200
+    assert [str(one.status) for one in film.records[-1].attempts] == ["rejected", "cancelled"]
+    quiet()
+
+
+async def test_a_stream_that_is_turned_down_as_another_answers_is_rejected_all_the_same() -> None:
+    """What is there counts, though it still cleans up."""
+    film = Tidy({"a": [Wait(50), "no"], "b": [Wait(40), "yes"]}, latency={"race_after_ms": 10})
+    film.ask.accept(_turn_down)
+
+    assert await read(film.ask()) == (["yes"], None)
+
+    assert film.clock() == 250
+    assert [(str(one.status), one.duration_ms) for one in film.records[-1].attempts] == [
+        ("rejected", 50),
+        ("succeeded", 40),
+    ]
+    quiet()
+
+
+async def test_a_stream_that_is_turned_down_as_its_caller_goes_away_is_rejected_all_the_same() -> None:
+    """And its clean-up is waited for."""
+    film = Tidy({"a": ["no"], "b": ["yes"]})
+
+    @film.ask.accept
+    def check(_item: str) -> bool:
+        starting.cancel()
+        return False
+
+    starting = asyncio.ensure_future(film.ask().start())
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+    assert film.clock() == 200
+    first = film.records[-1].attempts[0]
+    assert first.error is not None
+    assert (str(first.status), first.error.category, first.duration_ms) == ("rejected", "rejected", 0)
+    quiet()

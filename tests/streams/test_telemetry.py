@@ -225,3 +225,16 @@ async def test_a_learner_hears_of_losers_and_of_links_that_do_not_open() -> None
     assert sum(attempts()) == 4
     assert film.clock() < 3_000
     await read(stream)
+
+
+async def test_a_learner_hears_that_a_stream_that_was_turned_down_has_failed() -> None:
+    """It was cut off, but not for being slow: it is not censored."""
+    film = Film({"a": ["no"], "b": ["yes"]}, latency={"target_p95_ms": 1_000})
+    film.ask.accept(lambda item: item == "yes")
+
+    assert await read(film.ask()) == (["yes"], None)
+
+    report = film.ask.latency_report()
+    assert report is not None
+    first = report.links[0].as_primary
+    assert (first.attempts, first.censored, first.failed_share) == (1, 0, 1)
