@@ -57,22 +57,26 @@ _SPENT = ignoring_case(
     r"(?<![\d.,])(?:\bno|0|\bzero) (?:more |remaining |available )?(?:credits?|funds|balance)\b"
     r"(?! (?:was|were|have been|has been|will))",
     r"(?:(?:n't|not) have|lacks?|lacking) (?:any|enough|sufficient) (?:\w+ )?(?:credits?|funds|balance)\b",
-    r"(?:credits?|balance|funds) (?:(?:is|are|has been|have been|was|were) (?:\w+ )?"
-    r"(?:low|insufficient|exhausted|depleted|used up|negative|empty|expired)|(?:has|have) run out)",
+    r"(?:credits?|balance|funds) (?:(?:(?:is|are|has|have|has been|have been|was|were) (?:\w+ )?)?"
+    r"(?:low|insufficient|exhausted|depleted|used up|negative|empty|expired|zero|not enough)|(?:has|have) run out)",
     r"billing[ _](?:hard[ _]|soft[ _])?limit",
-    r"\bbilling (?:is|not|has|to be)\b|payment instrument|valid (?:credit card|payment)",
+    r"\bbilling (?:is|not|has|to be|must be)\b|\b(?:enable|activate|set up) billing\b",
+    r"\bbilling account (?:is |was |has been )?(?:disabled|closed|suspended|inactive)\b",
+    r"payment instrument|valid (?:credit card|payment)",
     r"(?:spend(?:ing)?|usage|monthly|credit|budget|key)[ _-](?:cap|limit)s?\b",
     r"payment (?:is )?(?:required|overdue|past due|failed)",
     r"\barrears?\b|\boverdue\b|\bunpaid\b|\bgood standing\b|\btop[ -]up\b|\brecharge\b",
     r"purchase (?:more |additional )?credits",
     r"(?:over|exceed\w*)(?: \w+){0,3} budget\b|budget (?:has been |was )?(?:exceeded|exhausted)",
+    r"\breached (?:\w+ ){0,2}(?:daily|weekly|monthly|spending|team|project|key) budget\b",
+    r"\bsubscription (?:has |is )?(?:expired|lapsed)\b",
     r"free (?:tier|trial|quota|credits?|allowance)(?: \w+){0,6} (?:exhausted|expired|ended|used up|exceeded)",
     r"余额不足|欠费",
 )
 # The same, unless a short wait is named beside it.
 _QUOTA = ignoring_case(
     r"insufficient_quota|\bbilling details\b",
-    r"exceeded (?:\w+ ){0,3}quota",
+    r"(?:exceeded|exhausted|used up) (?:\w+ ){0,3}quota",
     r"quota (?:has been |is |was )?(?:exceeded|exhausted|used up)|\bout of (?:\w+ ){0,3}quota",
     r"\b(?:calls?|requests?|tokens?) ?(?:/|per|a) ?month\b",
 )
