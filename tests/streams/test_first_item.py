@@ -314,7 +314,7 @@ async def test_the_provider_is_held_back_by_a_slow_reader() -> None:
 
 
 class Tidy(Film):
-    """Films of which ``a`` cleans up for 200 ms, or as long as it is told."""
+    """Films of which ``a`` takes its time to clean up."""
 
     clean_up_ms = 200.0
 
@@ -377,7 +377,7 @@ async def test_a_stream_that_is_turned_down_waits_250_ms_for_its_clean_up(settin
 
 
 async def test_a_caller_who_goes_away_cancels_no_clean_up_of_what_was_turned_down() -> None:
-    """It was told to end already."""
+    """It is ending already: a second cancellation would break that off."""
     film = Tidy({"a": ["no"], "b": [Wait(1_000), "yes"]})
     film.ask.accept(_turn_down)
 
