@@ -65,7 +65,7 @@ class Attempt:
     def __init__(self, link: Link, number: int = 1) -> None:
         # For tests of provider functions; the engine makes its own with handle_of.
         self._execution = Execution(bare_link(link), NO_REQUEST, number, AttemptTrigger.INITIAL)
-        self._execution.start(0.0, None)
+        self._execution.start(0.0, None if link.timeout_ms is None else link.timeout_ms / 1000)
 
     def __repr__(self) -> str:
         return f"<attempt {self.number} at {self.label}>"

@@ -119,6 +119,8 @@ def test_a_provider_function_is_called_by_itself() -> None:
     by_hand = attempt("ollama:llama3:70b", max_output_tokens=99, timeout_ms=5_000)
 
     assert (by_hand.provider, by_hand.model, by_hand.link.timeout_ms) == ("ollama", "llama3:70b", 5_000)
+    assert by_hand.timeout_ms == 5_000
+    assert attempt("ollama:llama3:70b").timeout_ms is None
     assert reported(by_hand) is None
     with asyncio.Runner() as runner:
         assert runner.run(provide(by_hand)) == 99
