@@ -13,6 +13,7 @@ from routeware.decorator.mistakes import check_hook
 from routeware.decorator.signatures import require_generator
 from routeware.decorator.view import View, make_call, register_provider, registrations_of
 from routeware.engine import Attempt, Call, Stream
+from routeware.errors import StreamClosedError
 from routeware.policy import Link
 from routeware.records import CallRecord, Outcome
 
@@ -132,9 +133,12 @@ class RoutedStream(Generic[T_co]):
 
         Raises:
             RuntimeError: another task is starting it.
+            StreamClosedError: it was closed before it was started, or has failed to start before.
             BaseException: what calling a routed function raises, where no attempt answers.
         """
         await self._stream.open()
+        if self._stream.link is None:
+            raise StreamClosedError("this stream ended before an attempt had answered: call the function again")
         return self
 
     def __aiter__(self) -> Self:
@@ -170,7 +174,7 @@ class RoutedStream(Generic[T_co]):
 
         Raises:
             RuntimeError: another task is starting it.
-            Exception: what the generator raises while it is closed.
+            BaseException: what the generator raises while it is closed.
         """
         await self._stream.close()
 

@@ -213,6 +213,38 @@ async def test_starting_again_is_done_at_once() -> None:
     assert await stream.start() is stream
 
 
+async def test_a_stream_that_could_not_start_never_looks_like_an_empty_one() -> None:
+    """Its error is raised once; started or entered again it calls no provider."""
+    film = Film({"a": [ConnectionResetError()]})
+    stream = film.ask()
+    with pytest.raises(ConnectionResetError):
+        await stream.start()
+
+    with pytest.raises(StreamClosedError, match="before an attempt had answered"):
+        await stream.start()
+    with pytest.raises(StreamClosedError):
+        await stream.__aenter__()
+    assert len(film.records) == 1
+
+
+async def test_a_stream_that_was_closed_before_it_was_started_does_not_start() -> None:
+    """The function is never called."""
+    film = Film({"a": [1]})
+    stream = film.ask()
+    await stream.aclose()
+
+    with pytest.raises(StreamClosedError):
+        await stream.start()
+    assert film.ended == {}
+
+
+async def test_an_answer_without_items_can_be_started_again() -> None:
+    """An empty result is a result."""
+    stream = Film({"a": []}).ask()
+    assert await stream.start() is await stream.start()
+    assert await read(stream) == ([], None)
+
+
 def test_its_errors_can_be_pickled() -> None:
     """They travel between processes with what they say."""
     for error, told in (
