@@ -48,19 +48,35 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
         try:
             has_ended = await _play(call, execution, flow, generator)
             was_turned_down = not has_ended and execution.cut is None
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
-            execution.throw(error)
+        except BaseException as error:
+            if not _is_its_outcome(call, execution, error):
+                raise
+            execution.throw(error)  # the verdict says what it means
         if not has_ended:
             was_cut = execution.cut is not None
             if was_turned_down:
                 _tell_failure(call, execution)
             await _cut_short(generator, was_cut=was_cut)
-    except Exception as error:  # noqa: BLE001 - wrong arguments, say
-        execution.throw(error)
+    except BaseException as error:
+        if not _is_its_outcome(call, execution, error):
+            raise
+        execution.throw(error)  # wrong arguments, say
     finally:
         leave(call, execution, token, attached)
         if call.race is not None:
             call.race.tell(execution.task)
+
+
+def _is_its_outcome(call: Call, execution: Execution, error: BaseException) -> bool:
+    """Say whether the attempt has ended by this error; else it ends the task, and before the first item the call.
+
+    A GeneratorExit is also what closes this very coroutine, and then nothing may be awaited any more.
+    """
+    if isinstance(error, Exception | asyncio.CancelledError):
+        return True
+    if isinstance(error, KeyboardInterrupt | SystemExit) or execution.answered_at is None:
+        return False
+    return asyncio.current_task(call.loop) is execution.task
 
 
 async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> bool:

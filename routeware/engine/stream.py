@@ -84,7 +84,7 @@ class Stream:
         self._end: StreamEnd | None = None  # why it ends, from the moment in which that is decided
         self._reason: BaseException | None = None  # what it ends by
         self._error: BaseException | None = None  # what its reader is still to be raised
-        self._raised: Exception | None = None  # what its generator raised while it was closed
+        self._raised: BaseException | None = None  # what its generator raised while it was closed
         # The task that closed it gets a clean end. Held weakly: a task may hold the error that this stream raised.
         self._closer: weakref.ref[asyncio.Task[Any]] | None = None
         self._cut_at: float | None = None
@@ -119,6 +119,7 @@ class Stream:
                 await self._conclude(call)
         except BaseException as error:
             self._tear_down(call, error)
+            self._error = None if self._error is error else self._error  # it is being raised
             raise
         if self.link is None:
             _raise(self._take_error())
@@ -170,7 +171,6 @@ class Stream:
             call.fail(error)
             call.break_off(self._end, error, OUTCOMES[self._end])
             self._finish(call, complete(call, wants_record=True))
-            self._error = None  # it is being raised
 
     def launch(self, call: Call, execution: Execution) -> None:
         """Run an attempt that was started, in a task and a context of its own."""
@@ -237,7 +237,7 @@ class Stream:
         """Cut the generator off, and wait for it, at most 250 ms. On a stream that has ended: at once.
 
         Raises:
-            Exception: what the generator raises meanwhile.
+            BaseException: what the generator raises meanwhile.
         """
         self._refuse_while_opening()
         winner = self._winner
@@ -314,7 +314,7 @@ class Stream:
         winner.win()  # unless something else has become of it
         if winner.life is not Life.ENDED:
             finish_or_detach(call, winner, [])
-        elif self._end == "closed" and isinstance(winner.error, Exception):
+        elif self._end == "closed" and not isinstance(winner.error, asyncio.CancelledError | GeneratorExit):
             self._raised = winner.error
         call.break_off(self._end, error, outcome)
 

@@ -48,7 +48,7 @@ def _corrected(call: Call, execution: Execution, failure: Failure) -> Failure:
 def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
     """Say what the error of a stream means that came after its first item: nothing is tried after it, and it cost."""
     shown = error
-    if not isinstance(error, Exception):
+    if isinstance(error, asyncio.CancelledError):
         shown = ProviderCancelledError(execution.label)
         shown.__cause__ = error
     snapshot = attrs.evolve(call.prepared.classified(error), may_have_cost=True)
