@@ -115,6 +115,8 @@ def dollars(amount_usd: float) -> str:
     """Return an amount of dollars with four decimals, or with as many as show two digits of a smaller one."""
     if amount_usd == 0:
         return "$0"
+    if amount_usd < 0:
+        return f"-{dollars(-amount_usd)}"
     if amount_usd >= _WHOLE_CENTS_USD:
         return f"${amount_usd:.2f}"
     decimals = max(4, 1 - math.floor(math.log10(amount_usd)))

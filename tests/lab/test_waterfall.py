@@ -150,13 +150,15 @@ def test_unknown_money_is_never_told_as_nothing(cost_usd: float | None, uncertai
 
 def test_amounts_and_times_are_short_and_keep_their_digits() -> None:
     """Cents where they matter, and two digits of the smallest fraction of one."""
-    assert [dollars(amount) for amount in (0.0, 12.345, 1.5, 0.0042, 0.00042, 0.0000012)] == [
+    assert [dollars(amount) for amount in (0.0, 12.345, 1.5, 0.0042, 0.00042, 0.0000012, -12.345, -0.00042)] == [
         "$0",
         "$12.35",
         "$1.5000",
         "$0.0042",
         "$0.00042",
         "$0.0000012",
+        "-$12.35",
+        "-$0.00042",
     ]
     assert [duration(ms) for ms in (0, 0.25, 9.96, 840.4, 1240, 65_200, 600_000)] == [
         "0 ms",
