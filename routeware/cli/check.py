@@ -16,7 +16,10 @@ from routeware.policy import RoutingPolicy
 
 __all__ = ["CODES", "SUMMARY", "run"]
 
-CODES = "Exit codes: 0 valid, with or without warnings; 1 not valid; 2 the file cannot be read, or a wrong argument."
+CODES = (
+    "Exit codes: 0 valid, with or without warnings; 1 not valid; 2 the file cannot be read, the output cannot be "
+    "written, or a wrong argument."
+)
 
 SUMMARY = """Validate a policy, show its effective settings, and flag likely mistakes.
 
@@ -35,16 +38,18 @@ def run(file: Path, *, table: str | None = None, as_json: bool = False) -> None:
         policy = RoutingPolicy.from_toml(file, table=table)
     except PolicyError as error:
         if as_json:
-            screen.print_json({"file": str(file), "valid": False, "key": error.key, "error": str(error)})
+            with screen.output():
+                screen.print_json({"file": str(file), "valid": False, "key": error.key, "error": str(error)})
             raise SystemExit(1) from None
         # The argument of from_toml is an option here.
         screen.fail(re.sub(r"did you mean table='(.*?)'\?", r"did you mean --table \1?", f"not valid: {error}"), 1)
     except OSError as error:
         screen.fail(f"cannot read {file}: {error.strerror or error}", 2)
-    if as_json:
-        screen.print_json({"file": str(file), "valid": True, **_resolved(policy)})
-    else:
-        check_screen.show(policy, str(file))
+    with screen.output():
+        if as_json:
+            screen.print_json({"file": str(file), "valid": True, **_resolved(policy)})
+        else:
+            check_screen.show(policy, str(file))
 
 
 def _resolved(policy: RoutingPolicy) -> dict[str, Any]:

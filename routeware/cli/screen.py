@@ -7,8 +7,11 @@ installed, as in the pipeline that checks a policy before it is deployed.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from routeware.text import bounded, visible
@@ -16,7 +19,7 @@ from routeware.text import bounded, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "dollars", "fail", "milliseconds", "print_json", "progress_console", "write"]
+__all__ = ["console", "dollars", "fail", "milliseconds", "output", "print_json", "progress_console", "write"]
 
 _LONGEST_LINE = 2000
 
@@ -59,6 +62,26 @@ def fail(problem: str, code: int) -> NoReturn:
     line = bounded(visible(" ".join(problem.split())), _LONGEST_LINE)
     sys.stderr.write(f"routeware: {line}\n")
     raise SystemExit(code)
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """Write out what is printed within. Where it cannot be written, leave with 2; a reader that has gone is no error.
+
+    An exit code that stands for a result, as 1 for a policy that is not valid, is not to come from a full disk.
+    """
+    if sys.stdout is None:  # closed before the program began
+        fail("standard output is closed", 2)
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left to be written would fail once more at the exit of the program.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            fail(f"the output cannot be written: {error.strerror or error}", 2)
 
 
 def print_json(document: dict[str, Any]) -> None:

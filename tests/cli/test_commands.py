@@ -349,6 +349,42 @@ def test_a_pipe_that_knows_ascii_only_gets_the_policy_all_the_same(tmp_path: Pat
     assert b"\\u4e16\\u754c" in told.stdout
 
 
+def checked(file: Path, stdout: int | None, *, as_json: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run ``check`` with a standard output of one's own; ``None`` closes it."""
+    command = [sys.executable, "-m", "routeware", "check", str(file), *(["--json"] if as_json else [])]
+    if stdout is None:
+        command = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_output_that_cannot_be_written_does_not_make_a_policy_invalid(good: Path, as_json: bool) -> None:
+    """A full disk and a closed output are exit code 2 and one line: 1 would stop a deployment for the wrong reason."""
+    with Path("/dev/full").open("w") as full:
+        results = [checked(good, full.fileno(), as_json=as_json), checked(good, None, as_json=as_json)]
+
+    assert [result.returncode for result in results] == [2, 2]
+    assert results[0].stderr.startswith("routeware: the output cannot be written: ")
+    assert results[1].stderr == "routeware: standard output is closed\n"
+    assert results[0].stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("text", "code"), [('chain = ["a:b"]\n', 0), ("chain = []\n", 1)])
+def test_a_reader_that_has_gone_is_no_error(tmp_path: Path, text: str, code: int) -> None:
+    """As in ``routeware check policy.toml --json | true``: the exit code is still about the policy."""
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        result = checked(file, writer, as_json=True)
+    finally:
+        os.close(writer)
+
+    assert (result.returncode, result.stderr) == (code, "")
+
+
 def test_a_module_of_its_own_that_is_missing_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     """No extra brings it, so it is not hidden behind advice."""
     from routeware import cli
