@@ -1,11 +1,12 @@
 """Frozen facts restored from their plain form, by the types of their fields.
 
-A record that was stored as JSON comes back as the object that it was. The types are the only description: a new field
-of a record needs nothing here.
+A record that was stored as JSON comes back as the object that it was. The types and names are the only description: a
+new field of a record needs nothing here.
 """
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Hashable, Mapping
 from enum import Enum
@@ -81,15 +82,25 @@ def _one_of(wanted: tuple[Any, ...], plain: Any, place: str) -> Any:
 
 
 def _plain(wanted: Any, plain: Any, place: str) -> Any:
-    """Return a text, a number or a boolean; JSON writes whole floats as integers."""
-    if wanted is float and isinstance(plain, int) and not isinstance(plain, bool):
-        return float(plain)
+    """Return a text, a number or a boolean; JSON writes whole floats as integers. A time in ``_ms`` is 0 or more."""
+    if wanted is float and isinstance(plain, int | float) and not isinstance(plain, bool):
+        try:
+            number = float(plain)
+        except OverflowError:
+            number = math.nan
+        is_time = place.endswith("_ms")
+        right = 0.0 <= number < math.inf if is_time else isinstance(plain, float) or math.isfinite(number)
+        _checked(plain, right, place)
+        return number
     is_boolean = isinstance(plain, bool)
     return _checked(plain, isinstance(plain, wanted) and is_boolean is (wanted is bool), place)
 
 
 def _checked(plain: Any, right: bool, place: str) -> Any:
     if not right:
-        shown = repr(plain)
+        try:
+            shown = repr(plain)
+        except ValueError:  # an integer of more digits than Python prints
+            shown = "a very large number"
         raise ValueError(f"{place} cannot be {shown if len(shown) <= 60 else shown[:57] + '...'}")
     return plain

@@ -14,7 +14,17 @@ from typing import Any
 import attrs
 
 from routeware.lab.reading_bytes import Bytes
-from routeware.lab.reading_place import PIECE, Event, find_event, find_mistake, mistakes, new_parser, place_after
+from routeware.lab.reading_place import (
+    PIECE,
+    Event,
+    TooManyDigitsError,
+    find_event,
+    find_mistake,
+    find_refused_number,
+    mistakes,
+    new_parser,
+    place_after,
+)
 from routeware.lab.spans import TraceError
 from routeware.text import visible
 
@@ -146,6 +156,9 @@ class _Parser:
     def _not_json(self, mistake: Exception, *, at_end: bool) -> TraceError:
         if at_end:
             return self.end_of_piece("ends in the middle of a value" if self._any_text else "empty")
+        if isinstance(mistake, TooManyDigitsError):
+            place = find_refused_number(self._file, self._begun)
+            return TraceError(self._source, "the integer that ends here has too many digits", place=str(place))
         place, found = find_mistake(self._file, self._begun)
         problem = f"not JSON: unexpected {visible(found)!r}"
         if "UTF8" in str(mistake) or found == "\ufffd":

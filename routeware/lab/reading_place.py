@@ -7,13 +7,25 @@ text that has not ended, and looks at all of it again whenever more comes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from routeware.lab.reading_bytes import Bytes
 
-__all__ = ["PIECE", "Event", "Place", "find_event", "find_mistake", "mistakes", "new_parser", "place_after"]
+__all__ = [
+    "PIECE",
+    "Event",
+    "Place",
+    "TooManyDigitsError",
+    "find_event",
+    "find_mistake",
+    "find_refused_number",
+    "mistakes",
+    "new_parser",
+    "place_after",
+]
 
 PIECE = 1 << 16
 """How many bytes are parsed at once."""
@@ -25,12 +37,49 @@ _CONTINUATION = bytes(range(0x80, 0xC0))
 Event = tuple[str, Any]
 
 
-def new_parser() -> tuple[list[Event], Any]:
-    """Return a list, and a parser that appends events to it; values may follow each other."""
-    import ijson
+class TooManyDigitsError(ValueError):
+    """An integer has more digits than Python reads: 4,300."""
 
-    events = ijson.sendable_list()
-    return events, ijson.basic_parse_coro(events, multiple_values=True)
+
+class Parser:
+    """ijson's parser, which appends events to a list; values may follow each other."""
+
+    def __init__(self) -> None:
+        import ijson
+
+        self.events: list[Event] = ijson.sendable_list()
+        self._parser = ijson.basic_parse_coro(self.events, multiple_values=True)
+
+    def send(self, piece: bytes) -> None:
+        """Parse a piece.
+
+        Raises:
+            Exception: one of ``mistakes``.
+        """
+        self._safely(lambda: self._parser.send(piece))
+
+    def close(self) -> None:
+        """End the text.
+
+        Raises:
+            Exception: one of ``mistakes``.
+        """
+        self._safely(self._parser.close)
+
+    def _safely(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except SystemError:
+            # The parser in C goes on after Python has refused the integer, and appends an event without a value:
+            # whoever reads that one crashes the interpreter.
+            del self.events[-1]
+            raise TooManyDigitsError from None
+
+
+def new_parser() -> tuple[list[Event], Parser]:
+    """Return a list, and a parser that appends events to it."""
+    parser = Parser()
+    return parser.events, parser
 
 
 def mistakes() -> tuple[type[Exception], ...]:
@@ -80,8 +129,7 @@ def find_mistake(file: Bytes, begun: int) -> tuple[Place, str]:
 
     The parser notices a misspelt word in its middle; it is named by its start.
     """
-    begun, _ = _advance(file, begun, _STEP, None)
-    begun, found = _advance(file, begun, 1, None)
+    begun, found = _refused(file, begun)
     before = max(0, begun - _LONGEST_WORD)
     place = place_after(file, before)
     text = file.read(begun - before) if begun > before else b""
@@ -90,6 +138,17 @@ def find_mistake(file: Bytes, begun: int) -> tuple[Place, str]:
         text, found = text[:-1], text[-1:] + found
     place.pass_over(text)
     return place, found.decode(errors="replace")[:1]
+
+
+def find_refused_number(file: Bytes, begun: int) -> Place:
+    """Return the place behind the number that Python refuses after the first ``begun`` bytes."""
+    return place_after(file, _refused(file, begun)[0])
+
+
+def _refused(file: Bytes, begun: int) -> tuple[int, bytes]:
+    """Return how many bytes come before the one that the parser refuses after the first ``begun``, and that one."""
+    begun, _ = _advance(file, begun, _STEP, None)
+    return _advance(file, begun, 1, None)
 
 
 def _advance(file: Bytes, begun: int, step: int, number: int | None) -> tuple[int, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from typing import Any
 
@@ -81,6 +82,11 @@ async def test_records_of_other_versions_are_read() -> None:
         ({"outcome": "lucky"}, "outcome cannot be 'lucky'"),
         ({"duration_ms": "5"}, "duration_ms cannot be '5'"),
         ({"duration_ms": True}, "duration_ms cannot be True"),
+        ({"duration_ms": -5}, "duration_ms cannot be -5"),
+        ({"duration_ms": math.inf}, "duration_ms cannot be inf"),
+        ({"duration_ms": 10**400}, r"duration_ms cannot be 1000.*\.\.\."),
+        ({"cost_usd": 10**400}, r"cost_usd cannot be 1000.*\.\.\."),
+        ({"cost_usd": 10**5000}, "cost_usd cannot be a very large number"),
         ({"selected": 0.5}, "selected cannot be 0.5"),
         ({"attempts": "none"}, "attempts cannot be 'none'"),
         ({"attempts": [3]}, r"attempts\[0\] is not an object but int"),
@@ -101,7 +107,12 @@ async def test_a_wrong_field_of_an_attempt_is_named_with_its_place() -> None:
     record = (await recorded())[1]
     plain = record.to_dict()
 
-    for place, key, value in ((0, "status", "odd"), (0, "error", "odd"), (0, "price", {"input_usd_per_mtok": -1})):
+    for place, key, value in (
+        (0, "status", "odd"),
+        (0, "duration_ms", -0.1),
+        (0, "error", "odd"),
+        (0, "price", {"input_usd_per_mtok": -1}),
+    ):
         attempts = [dict(attempt) for attempt in plain["attempts"]]
         attempts[place][key] = value
         with pytest.raises(ValueError, match=f"{key}|price|usd"):

@@ -283,6 +283,10 @@ def test_jaegers_status_is_in_its_tags(tmp_path: Path) -> None:
         (b'{"data" 1}', "trace, line 1, column 10: not JSON: unexpected '}'"),
         (b"{data: 1}", "trace, line 1, column 2: not JSON: unexpected 'd'"),
         (b'{"data": []} end', "trace, line 1, column 14: neither Jaeger JSON nor OTLP JSON: not an object"),
+        (
+            b'{"a": 1,\n"b": ' + b"9" * 5000 + b"}",
+            "trace, line 2, column 5006: the integer that ends here has too many",
+        ),
         (b'{"a": "\xff"}', "trace, line 1, column 8: not UTF-8 text"),
         (b'{"a": ' + b"[" * 100_000, "trace, line 1, column 107: nested too deeply"),
         # Compressed bytes hold the time, so an id made of them would be another one every second.
