@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
@@ -87,4 +88,7 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Return the seconds since the loop was made."""
-        return self._jumping.ticks / _NANOS
+        now = self._jumping.ticks / _NANOS
+        # A timer is due before now + resolution. After 2**24 s a nanosecond is lost in that sum, and none would be due.
+        self._clock_resolution = max(1 / _NANOS, math.ulp(now))
+        return now

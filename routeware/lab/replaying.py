@@ -25,6 +25,10 @@ _DEVIATIONS = 1.94
 """Student's, of 90 % at six degrees of freedom: so many models there are for 200 resamples."""
 _RESAMPLES_PER_MODEL = 32
 _SOME_CALLS = 800
+_LATEST_UNIX_S = 10_000_000_000
+"""The year 2286. Later starts are milliseconds that were taken for seconds."""
+_LONGEST_MS = 100_000_000_000
+"""Three years."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +87,8 @@ def replay(
         resamples: how often the calls are resampled for the intervals.
 
     Raises:
-        ValueError: there are no calls, or no call has seen a link of the policy to its end; says which.
+        ValueError: there are no calls, no call has seen a link of the policy to its end, or a call has a time that
+            cannot be; says which.
     """
     from routeware.lab.replay_fates import Fates
     from routeware.lab.replay_past import past_calls
@@ -94,6 +99,7 @@ def replay(
         raise ValueError("there are no calls to replay")
     if not -0.95 <= correlation <= 0.95:
         raise ValueError(f"a correlation is from -0.95 to 0.95, not {correlation:g}")
+    _require_times(past)
     _require_ends(past, policy)
     served = serve(past, Fates(past, correlation, seed), policy, seed)
     share = served.measured / served.attempts if served.attempts else 1.0
@@ -117,6 +123,17 @@ def recorded(calls: Iterable[CallRecord | CallTree], *, seed: int = 0, resamples
         for call in past
     ]
     return _replayed(figures, 1.0, seed, 0.0, resamples)
+
+
+def _require_times(past: Sequence[PastCall]) -> None:
+    """Refuse times that the clock of the replay would take hours to pass, or could not tell apart."""
+    for number, call in enumerate(past, 1):
+        start = call.started_unix_s
+        if start is not None and not 0 <= start <= _LATEST_UNIX_S:
+            raise ValueError(f"call {number} cannot have started at {start:.14g} s since 1970; is that milliseconds?")
+        for ms in (call.duration_ms, *(attempt.duration_ms for attempt in call.attempts)):
+            if not 0 <= ms <= _LONGEST_MS:
+                raise ValueError(f"call {number} cannot have taken {ms:.14g} ms")
 
 
 def _require_ends(past: Sequence[PastCall], policy: RoutingPolicy) -> None:

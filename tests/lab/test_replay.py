@@ -272,6 +272,38 @@ def test_calls_come_when_they_came() -> None:
     assert starts == pytest.approx({1: 0.0, 2: 0.05, 0: 5.0, 3: 3600.0})
 
 
+@pytest.mark.parametrize("days", [200, 20_000])
+def test_calls_may_lie_years_apart(days: int) -> None:
+    """Where a nanosecond is lost in the time of the clock, too, each call ends and takes as long as it did."""
+    records = served(policy(1500), [Call(100, 50), Call(4000, 50), Call(70, 50)])
+    dated = [
+        attrs.evolve(record, started_unix_s=1_700_000_000.0 + 86_400.0 * days * number)
+        for number, record in enumerate(records)
+    ]
+    past = past_calls(dated)
+
+    replayed = serve(past, Fates(past, 0.0, 0), policy(1500), 0).records
+
+    assert [call.duration_ms for call in replayed] == pytest.approx([call.duration_ms for call in past], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"started_unix_s": 1.7e12}, "call 2 cannot have started at 1700000000000 s since 1970; is that milliseconds"),
+        ({"started_unix_s": -1.0}, "call 2 cannot have started at -1 s"),
+        ({"started_unix_s": math.nan}, "call 2 cannot have started at nan s"),
+        ({"duration_ms": 1e300}, r"call 2 cannot have taken 1e\+300 ms"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(change: dict[str, float], said: str) -> None:
+    """The clock would take hours to pass them."""
+    first, second = served(policy(), [Call(100, 50, a_fails=True)] * 2)
+
+    with pytest.raises(ValueError, match=said):
+        replay([first, attrs.evolve(second, **change)], policy())
+
+
 def test_unknown_dollars_stay_unknown() -> None:
     """They are not nothing."""
     records = [attrs.evolve(record, cost_usd=None) for record in served(policy(), [Call(100, 50, a_fails=True)] * 4)]
@@ -412,6 +444,8 @@ def test_it_reads_spans(folder: Path) -> None:
         (("calls.jsonl", "--policy", "bad.toml"), 2, "chain"),
         (("calls.jsonl", "--policy", "other.toml"), 2, "no call has seen c:m to its end"),
         (("broken.jsonl", "--policy", "new.toml"), 2, "line 2, column"),
+        (("digits.jsonl", "--policy", "new.toml"), 2, "line 2, column 5016: the integer that ends here has too"),
+        (("large.jsonl", "--policy", "new.toml"), 2, "line 2, column"),
         (("empty.json", "--policy", "new.toml"), 2, "no calls of routeware's"),
         (("calls.jsonl", "--policy", "new.toml", "--correlation", "much"), 2, "--correlation takes numbers"),
         (("calls.jsonl", "--policy", "new.toml", "--correlation", "1"), 2, "--correlation takes numbers"),
@@ -423,6 +457,9 @@ def test_what_cannot_be_replayed_is_one_line(folder: Path, arguments: tuple[str,
     (folder / "other.toml").write_text('chain = ["a:m", "c:m"]\n')
     (folder / "empty.json").write_text('{"data": []}')
     first = (folder / "calls.jsonl").read_text().splitlines()[0]
+    (folder / "digits.jsonl").write_text(f'{first}\n{{"duration_ms":{"9" * 5000}}}\n')
+    large = json.dumps({**json.loads(first), "duration_ms": 10**400})
+    (folder / "large.jsonl").write_text(f"{first}\n{large}\n")
     (folder / "broken.jsonl").write_text(first + "\n" + first.replace('"outcome": "', '"outcome": "un'))
 
     result = routeware_replay(
