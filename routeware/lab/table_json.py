@@ -19,8 +19,9 @@ from routeware.lab.table_csv import Row, Rows
 __all__ = ["json_rows", "top_keys"]
 
 _START = 1 << 18
-_NAN = re.compile(rb"([:\[,]\s*)(?:NaN|-?Infinity)(?=\s*[,\]}])")
+_NAN = re.compile(rb"([:\[,]\s*)(?:NaN|(-?)Infinity)(?=\s*[,\]}])")
 _MARGIN = 32
+_PIECE = 4096
 _VLLM_PARTS = ("ttfts", "itls", "errors", "e2els")
 _S_TO_MS = 1_000
 
@@ -29,7 +30,7 @@ def top_keys(file: Bytes) -> frozenset[str]:
     """Return the keys of the first object in a file, as far as they stand near its start; empty if it is not JSON."""
     events, parser = new_parser()
     try:
-        parser.send(_NAN.sub(rb"\1null", as_utf8(file).read(_START)))
+        parser.send(_as_json(as_utf8(file).read(_START)))
     except mistakes():
         pass  # what came before the mistake still says what it is
     file.seek(0)
@@ -50,7 +51,7 @@ def json_rows(file: Bytes, source: str) -> Rows:
         TraceError: it is not JSON, or holds no objects.
     """
     keys = top_keys(file)
-    text = _NanAsNull(as_utf8(file))
+    text = _WithoutNan(as_utf8(file))
     if "log" in keys:
         return _har(text, source)
     if {"ttfts", "itls"} & keys or {"e2els", "input_lens"} <= keys:
@@ -60,26 +61,34 @@ def json_rows(file: Bytes, source: str) -> Rows:
     return _objects(text, source)
 
 
-class _NanAsNull:
-    """JSON whose NaN and Infinity are null: Python writes them, and JSON does not know them."""
+def _as_json(text: bytes) -> bytes:
+    """Return text whose NaN is null, and whose Infinity is a number too large to be a time: it is not missing."""
+    return _NAN.sub(lambda found: found[1] + (b"null" if found[2] is None else found[2] + b"1e999"), text)
+
+
+class _WithoutNan:
+    """JSON without NaN and Infinity: Python writes them, and JSON does not know them."""
 
     def __init__(self, file: Bytes) -> None:
         self._file = file
-        self._rest = b""
+        self._ready = self._rest = b""
 
     def read(self, size: int, /) -> bytes:
-        """Return about ``size`` bytes. The last ones are kept back: a word may be cut in two."""
-        while True:
-            piece = self._file.read(size)
-            text = _NAN.sub(rb"\1null", self._rest + piece)
+        """Return ``size`` bytes, fewer at the end only: places are found by counting them."""
+        while len(self._ready) < size:
+            piece = self._file.read(max(size, _PIECE))
+            text = _as_json(self._rest + piece)
+            # The last bytes are kept back: a word may be cut in two.
             kept_from = max(0, len(text) - _MARGIN) if piece else len(text)
-            given, self._rest = text[:kept_from], text[kept_from:]
-            if given or not piece:
-                return given
+            self._ready, self._rest = self._ready + text[:kept_from], text[kept_from:]
+            if not piece:
+                break
+        given, self._ready = self._ready[:size], self._ready[size:]
+        return given
 
     def seek(self, offset: int, /) -> int:
-        """Go to ``offset``."""
-        self._rest = b""
+        """Go to ``offset``, which is 0: others would be counted in another text."""
+        self._ready = self._rest = b""
         return self._file.seek(offset)
 
 
@@ -180,7 +189,7 @@ def _sum(values: list[object]) -> float | None:
     numbers = [value for value in values if isinstance(value, int | float)]
     try:
         return math.fsum(numbers) if len(numbers) == len(values) else None
-    except OverflowError:
+    except (OverflowError, ValueError):  # beyond any float, or infinities of both signs
         return None
 
 

@@ -246,6 +246,14 @@ def test_objects_in_json_are_rows(table: Path, form: str) -> None:
         ("{}", "no rows"),
         ("[1, 2]", "no rows"),
         ('{"link": ', "ends in the middle of a value"),
+        (
+            '{"link": "a", "latency_ms": 5}\n{"link": "a",\nlatency_ms: 6}\n{"link": "a", "latency_ms": 7}\n',
+            "line 3, column 1: not JSON: unexpected 'l'",
+        ),
+        (
+            '{"link": "a", "latency_ms": 5}\n{"link": "a", "latency_ms": -Infinity}\n',
+            "column latency_ms: -inf is not a finite number",
+        ),
         ('{"ttfts": [], "itls": []}', "run the benchmark with --save-detailed"),
     ],
 )
