@@ -302,7 +302,11 @@ class Stream:
         if is_untidy(call):
             # Losers were cut off at the win: what is left of their 250 ms counts. What it cost is posted only now.
             cancellation = await clear_away(call, None if self._cut_at is None else self._cut_at + CLEANUP_GRACE_S)
-        self._finish(call, complete(call, wants_record=True))
+        record = None
+        try:
+            record = complete(call, wants_record=True)
+        finally:
+            self._finish(call, record)  # whatever a hook raises, the reader must not wait for ever
         if cancellation is not None:
             raise self._with_record(cancellation)
 

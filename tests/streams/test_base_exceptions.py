@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from routeware import Attempt, RoutingPolicy, is_final, record_of, routed
+from routeware import Attempt, CallRecord, RoutingPolicy, is_final, record_of, routed
 from tests.fakes.clock import JumpingLoop
 from tests.fakes.providers import pause
 from tests.streams.films import LAST, Film, Wait, quiet
@@ -179,3 +180,20 @@ async def test_a_task_whose_coroutine_is_closed_awaits_nothing_any_more() -> Non
     await asyncio.wait([task])
     assert isinstance(task.exception(), RuntimeError)  # the loop finds its coroutine closed
     await stream.aclose()
+
+
+async def test_a_hook_that_raises_one_at_the_end_leaves_no_reader_waiting() -> None:
+    """It is for the loop to tell: the stream itself has all its items."""
+    lost: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: lost.append(context.get("exception")))
+
+    def breaks(_record: CallRecord) -> None:
+        raise AbortError
+
+    @routed(RoutingPolicy(chain=["a:m"]), on_call=breaks)
+    async def ask(attempt: Attempt) -> AsyncIterator[int]:
+        yield 1
+
+    assert [item async for item in ask()] == [1]
+    gc.collect()
+    assert [type(error) for error in lost] == [AbortError]
