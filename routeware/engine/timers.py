@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from typing import Any
 
@@ -53,10 +55,21 @@ async def wait_for_all(tasks: Collection[asyncio.Future[Any]], until: float) -> 
     cancellation = None
     while (running := [task for task in tasks if not task.done()]) and not is_due(until, loop.time()):
         try:
-            await asyncio.wait(running, timeout=until - loop.time())
+            with nullcontext() if cancellation is None else _shield():
+                await asyncio.wait(running, timeout=until - loop.time())
         except asyncio.CancelledError as error:
             cancellation = asyncio.CancelledError(*error.args)
     return cancellation
+
+
+def _shield() -> AbstractContextManager[object]:
+    """Give a scope for going on with a wait that was cancelled: it shields from anyio, where the program uses that.
+
+    A cancelled scope of anyio cancels its tasks again in every turn of the loop until they have left it, so the wait
+    would use a whole core. Only a shielding scope inside of it stops that. A plain cancellation still comes through.
+    """
+    anyio = sys.modules.get("anyio")
+    return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
 class ReusableTimeout:
