@@ -2,8 +2,7 @@
 
 Spans, metrics, log lines, a session's counts and the latency learner are listeners. Each is called at a moment of a
 call's life with the call or the attempt itself, seen through a protocol that it can only read. The facts are complete
-by then. A call holds one tuple of listeners for each moment, so a moment without listeners costs a loop over an
-empty tuple, and whatever a listener would work out is not worked out.
+by then. A call to which nothing listens has no listeners at all, so whatever they would work out is not worked out.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ __all__ = [
 logger = logging.getLogger("routeware")
 
 FOREIGN = (Exception, asyncio.CancelledError)
-"""The errors of a listener that must not fail a call: a CancelledError would pass for the caller's own."""
+"""What hooks and listeners may raise without failing a call: a CancelledError would pass for the caller's own."""
 
 
 class Cost(NamedTuple):

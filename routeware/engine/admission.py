@@ -1,8 +1,8 @@
-"""Whether an attempt may be started: asked in one place, for the first link, a failover and a backup alike.
+"""The permission to start an attempt: asked in one place, for the first link, a failover and a backup alike.
 
-Asked in this order: has the caller gone, are links and attempts left, is the deadline over, does the projection fit the
-call's own cap and those of every session around it. What is asked of a ledger outside of this process follows in a
-second step, because it takes time.
+Asked in this order: has the caller gone, are links and attempts left, is the deadline over, does the next link cool,
+does the projection fit the call's own cap and those of every session around it. What is asked of a ledger outside of
+this process follows in a second step, because it takes time.
 """
 
 from __future__ import annotations
@@ -153,9 +153,8 @@ def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededErro
     # A link that was passed over because it cools may still fit: that is asked before a refusal ends the call.
     if call.prepared.policy.budget.on_exceed is not OnExceed.SKIP and not has_passed_over(call):
         call.refuse("budget_exceeded")
-        refusal.__cause__ = call.failure
         try:
-            raise refusal
+            raise refusal from call.failure
         finally:
             del refusal  # as above
     call.skip(execution, refusal)
@@ -262,7 +261,7 @@ def _check_call(call: Call, execution: Execution, amount: int) -> None:
 
 
 def session_cap(call: Call) -> int | None:
-    """Give the policy's cap on the session, where it is to refuse. ``warn`` softens only this one."""
+    """Give the policy's cap on the session, where it is to refuse: under ``warn`` it does not."""
     return None if call.prepared.policy.budget.on_exceed is OnExceed.WARN else call.prepared.session_cap
 
 

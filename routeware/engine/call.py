@@ -52,7 +52,7 @@ class Call:
     # its links in the order in which they are tried; in a further round, those of the round
     links: tuple[PreparedLink, ...]
     cursor: int  # the place in them of the next link to try
-    attempts_left: int  # how many attempts may still be started: neither links nor attempts have run out
+    attempts_left: int  # how many attempts may still be started in this round
     attempts: list[Execution]  # all attempts, skipped links included, in the order of their starts
     # when the newest attempt was started, on the loop's clock; without a value before the first start
     latest_start: float
@@ -352,7 +352,7 @@ class Call:
         self.deadline = self._deadline_in_all
 
     def break_off(self, end: StreamEnd, error: BaseException | None, outcome: CallOutcome) -> None:
-        """Take note of how a stream ended after its first item: the attempt that was read stays the selected one."""
+        """Take note of how a stream ended: an attempt that was read stays the selected one."""
         self._stream_end = end
         self.error = error
         self.outcome = outcome

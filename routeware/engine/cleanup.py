@@ -1,7 +1,8 @@
 """Cutting off what is in flight when a call is decided, and waiting for it; closing results that no caller gets.
 
-Nothing outlives its call but an attempt that ignores its cancellation for longer than 250 ms. It is detached: kept
-alive, its reservation stays until it ends, and then only the session is corrected.
+After its call, nothing goes on but what takes longer than 250 ms: a result that is being closed, and an attempt that
+ignores its cancellation. That is detached: kept alive, its reservation stays until it ends, and then only the session
+is corrected.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from functools import partial
 from typing import Any
 
 from routeware.engine.call import Call
@@ -21,14 +21,14 @@ from routeware.engine.flight import Race
 from routeware.engine.timers import CLEANUP_GRACE_S, keep_alive, wait_for_all
 from routeware.engine.verdict import record_failure
 from routeware.errors import ResultRejectedError
-from routeware.observers import Cut
+from routeware.observers import FOREIGN, Cut
 from routeware.records import AttemptStatus
 
 __all__ = [
     "abandon",
     "clear_away",
     "cut_off_losers",
-    "finish_cancelled",
+    "finish_later",
     "finish_or_detach",
     "give_up_backup",
     "is_untidy",
@@ -79,13 +79,13 @@ def cut_off_losers(call: Call) -> None:
     """Cut off what a stream's first item has beaten. It is waited for at the stream's end, not before."""
     _cut_off_all(call, AttemptStatus.RACE_LOST)
     for one in [] if call.race is None else call.race.cancelling:
-        if one.task is not None:
-            # What it holds is free for others as soon as it has ended.
-            one.task.add_done_callback(partial(_finish_later, call, one))
+        finish_later(call, one)
 
 
-def _finish_later(call: Call, execution: Execution, _task: object) -> None:
-    finish_cancelled(call, execution)
+def finish_later(call: Call, execution: Execution) -> None:
+    """Conclude an attempt as soon as its task has ended, not with the call: what it holds is free for others then."""
+    if execution.task is not None:
+        execution.task.add_done_callback(lambda _task: finish_cancelled(call, execution))
 
 
 def abandon(call: Call) -> None:
@@ -203,7 +203,7 @@ def _close(result: Any) -> list[asyncio.Future[Any]]:
     try:
         close = getattr(result, "aclose", None) or getattr(result, "close", None)
         waiting = close() if callable(close) else None
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is anything, and nothing waits for it
+    except FOREIGN as error:
         _warn_open(error)
         return []
     if not isinstance(waiting, Awaitable):

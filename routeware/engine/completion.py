@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from routeware.engine.execution import Execution
 from routeware.engine.flight import Race
 from routeware.engine.latency_feedback import learn
 from routeware.engine.record import annotate, call_record
+from routeware.observers import FOREIGN
 from routeware.records import AttemptStatus, CallRecord, attach_record
 
 __all__ = ["complete", "conclude_attempt", "tell_win"]
@@ -104,6 +104,5 @@ def _emit_race(call: Call, race: Race) -> None:
 def _call_hook(on_call: Callable[[CallRecord], object], record: CallRecord) -> None:
     try:
         on_call(record)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook's failure harms no call
-        # A CancelledError would pass for the caller's, and the call has its answer.
+    except FOREIGN as error:
         logger.warning("the on_call hook failed (%s)", type(error).__qualname__)

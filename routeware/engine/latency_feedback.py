@@ -1,4 +1,4 @@
-"""What a latency target learns from a call: how long its attempts took, or that they were cut off; and if it was late.
+"""The feedback of a call to its latency target: how long attempts took, or that they were cut off; and if it was late.
 
 Nothing is learned from attempts that were never started, nor from calls in which none was.
 """

@@ -25,7 +25,7 @@ LIFE: dict[Life, tuple[Life, ...]] = {
     Life.WAITING: (Life.RUNNING, Life.ENDED),
     # From its start on, before its function is called, until it has answered, failed or been given up.
     Life.RUNNING: (Life.ANSWERED, Life.ENDED, Life.DETACHED),
-    # The answer is there. For a plain function this is its end, for a stream its first item.
+    # Its answer is accepted, and its function goes on: a stream after its first item.
     Life.ANSWERED: (Life.ENDED, Life.DETACHED),
     # Its call has gone on without it; it still runs.
     Life.DETACHED: (Life.ENDED,),

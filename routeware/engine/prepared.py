@@ -306,8 +306,7 @@ class PreparedPolicy:
             try:
                 answer = hook(error)
                 return snapshot_from_hook(answer, error, with_text=with_text, reported=reported), answer is not None
-            except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - it must not hide the provider's
-                # A CancelledError of the hook would pass for the caller's, who has cancelled nothing.
+            except FOREIGN as failure:  # it must not hide the provider's
                 logger.warning("the classify hook failed (%s): classified without it", type(failure).__qualname__)
         return classify(error, with_text=with_text, reported=reported), False
 

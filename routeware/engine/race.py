@@ -18,7 +18,7 @@ from routeware.budget import PendingReservation
 from routeware.engine.admission import admit, admit_next, admit_next_remotely, session_cap
 from routeware.engine.call import Call
 from routeware.engine.chain import run_chain
-from routeware.engine.cleanup import finish_cancelled, give_up_backup
+from routeware.engine.cleanup import finish_later, give_up_backup
 from routeware.engine.completion import conclude_attempt
 from routeware.engine.cooldown import everything_cools, withdraw
 from routeware.engine.execution import Execution
@@ -28,7 +28,7 @@ from routeware.engine.retries import begin_round
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
-from routeware.observers import Cut
+from routeware.observers import FOREIGN, Cut
 from routeware.records import AttemptTrigger
 
 __all__ = ["run_race"]
@@ -77,14 +77,13 @@ async def run_race(call: Call) -> Execution:
 def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> None:
     """Handle an event that decides nothing yet."""
     match event:
-        case "failed":
-            _fail(call, race, execution)
-            if call.fatal is not None:
-                give_up_backup(call, race)
         case "deadline":
             raise deadline_error(call)
-        case "timed_out":
-            _expire(call, race, execution)
+        case "failed" | "timed_out":
+            if event == "failed":
+                _fail(call, race, execution)
+            else:
+                _expire(call, race, execution)
             if call.fatal is not None:
                 give_up_backup(call, race)
         case "granted":
@@ -216,7 +215,7 @@ def _fail(call: Call, race: Race, execution: Execution) -> None:
     if not task.done():  # it was turned down, and cleans up
         race.expire(execution)
         record_failure(call, execution)
-        task.add_done_callback(lambda _task: finish_cancelled(call, execution))
+        finish_later(call, execution)
         return
     race.land(execution)
     if not task.cancelled() and (error := task.exception()) is not None:
@@ -227,12 +226,10 @@ def _fail(call: Call, race: Race, execution: Execution) -> None:
 
 def _expire(call: Call, race: Race, execution: Execution) -> None:
     """Fail an attempt whose time is up, whatever it may still do."""
-    assert execution.task is not None
     race.expire(execution)
     execution.cut_off(Cut(call.loop.time(), time.time_ns()))
     record_time_out(call, execution)
-    # What it holds is free for others as soon as it has ended, not only when the call has.
-    execution.task.add_done_callback(lambda _task: finish_cancelled(call, execution))
+    finish_later(call, execution)
 
 
 def _back_up(call: Call, race: Race) -> None:
@@ -243,7 +240,7 @@ def _back_up(call: Call, race: Race) -> None:
         return
     try:
         execution, refusal = admit(call, AttemptTrigger.RACE)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it must never harm the running one
+    except FOREIGN as error:  # it must never harm the running one
         _skip_race(call, race, call.links[call.cursor].link.label, error)
         return
     if refusal is not None:

@@ -1,4 +1,4 @@
-"""What is left of a call: its record, and the notes on its error."""
+"""The record of a call, and the notes on its error."""
 
 from __future__ import annotations
 

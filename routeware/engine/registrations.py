@@ -1,8 +1,7 @@
-"""What is registered on one decorated function, and what one call passes to it."""
+"""The hooks and provider functions of one decorated function, and the request that one call passes to them."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import types
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +13,7 @@ from routeware.classify import ClassifyHook
 from routeware.engine.stats import LinkStats
 from routeware.health import Health
 from routeware.money import Usage
+from routeware.observers import FOREIGN
 from routeware.policy import Link
 from routeware.pricing import OutputArgument, read_reply
 from routeware.records import CallRecord
@@ -194,7 +194,7 @@ class Registrations:
             return float(request.tokens[0])
         try:
             answer = self.size(*request.args, **request.kwargs)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook may raise anything
+        except FOREIGN as error:
             self.size_failed(f"failed ({type(error).__qualname__})")
             return None
         size = checked_size(answer)

@@ -1,4 +1,4 @@
-"""What tests change for the whole process: a look at every call before it starts, and calls of one link only.
+"""The switches that tests set for the whole process: a look at every call before it starts, and calls of one link only.
 
 Where neither is in use, a call pays for one test of an attribute.
 """

@@ -1,4 +1,4 @@
-"""What was learned of a link, for projections."""
+"""The statistics of a link, for projections."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ class Stream:
             self._end = "cancelled" if is_cancelled else "failed"
             call.fail(error)
             call.break_off(self._end, error, OUTCOMES[self._end])
-            self._finish(call, complete(call, wants_record=True))
+            self._finish(call)
 
     def launch(self, call: Call, execution: Execution) -> None:
         """Run an attempt that was started, in a task and a context of its own."""
@@ -302,11 +302,7 @@ class Stream:
         if is_untidy(call):
             # Losers were cut off at the win: what is left of their 250 ms counts. What it cost is posted only now.
             cancellation = await clear_away(call, None if self._cut_at is None else self._cut_at + CLEANUP_GRACE_S)
-        record = None
-        try:
-            record = complete(call, wants_record=True)
-        finally:
-            self._finish(call, record)  # whatever a hook raises, the reader must not wait for ever
+        self._finish(call)
         if cancellation is not None:
             raise self._with_record(cancellation)
 
@@ -322,8 +318,13 @@ class Stream:
             self._raised = winner.error
         call.break_off(self._end, error, outcome)
 
-    def _finish(self, call: Call, record: CallRecord | None) -> None:
-        self.record = record
+    def _finish(self, call: Call) -> None:
+        try:
+            self.record = complete(call, wants_record=True)
+        finally:
+            self._end_reader(call)  # whatever a hook raises, it must not be left waiting
+
+    def _end_reader(self, call: Call) -> None:
         self._state = "ended"
         if self.bounds is not None:
             self.bounds.cancel()

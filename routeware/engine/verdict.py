@@ -1,4 +1,4 @@
-"""What a failed attempt means for its call: whether the next link is tried, and what the call raises in the end."""
+"""The meaning of a failed attempt for its call: whether the next link is tried, and what the call raises in the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Iterator
+from typing import TypeVar
 
 import attrs
 
@@ -17,6 +18,8 @@ from routeware.observers import Failure, failed_attempt
 from routeware.records import AttemptStatus
 
 __all__ = ["deadline_error", "final_error", "is_stopped_by_caller", "judged", "record_failure", "record_time_out"]
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 def record_failure(call: Call, execution: Execution) -> None:
@@ -39,8 +42,7 @@ def _corrected(call: Call, execution: Execution, failure: Failure) -> Failure:
     """
     error, snapshot = failure.error, failure.snapshot
     if not isinstance(error, Exception):
-        error = ProviderCancelledError(execution.label)
-        error.__cause__ = failure.error
+        error = _from(failure.error, ProviderCancelledError(execution.label))
     fails_over = failure.fails_over and not execution.is_misuse
     return Failure(error, call.prepared.classified, fails_over, failure.not_billed, snapshot)
 
@@ -49,8 +51,7 @@ def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
     """Say what the error of a stream means that came after its first item: nothing is tried after it, and it cost."""
     shown = error
     if isinstance(error, asyncio.CancelledError):
-        shown = ProviderCancelledError(execution.label)
-        shown.__cause__ = error
+        shown = _from(error, ProviderCancelledError(execution.label))
     snapshot = attrs.evolve(call.prepared.classified(error), may_have_cost=True)
     return Failure(shown, call.prepared.classified, False, False, snapshot)
 
@@ -58,8 +59,7 @@ def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
 def record_time_out(call: Call, execution: Execution) -> None:
     """Take the attempt for failed, because its time is up. An error that it raised after that is the cause."""
     error = AttemptTimeoutError(execution.label, execution.timeout_ms or 0.0)
-    error.__cause__ = execution.error
-    failure = call.prepared.judge(error)
+    failure = call.prepared.judge(_from(execution.error, error))
     execution.time_out(failure)
     if call.health is not None:
         note_failure(call, execution, failure)
@@ -67,16 +67,15 @@ def record_time_out(call: Call, execution: Execution) -> None:
 
 
 def deadline_error(call: Call) -> DeadlineExceededError:
-    """Make the error of a call that ran out of time, from the last provider error, if any."""
+    """End a call that ran out of time: give its error, made from the last provider error, if any."""
     call.refuse("deadline_exceeded")
     after_s = 0.0 if call.deadline is None else call.deadline - call.began
-    error = DeadlineExceededError(round(after_s * 1000, 6))  # differences of clock readings carry the noise of floats
-    error.__cause__ = call.failure
-    return error
+    after_ms = round(after_s * 1000, 6)  # differences of clock readings carry the noise of floats
+    return _from(call.failure, DeadlineExceededError(after_ms))
 
 
 def final_error(call: Call) -> BaseException:
-    """Find what a call raises for which nothing more can be started, and that has no success."""
+    """End a call that has no success and no more to start: give what it raises, and leave the event of that."""
     if call.fatal is not None:
         return call.fatal
     last = call.failure
@@ -89,9 +88,13 @@ def final_error(call: Call) -> BaseException:
     call.emit("exhausted", logging.WARNING, attempts=len(tried), link=None if failed is None else failed.link.label)
     if not call.registrations.wrap_errors:
         return last
-    exhausted = ExhaustedError(tried)
-    exhausted.__cause__ = last
-    return exhausted
+    return _from(last, ExhaustedError(tried))
+
+
+def _from(cause: BaseException | None, error: _Error) -> _Error:
+    """Give ``error``, as ``raise error from cause`` would raise it."""
+    error.__cause__ = cause
+    return error
 
 
 def is_stopped_by_caller(call: Call) -> bool:
