@@ -24,7 +24,7 @@ _NOTHING = 0.005
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """How much a quantile changed, as a share of what it was: -0.5 is half.
+    """The change of a quantile, as a share of what it was: -0.5 is half.
 
     Attributes:
         value: the change; ``None`` if either is not known.
@@ -38,7 +38,7 @@ class Change:
 
     @property
     def noise(self) -> bool:
-        """Whether chance alone may have made it: the interval holds 0, or has no ends."""
+        """True if chance alone may have made it: the interval holds 0, or has no ends."""
         return self.low is None or self.high is None or (self.low <= _NOTHING and self.high >= -_NOTHING)
 
     def to_dict(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _BODY = 0.95
 
 
 class Fault(Enum):
-    """How a request fails at a provider."""
+    """A way in which a request fails at a provider."""
 
     RATE_LIMITED = "rate_limited"
     DROPPED = "dropped"
@@ -37,7 +37,7 @@ class Fault(Enum):
 
 
 class Incident(StrEnum):
-    """What may befall a provider for a while."""
+    """A fault that a provider may have for a while."""
 
     STALLS = "stalls"
     """Some requests, whichever, take several times the median; some streams stop for a while in the middle."""
@@ -47,7 +47,7 @@ class Incident(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Draw:
-    """What one provider does with one request.
+    """The answer of one provider to one request, as it was drawn.
 
     Attributes:
         after_ms: when it does so, in the provider's own time.

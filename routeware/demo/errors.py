@@ -1,4 +1,4 @@
-"""What can keep the demo from going on."""
+"""The errors that keep the demo from going on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the demo's providers, read from the packaged file.
+"""The facts about the demo's providers, read from the packaged file.
 
 The file holds quantiles, shares and correlations with their sources, and says which of them were recorded together,
 which were combined, and which are assumed.

@@ -26,7 +26,7 @@ _TYPICAL = 0.95
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """How late this machine was, in the providers' own time: the 95th percentile of each.
+    """The lateness of this machine, in the providers' own time: the 95th percentile of each.
 
     Attributes:
         loop_lag_ms: how late the event loop woke up.
@@ -38,7 +38,7 @@ class Pace:
 
     @property
     def busy(self) -> bool:
-        """Whether the times are not to be believed."""
+        """True if the times are not to be believed."""
         return max(self.loop_lag_ms, self.overhead_ms) > MOST_LAG_MS
 
     @classmethod

@@ -34,7 +34,7 @@ _OVERLOADED = {"openai": 503, "anthropic": 529}
 
 
 class Behaviour(StrEnum):
-    """How a provider fails, where it is asked to."""
+    """The way in which a provider fails, where it is asked to."""
 
     SLOW = "slow"
     DOWN = "down"

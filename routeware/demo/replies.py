@@ -1,4 +1,4 @@
-"""What providers send: whole answers, streamed answers and refusals in the forms of OpenAI and Anthropic.
+"""The replies of providers: whole answers, streamed answers and refusals in the forms of OpenAI and Anthropic.
 
 Only the shapes are here. When they are sent, and over what, is the servers' concern.
 """
@@ -33,7 +33,7 @@ _CHARACTERS_PER_TOKEN = 4
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What a provider says to one request.
+    """The reply of a provider to one request.
 
     Attributes:
         number: which answer of its server this is; ids are made from it.

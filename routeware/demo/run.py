@@ -44,7 +44,7 @@ QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """What a scene gave. All times are the providers' own.
+    """The outcome of a scene. All times are the providers' own.
 
     Attributes:
         scene: the scene.

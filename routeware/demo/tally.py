@@ -1,4 +1,4 @@
-"""What came of the requests: counted, added up to the last digit, and the call that is worth drawing.
+"""The outcomes of the requests: counted, added up to the last digit, and the call that is worth drawing.
 
 A request without an answer is late in both columns, whatever it took to fail.
 """
@@ -20,7 +20,7 @@ __all__ = ["Answer", "Column", "Money", "in_own_time", "money", "most_telling", 
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What came of one request.
+    """The outcome of one request.
 
     Attributes:
         took_ms: in the providers' own time; of a stream, to its first item.
@@ -46,11 +46,11 @@ class Answer:
 
     @property
     def waited_ms(self) -> float:
-        """How long its caller waited for an answer; infinite without one."""
+        """The time that its caller waited for an answer; infinite without one."""
         return self.took_ms if self.answered else inf
 
     def asked(self, provider: str) -> bool:
-        """Whether a request was sent to this provider."""
+        """Say whether a request was sent to this provider."""
         attempts = self.record.attempts if self.record is not None else ()
         return any(each.provider == provider and each.status is not AttemptStatus.SKIPPED for each in attempts)
 
@@ -104,7 +104,7 @@ class Money:
 
     @property
     def adds_up(self) -> bool:
-        """Whether they are the same to the last digit."""
+        """True if they are the same to the last digit."""
         return (self.records_settled, self.records_uncertain) == (self.session_settled, self.session_uncertain)
 
     def to_dict(self) -> dict[str, Any]:

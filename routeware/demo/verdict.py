@@ -1,4 +1,4 @@
-"""What a scene shows, in words: whether racing was worth it, and whether it is more than chance."""
+"""The meaning of a scene, in words: whether racing was worth it, and whether it is more than chance."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def _call_of(span: Span) -> str | None:
 
 @attrs.define
 class _Parts:
-    """What has come of one call. Attempts are kept by their ids: an exporter that tries again sends some twice."""
+    """The parts of one call. Attempts are kept by their ids: an exporter that tries again sends some twice."""
 
     call: Span | None = None
     attempts: dict[str, Span] = attrs.field(factory=dict)
@@ -70,7 +70,7 @@ class _Parts:
             self.call = span
 
     def complete(self) -> bool:
-        """Whether nothing more is to come: skipped links are counted, and have an event in place of a span."""
+        """Say whether nothing more is to come: skipped links are counted, and have an event in place of a span."""
         if self.call is None:
             return False
         stated = self.call.number("routeware.call.attempts")

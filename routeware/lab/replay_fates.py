@@ -1,4 +1,4 @@
-"""What each attempt of a replayed call comes to: as it was where it was seen to its end, drawn where it was not.
+"""The fate of each attempt of a replayed call: as it was where it was seen to its end, drawn where it was not.
 
 An attempt that was cut off at t is drawn from what its link does after t. One that was never made is drawn from the
 link; with a correlation, from what the link does on a request whose ranks at the other links are known.
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 @attrs.frozen(kw_only=True)
 class Fate:
-    """What an attempt comes to if nothing cuts it off.
+    """The end of an attempt that nothing cuts off.
 
     Attributes:
         duration_ms: how long it takes.

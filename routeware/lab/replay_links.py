@@ -1,4 +1,4 @@
-"""What is known of a link: when its attempts end, how, and what they cost; and where a latency stands among them.
+"""The history of a link: when its attempts end, how, and what they cost; and where a latency stands among them.
 
 A Kaplan-Meier curve over ended and cut-off attempts gives every ended attempt its weight. Answers and failures both
 end an attempt, so what is drawn is one of the past attempts, with its time, its error and its dollars together.

@@ -1,4 +1,4 @@
-"""What is known of a past call, whether it comes from a record or from spans: what each of its attempts came to."""
+"""A past call, from a record or from spans: how each of its attempts ended."""
 
 from __future__ import annotations
 

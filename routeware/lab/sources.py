@@ -27,7 +27,7 @@ _CONSOLE_KEYS = frozenset(("context", "parent_id", "start_time"))
 
 @attrs.frozen(kw_only=True)
 class Source:
-    """What one file or address says.
+    """The contents of one file or address.
 
     Attributes:
         samples: the observations by label.

@@ -1,4 +1,4 @@
-"""What the cells of a table mean: status words of many tools, missing values, numbers with a comma, units in names.
+"""The words in the cells of a table: status words of many tools, missing values, numbers with a comma, units in names.
 
 A word that is not known is an error, not a failure: guessing would turn a file of answers into one of failures.
 """

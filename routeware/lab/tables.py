@@ -60,7 +60,7 @@ class Mapping:
 
 @attrs.frozen(kw_only=True)
 class Table:
-    """What a table says.
+    """The contents of a table.
 
     Attributes:
         samples: the observations by label, in the order of their first appearance.
@@ -115,7 +115,7 @@ def table_of(rows: Rows, source: str, mapping: Mapping) -> Table:
 
 @attrs.frozen
 class _Columns:
-    """Where in a row things stand; ``None`` where they do not."""
+    """The places of things in a row; ``None`` for those that are missing."""
 
     link: tuple[int, ...]
     fixed_link: str | None

@@ -74,12 +74,12 @@ class AttemptBar:
 
     @property
     def uncertain(self) -> bool:
-        """Whether its cost is a projection: money that may have been spent."""
+        """True if its cost is a projection: money that may have been spent."""
         return self.cost_source == "estimated"
 
     @property
     def answer_ms(self) -> float:
-        """How long its answer took, or until it was cut off: a stream answers with its first item."""
+        """The time that its answer took, or until it was cut off: a stream answers with its first item."""
         return self.duration_ms if self.first_item_ms is None else self.first_item_ms
 
     @property

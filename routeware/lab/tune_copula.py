@@ -1,4 +1,4 @@
-"""How two latencies of one request depend on each other, where the data cannot show it: a Gaussian copula.
+"""The dependence of two latencies of one request, where the data cannot show it: a Gaussian copula.
 
 The same request tends to be slow at both providers. A file without pairs holds no trace of that, so the dependence has
 to be assumed: as a rank correlation (Spearman's), which is the same whatever the latencies' distributions are. The

@@ -1,4 +1,4 @@
-"""Whether yesterday's threshold holds today: the second half of the data, served by the first half's threshold.
+"""The test that yesterday's threshold holds today: the second half of the data, served by the first half's threshold.
 
 Providers change within weeks: a threshold from July met its target in August for 9 % of the pairs of hosted models.
 """

@@ -62,7 +62,7 @@ class Threshold:
 
 @attrs.frozen(kw_only=True)
 class LinkSummary:
-    """How many attempts of a link there are, by how they ended."""
+    """The number of attempts of a link, by how they ended."""
 
     label: str
     attempts: int
@@ -73,7 +73,7 @@ class LinkSummary:
 
 @attrs.frozen(kw_only=True)
 class Choice:
-    """What was asked for, and which threshold answers it in the given order of the links.
+    """The goal, and the threshold that meets it in the given order of the links.
 
     Attributes:
         rule: ``target_p95``, ``target_p99`` or ``max_extra``.
@@ -113,7 +113,7 @@ class Assumption:
 
 @attrs.frozen
 class Sensitivity:
-    """What the chosen threshold would do at another rank correlation."""
+    """The effect of the chosen threshold at another rank correlation."""
 
     spearman: float
     p95_ms: float | None

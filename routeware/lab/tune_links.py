@@ -39,7 +39,7 @@ _FEW_THRESHOLDS = 16
 
 @attrs.frozen(kw_only=True)
 class Goal:
-    """What is asked for: a percentile to keep, or extra attempts not to exceed, or nothing.
+    """The goal: a percentile to keep, or extra attempts not to exceed, or nothing.
 
     Attributes:
         target_ms: the latency to keep.

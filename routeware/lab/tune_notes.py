@@ -1,4 +1,4 @@
-"""What a reader of a frontier has to know before believing it, in plain sentences."""
+"""The notes to a frontier: what to know before believing it, in plain sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What racing at a threshold does to a call: the distribution of its latency, its share of misses, its extra attempts.
+"""Racing at a threshold, as a call sees it: the distribution of its latency, its share of misses, its extra attempts.
 
 There are two ways to compute it: from the curve of each link and an assumed dependence, or from pairs of latencies that
 belong together, as rows of one prompt do. Both answer the same questions for all resamples at once. Row 0 of every

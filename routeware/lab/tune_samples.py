@@ -1,4 +1,4 @@
-"""What was observed of each link, whatever its source: a table of latencies, or the spans of calls.
+"""The observations of each link, whatever its source: a table of latencies, or the spans of calls.
 
 An observation is an answer, a failure, or an attempt that was cut off. Of the last it is known only that it would have
 taken longer. Those are the slow ones, so they are kept apart and not left out.
@@ -35,7 +35,7 @@ ANSWERED, CENSORED, FAILED = 0, 1, 2
 
 @attrs.frozen(eq=False)
 class Sample:
-    """What was observed of one link.
+    """The observations of one link.
 
     Attributes:
         label: the link's label.
@@ -79,7 +79,7 @@ class RacedCalls:
 
 @attrs.frozen
 class Observed:
-    """What the spans of calls say.
+    """The facts that spans of calls give.
 
     Attributes:
         samples: the observations by label, in the order of their first appearance.

@@ -1,4 +1,4 @@
-"""A scope of anyio cancels in every turn of the loop until its task has left: clean-up is waited for without spinning."""
+"""A scope of anyio cancels in every turn of the loop until its task has left: clean-up is awaited without spinning."""
 
 from __future__ import annotations
 

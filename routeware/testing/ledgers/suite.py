@@ -173,7 +173,7 @@ class LedgerSuite(LedgerOpening):
             assert await ledger.tally(tally) == Balance(_ABOVE_DOUBLES, 3, 0)
 
     async def test_a_tally_beyond_doubles_fits_no_cap(self) -> None:
-        """What cannot be compared exactly is certainly more than any cap that can."""
+        """A sum that cannot be compared exactly is certainly more than any cap that can."""
         tally = fresh()
         async with self.opened(tally) as ledger:
             await ledger.settle(an_id(), [tally], 2**53 - 1, 0)
@@ -240,7 +240,7 @@ class LedgerSuite(LedgerOpening):
             assert await ledger.tally(narrow) == Balance(settled=3, reserved=2)
 
     async def test_a_hold_whose_caller_was_cancelled_can_be_given_back(self) -> None:
-        """Whether it was granted or not: nothing stays reserved, and the ledger goes on."""
+        """Granted or not, nothing stays reserved, and the ledger goes on."""
         tally = fresh(100)
         async with self.opened(tally) as ledger:
             for turns in range(6):
