@@ -107,9 +107,11 @@ def table() -> list[Row]:
         Row("with its record", lambda: success.outcome("hi"), TIMEOUT, 3.6, 1_650),
         Row("priced, in a session of its own", in_session_of_its_own(lambda: priced("hi")), TIMEOUT, 6.0, 2_200),
         Row("one failover", lambda: failing("hi"), TIMEOUT, None, 1_700),
-        Row("one failover, priced", lambda: failing_priced("hi"), TIMEOUT, 3.5, None, 1, 1),
+        Row("one failover, priced", lambda: failing_priced("hi"), TIMEOUT, 3.5),
+        Row("one failover, priced, in a session", lambda: failing_priced("hi"), TIMEOUT, sessions=1),
         Row("race armed, the primary answers", lambda: racing("hi"), RACE, 1.45, 2_100),
-        Row("the same, priced", lambda: racing_priced("hi"), RACE, 1.6, None, 1, 1),
+        Row("race armed, priced", lambda: racing_priced("hi"), RACE, 1.6),
+        Row("race armed, priced, in a session", lambda: racing_priced("hi"), RACE, sessions=1),
         Row("both spans recorded", _traced(recorded), SPANS, 1.4, 6_400),
         Row("both spans sampled out", _traced(dropped), "sampled out by hand"),
         # A microsecond at most; it is off in the row above all others, whose bar holds that.
