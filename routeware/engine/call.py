@@ -11,9 +11,9 @@ import attrs
 
 from routeware.budget import CURRENT_SESSION, Session
 from routeware.engine.execution import Execution
-from routeware.engine.flight import Race
 from routeware.engine.listeners import Listeners, listen
 from routeware.engine.prepared import PreparedLink, PreparedPolicy
+from routeware.engine.race_state import Race
 from routeware.engine.registrations import Registrations
 from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.tactics import Tactics, drawn

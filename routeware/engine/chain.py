@@ -7,8 +7,8 @@ from types import CoroutineType
 
 from routeware.engine.admission import admit_next, admit_next_remotely
 from routeware.engine.attempt import handle_of, put_current
+from routeware.engine.attempt_end import conclude_attempt
 from routeware.engine.call import Call
-from routeware.engine.completion import conclude_attempt
 from routeware.engine.execution import Execution
 from routeware.engine.invoke import called, enter, leave, submit
 from routeware.engine.retries import begin_round

@@ -8,9 +8,8 @@ from typing import Any
 from routeware.engine.admission import check_in, enter_container
 from routeware.engine.attempt import CURRENT
 from routeware.engine.call import Call
+from routeware.engine.call_end import abandon, clear_away, complete, is_untidy
 from routeware.engine.chain import run_chain
-from routeware.engine.cleanup import abandon, clear_away, is_untidy
-from routeware.engine.completion import complete
 from routeware.engine.cooldown import note_success
 from routeware.engine.race import run_race
 from routeware.records import Outcome, filled

@@ -13,10 +13,10 @@ from typing import Any
 import attrs
 
 from routeware.engine.cost import FREE, UNKNOWN, Bill, Ending
-from routeware.engine.flow import Flow
 from routeware.engine.life import LIFE, Life
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
+from routeware.engine.stream_items import Flow
 from routeware.errors import ErrorCategory, ResultRejectedError
 from routeware.health import Ticket
 from routeware.observers import Cost, Cut, Failure

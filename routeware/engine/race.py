@@ -16,14 +16,13 @@ from typing import Literal, assert_never
 
 from routeware.budget import PendingReservation
 from routeware.engine.admission import admit, admit_next, admit_next_remotely, session_cap
+from routeware.engine.attempt_end import conclude_attempt, finish_later, give_up_backup
 from routeware.engine.call import Call
 from routeware.engine.chain import run_chain
-from routeware.engine.cleanup import finish_later, give_up_backup
-from routeware.engine.completion import conclude_attempt
 from routeware.engine.cooldown import everything_cools, withdraw
 from routeware.engine.execution import Execution
-from routeware.engine.flight import Race
 from routeware.engine.invoke import invoke
+from routeware.engine.race_state import Race
 from routeware.engine.retries import begin_round
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out

@@ -17,18 +17,17 @@ from typing import Any, Literal, NoReturn
 
 from routeware.engine.admission import check_in, enter_container
 from routeware.engine.attempt import CURRENT
-from routeware.engine.bounds import Bounds
+from routeware.engine.attempt_end import cut_off_losers, finish_or_detach
 from routeware.engine.call import Call
-from routeware.engine.cleanup import abandon, clear_away, cut_off_losers, finish_or_detach, is_untidy
-from routeware.engine.completion import complete, tell_win
+from routeware.engine.call_end import abandon, clear_away, complete, is_untidy, tell_win
 from routeware.engine.cooldown import note_success
-from routeware.engine.drive import drive, own_task
 from routeware.engine.execution import Execution
-from routeware.engine.flow import Flow
-from routeware.engine.handover import Handover
 from routeware.engine.life import Life
 from routeware.engine.race import run_race
+from routeware.engine.stream_attempt import drive, own_task
 from routeware.engine.stream_end import OUTCOMES, WITH_ITEMS, natural_end, outcome_of
+from routeware.engine.stream_items import Flow, Handover
+from routeware.engine.stream_timeouts import Bounds
 from routeware.engine.timers import CLEANUP_GRACE_S, keep_alive, let_go, wait_for_all
 from routeware.errors import DeadlineExceededError, StreamClosedError
 from routeware.observers import Cut

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import attrs
+
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.engine.verdict import judged
-from routeware.errors import DeadlineExceededError, StreamTruncatedError
+from routeware.errors import DeadlineExceededError, ProviderCancelledError, StreamTruncatedError
+from routeware.observers import Failure
 from routeware.records import CallOutcome, StreamEnd
 
-__all__ = ["OUTCOMES", "WITH_ITEMS", "natural_end"]
+__all__ = ["OUTCOMES", "WITH_ITEMS", "natural_end", "outcome_of"]
 
 WITH_ITEMS: frozenset[StreamEnd | None] = frozenset({"completed", "failed"})
 """The ends before which a reader still gets the items that are there."""
@@ -45,7 +47,17 @@ def outcome_of(
     if isinstance(reason, DeadlineExceededError):
         return "deadline_exceeded", reason
     if end == "failed" and reason is not None:
-        failure = judged(call, winner, reason)
+        failure = _judged(call, winner, reason)
         winner.fail(failure)
         return "failed", failure.error
     return OUTCOMES[end], reason
+
+
+def _judged(call: Call, execution: Execution, error: BaseException) -> Failure:
+    """Say what the error of a stream means that came after its first item: nothing is tried after it, and it cost."""
+    shown = error
+    if isinstance(error, asyncio.CancelledError):
+        shown = ProviderCancelledError(execution.label)
+        shown.__cause__ = error
+    snapshot = attrs.evolve(call.prepared.classified(error), may_have_cost=True)
+    return Failure(shown, call.prepared.classified, False, False, snapshot)

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from typing import TypeVar
 
-import attrs
-
 from routeware.engine.call import Call
 from routeware.engine.cooldown import note_failure
 from routeware.engine.execution import Execution
@@ -17,7 +15,7 @@ from routeware.errors import AttemptTimeoutError, DeadlineExceededError, Exhaust
 from routeware.observers import Failure, failed_attempt
 from routeware.records import AttemptStatus
 
-__all__ = ["deadline_error", "final_error", "is_stopped_by_caller", "judged", "record_failure", "record_time_out"]
+__all__ = ["deadline_error", "final_error", "is_stopped_by_caller", "record_failure", "record_time_out"]
 
 _Error = TypeVar("_Error", bound=BaseException)
 
@@ -45,15 +43,6 @@ def _corrected(call: Call, execution: Execution, failure: Failure) -> Failure:
         error = _from(failure.error, ProviderCancelledError(execution.label))
     fails_over = failure.fails_over and not execution.is_misuse
     return Failure(error, call.prepared.classified, fails_over, failure.not_billed, snapshot)
-
-
-def judged(call: Call, execution: Execution, error: BaseException) -> Failure:
-    """Say what the error of a stream means that came after its first item: nothing is tried after it, and it cost."""
-    shown = error
-    if isinstance(error, asyncio.CancelledError):
-        shown = _from(error, ProviderCancelledError(execution.label))
-    snapshot = attrs.evolve(call.prepared.classified(error), may_have_cost=True)
-    return Failure(shown, call.prepared.classified, False, False, snapshot)
 
 
 def record_time_out(call: Call, execution: Execution) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 from routeware.engine.attempt import handle_of, put_current
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.engine.flow import Flow
 from routeware.engine.invoke import accepted, called, enter, leave
+from routeware.engine.stream_items import Flow
 from routeware.errors import StreamTruncatedError
 from routeware.observers import Cut
 
