@@ -28,8 +28,7 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from routeware import Attempt, AttemptTrigger, CallRecord, RoutingPolicy, record_of, routed
-from routeware.demo.draws import Draw, Draws, Fault
-from routeware.demo.facts import packaged_facts
+from routeware.demo.draws import Draw, Draws, Fault, packaged_facts
 from routeware.lab.sources import read_source
 from routeware.lab.tables import Mapping
 from routeware.lab.tune import tune

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from routeware.cli import check as checking
-from routeware.cli import plain
+from routeware.cli import install
 from routeware.cli.budget import budget
 from routeware.cli.demo import CODES as DEMO_CODES
 from routeware.cli.demo import demo
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(plain.version_line())
+        typer.echo(install.version_line())
         raise typer.Exit
 
 

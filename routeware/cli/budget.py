@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from routeware.cli import screen
+from routeware.text import visible
 
 if TYPE_CHECKING:
     from routeware.contrib.kept import Change, Kept
     from routeware.contrib.redis import RedisLedger
     from routeware.contrib.sqlite import SqliteLedger
 
-__all__ = ["CODES", "budget"]
+__all__ = ["CODES", "budget", "facts", "history_facts", "show_history", "show_limit", "show_sessions"]
 
 T = TypeVar("T")
 
@@ -44,19 +48,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object instea
 @budget.command("list", epilog=CODES, short_help="List all sessions of a ledger.")
 def list_all(ledger: Where, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
     """List all sessions of a ledger, with their limits and totals."""
-    from routeware.cli import budget_screen, screen
-
     kept = _ask(ledger, prefix, lambda opened: opened.kept())
     if as_json:
-        screen.print_json({"sessions": [budget_screen.facts(one) for one in kept]})
+        screen.print_json({"sessions": [facts(one) for one in kept]})
     else:
-        budget_screen.show_sessions(kept)
+        show_sessions(kept)
 
 
 @budget.command(epilog=CODES, short_help="Show one session and its history.")
 def show(ledger: Where, name: Name, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
     """Show one session's balance, and the changes that were made with this command."""
-    from routeware.cli import budget_screen, screen
 
     async def look(opened: SqliteLedger | RedisLedger) -> tuple[list[Kept], list[Change]]:
         return await opened.kept(name), await opened.history(name)
@@ -64,11 +65,11 @@ def show(ledger: Where, name: Name, *, prefix: Prefix = "routeware", as_json: As
     kept, history = _ask(ledger, prefix, look)
     found = _found(kept, name)
     if as_json:
-        document = {**budget_screen.facts(found[0]), "history": budget_screen.history_facts(history)}
+        document = {**facts(found[0]), "history": history_facts(history)}
         screen.print_json({"sessions": [document]})
     else:
-        budget_screen.show_sessions(found)
-        budget_screen.show_history(history)
+        show_sessions(found)
+        show_history(history)
 
 
 @budget.command("set-limit", epilog=CODES, short_help="Give a session another limit.")
@@ -81,7 +82,6 @@ def set_limit(
 ) -> None:
     """Give a session another limit, for all processes that share its name."""
     from routeware.budget import Tally
-    from routeware.cli import budget_screen
 
     limit = _nanos(usd)
 
@@ -92,24 +92,22 @@ def set_limit(
         return before + await opened.kept(name)
 
     before, after = _found(_ask(ledger, prefix, change), name)
-    budget_screen.show_limit(before, after)
+    show_limit(before, after)
 
 
 @budget.command(epilog=CODES, short_help="Write off what is uncertain.")
 def release(ledger: Where, name: Name, *, prefix: Prefix = "routeware") -> None:
     """Write off a session's uncertain dollars, after the provider's bill has shown that they weren't spent."""
-    from routeware.cli import budget_screen
 
     async def change(opened: SqliteLedger | RedisLedger) -> list[Kept]:
         if await opened.kept(name):
             await opened.release_uncertain(name)
         return await opened.kept(name)
 
-    budget_screen.show_sessions(_found(_ask(ledger, prefix, change), name))
+    show_sessions(_found(_ask(ledger, prefix, change), name))
 
 
 def _ask(where: str, prefix: str, question: Callable[[SqliteLedger | RedisLedger], Awaitable[T]]) -> T:
-    from routeware.cli import screen
     from routeware.errors import LedgerUnavailableError, PolicyError
 
     if "://" in where and not where.startswith((*(f"{scheme}://" for scheme in _REDIS), _SQLITE)):
@@ -145,15 +143,12 @@ async def _opened(where: str, prefix: str) -> AsyncIterator[SqliteLedger | Redis
 
 
 def _found(kept: list[Kept], name: str) -> list[Kept]:
-    from routeware.cli import screen
-
     if not kept:
         screen.fail(f"no session {name!r} in this ledger", 1)
     return kept
 
 
 def _nanos(usd: str) -> int | None:
-    from routeware.cli import screen
     from routeware.errors import PolicyError
     from routeware.money import amount_usd, nanos
 
@@ -163,3 +158,74 @@ def _nanos(usd: str) -> int | None:
         return nanos(amount_usd(float(usd), "USD"))
     except (ValueError, PolicyError):
         screen.fail(f"{usd!r} is not an amount of dollars: a number from 0 up, or 'none'", 2)
+
+
+def show_sessions(kept: Sequence[Kept]) -> None:
+    """Print a row for each session."""
+    if not kept:
+        screen.write("no sessions")
+        return
+    rows = [["session", "limit", "spent", "uncertain", "reserved", "left"]]
+    for one in kept:
+        of = facts(one)
+        amounts = [of[key] for key in ("limit_usd", "spent_usd", "uncertain_usd", "reserved_usd", "remaining_usd")]
+        rows.append([visible(one.name), *map(_amount, amounts)])
+    screen.write(screen.table(rows, flexible=0, right=range(1, 6)))
+
+
+def show_history(changes: Sequence[Change]) -> None:
+    """Print a row for each change; nothing if there are none."""
+    if not changes:
+        return
+    rows = [["changed at (UTC)", "what", "from", "to"]]
+    for change in changes:
+        of = _change_facts(change)
+        what = "limit set" if change.event == "limit" else "uncertain released"
+        rows.append([of["at"], what, _limit(change.before), _limit(change.after)])
+    screen.write("\n" + screen.table(rows, flexible=1, right=(2, 3)))
+
+
+def show_limit(before: Kept, after: Kept) -> None:
+    """Print one line: a session's limit before and after."""
+    screen.write(f"{visible(after.name)}: limit {_limit(before.limit_nanos)} -> {_limit(after.limit_nanos)}")
+
+
+def facts(one: Kept) -> dict[str, Any]:
+    """Return what there is to know of a session, in dollars."""
+    from routeware.money import usd
+
+    balance, limit = one.balance, one.limit_nanos
+    return {
+        "name": one.name,
+        "limit_usd": None if limit is None else usd(limit),
+        "spent_usd": usd(balance.settled),
+        "uncertain_usd": usd(balance.uncertain),
+        "reserved_usd": usd(balance.reserved),
+        "remaining_usd": None if limit is None else usd(max(0, limit - balance.committed)),
+    }
+
+
+def history_facts(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Return changes for JSON, in dollars."""
+    return [_change_facts(change) for change in changes]
+
+
+def _change_facts(change: Change) -> dict[str, Any]:
+    from routeware.money import usd
+
+    return {
+        "at": datetime.fromtimestamp(change.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "event": change.event,
+        "before_usd": None if change.before is None else usd(change.before),
+        "after_usd": None if change.after is None else usd(change.after),
+    }
+
+
+def _amount(amount: float | None) -> str:
+    return "-" if amount is None else screen.dollars(amount)
+
+
+def _limit(nanos: int | None) -> str:
+    from routeware.money import usd
+
+    return "none" if nanos is None else screen.dollars(usd(nanos))

@@ -77,7 +77,7 @@ def demo(
         demo_serve.serve(port)
         return
     from routeware.cli import demo_screen, screen
-    from routeware.demo.errors import DemoError
+    from routeware.demo import DemoError
 
     try:
         url = _checked(otlp, save)
@@ -103,8 +103,8 @@ def _checked(otlp: str | None, save: Path | None) -> str | None:
     Raises:
         DemoError: nothing listens there, or the file cannot be written.
     """
-    from routeware.demo.errors import DemoError
-    from routeware.demo.export import collector_url, reach
+    from routeware.demo import DemoError
+    from routeware.demo.spans import collector_url, reach
 
     if save is not None and save.is_dir():
         raise DemoError(f"{save}: this is a folder")
@@ -123,7 +123,7 @@ def _scenes(names: Sequence[str] | None, file: Path | None) -> tuple[Scene, ...]
     Raises:
         DemoError: there is no such scene, or a scene and a policy are given.
     """
-    from routeware.demo.errors import DemoError
+    from routeware.demo import DemoError
     from routeware.demo.scenes import own_scene, packaged_scenes
     from routeware.policy import RoutingPolicy
 
@@ -167,8 +167,8 @@ def _run(scenes: Sequence[Scene], requests: int, seed: int, speed_up: float) -> 
 def _hand_on(results: Sequence[Result], url: str | None, save: Path | None) -> None:
     """Export and save, as asked for, and report it beside the result."""
     from routeware.cli import screen
-    from routeware.demo.errors import DemoError
-    from routeware.demo.export import export
+    from routeware.demo import DemoError
+    from routeware.demo.spans import export
 
     try:
         if url is not None:
@@ -187,9 +187,9 @@ def _hand_on(results: Sequence[Result], url: str | None, save: Path | None) -> N
 def _save(results: Sequence[Result], file: Path) -> None:
     import json
 
-    from routeware.demo.errors import DemoError
-    from routeware.demo.jaeger import jaeger_json
+    from routeware.demo import DemoError
     from routeware.demo.run import most_telling
+    from routeware.demo.spans import jaeger_json
 
     spans = most_telling(results).spans_of_call()
     if not spans:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from routeware.cli import screen
-from routeware.demo.errors import DemoError
+from routeware.demo import DemoError
 from routeware.demo.playground import Exchange, playground
 from routeware.text import bounded, visible
 

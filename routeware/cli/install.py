@@ -1,4 +1,4 @@
-"""The command that installs an extra into the running environment, from routeware's source and by its installer.
+"""The installed distribution: its version, and the command that installs an extra by the same installer.
 
 routeware is on no package index, so ``pip install 'routeware[demo]'`` would fail, or install whatever else has this
 name there. Installers record where a distribution came from (PEP 610) and which of them it was, so the command can be
@@ -12,12 +12,20 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
-__all__ = ["command", "uvx_command"]
+__all__ = ["command", "uvx_command", "version_line"]
 
 _AGAIN = "ROUTEWARE_RUN_AGAIN"
+
+
+def version_line() -> str:
+    """Return the line that a bug report begins with."""
+    try:
+        return f"routeware {version('routeware')}"
+    except PackageNotFoundError:
+        return "routeware, run from its source"
 
 
 def command(extra: str) -> str:

@@ -1,4 +1,4 @@
-"""The output that all commands share: where they write, how they fail, how they format amounts.
+"""The output that all commands share: where they write, how they fail, how they format amounts and lay out tables.
 
 Only plain text is written here without any library: ``check`` and ``--version`` work where nothing but the core is
 installed, as in the pipeline that checks a policy before it is deployed.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from routeware.text import bounded, visible
@@ -19,7 +21,7 @@ from routeware.text import bounded, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "dollars", "fail", "milliseconds", "output", "print_json", "progress_console", "write"]
+__all__ = ["console", "dollars", "fail", "milliseconds", "output", "print_json", "progress_console", "table", "write"]
 
 _LONGEST_LINE = 2000
 
@@ -99,3 +101,38 @@ def dollars(amount: float) -> str:
     whole, _, fraction = f"{amount:,.9f}".partition(".")
     digits = fraction.rstrip("0")
     return f"${whole}.{digits.ljust(2, '0')}" if digits else f"${whole}"
+
+
+_NARROWEST = 20
+
+
+def table(rows: Sequence[Sequence[str]], *, flexible: int, right: Sequence[int] = (), gap: int = 2) -> str:
+    """Lay rows out in columns that fit the terminal, or 80 columns.
+
+    Args:
+        rows: The cells; a line break in one begins a new line in it. Other characters that don't print are spelled
+            out, so that no name can forge a row.
+        flexible: The column that is wrapped where the rows are too long.
+        right: The columns that are aligned at their right.
+        gap: The blanks between columns.
+    """
+    cells = [[[visible(line) for line in cell.split("\n")] for cell in row] for row in rows]
+    widths = [max((len(line) for cell in column for line in cell), default=0) for column in zip(*cells, strict=True)]
+    others = sum(widths) - widths[flexible] + gap * (len(widths) - 1)
+    room = max(_NARROWEST, shutil.get_terminal_size().columns - others)
+    widths[flexible] = min(widths[flexible], room)
+    lines = []
+    for row in cells:
+        row[flexible] = [part for line in row[flexible] for part in wrap(line, room) or [""]]
+        for at in range(max(map(len, row))):
+            parts = [cell[at] if at < len(cell) else "" for cell in row]
+            lines.append(_line(parts, widths, right, gap))
+    return "\n".join(lines)
+
+
+def _line(parts: Sequence[str], widths: Sequence[int], right: Sequence[int], gap: int) -> str:
+    aligned = [
+        part.rjust(width) if place in right else part.ljust(width)
+        for place, (part, width) in enumerate(zip(parts, widths, strict=True))
+    ]
+    return (" " * gap).join(aligned).rstrip()

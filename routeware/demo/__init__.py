@@ -2,3 +2,9 @@
 
 Nothing in here prints: the command line draws what these modules give it.
 """
+
+__all__ = ["DemoError"]
+
+
+class DemoError(Exception):
+    """The demo cannot go on, or not do all that was asked; the text says why in one line."""

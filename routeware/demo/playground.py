@@ -16,7 +16,7 @@ from typing import Any, assert_never
 import attrs
 from aiohttp import web
 
-from routeware.demo.errors import DemoError
+from routeware.demo import DemoError
 from routeware.demo.replies import CHAT, MESSAGES, RESPONSES, Answer, Api, prompt_tokens, tokens
 
 __all__ = ["ANSWER", "Behaviour", "Exchange", "playground"]

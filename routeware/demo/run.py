@@ -11,16 +11,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from routeware import CallRecord, Link, Price, session
 from routeware.demo import spans, tally
-from routeware.demo.asking import ask_bare, ask_routed, in_flight
-from routeware.demo.client import Asked, Client
-from routeware.demo.compare import Change, changes
-from routeware.demo.draws import Draws
-from routeware.demo.facts import packaged_facts
-from routeware.demo.launch import providers
-from routeware.demo.pace import Pace, measured_lag
-from routeware.demo.policies import Prices, check_providers, sped_up
-from routeware.demo.scenes import Scene
-from routeware.demo.tally import Answer, Column, Money
+from routeware.demo.asking import Asked, Client, ask_bare, ask_routed, in_flight
+from routeware.demo.draws import Draws, packaged_facts
+from routeware.demo.scenes import Prices, Scene, check_providers, sped_up
+from routeware.demo.servers import providers
+from routeware.demo.tally import Answer, Change, Column, Money, Pace, changes, measured_lag
 from routeware.threshold import LatencyReport
 
 __all__ = ["SPEED_UP", "Result", "Stage", "most_telling", "run"]

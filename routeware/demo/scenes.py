@@ -1,15 +1,17 @@
-"""The scenes of the demo: what happens to whom, and the policy that meets it."""
+"""The scenes of the demo: what happens to whom, and the policy that meets it, on the demo's faster clock."""
 
 from __future__ import annotations
 
 from importlib import resources
+from typing import TypeVar
 
 import attrs
 
-from routeware import RoutingPolicy
-from routeware.demo.draws import Incident
+from routeware import FailoverRules, LatencyRules, Link, Price, RoutingPolicy
+from routeware.demo import DemoError
+from routeware.demo.draws import Facts, Incident
 
-__all__ = ["SCENES", "Scene", "own_scene", "packaged_policy", "packaged_scenes"]
+__all__ = ["SCENES", "Prices", "Scene", "check_providers", "own_scene", "packaged_scenes", "sped_up"]
 
 _THIRD = 1 / 3
 
@@ -46,26 +48,26 @@ class Scene:
         return range(round(requests * self.begins), round(requests * self.ends) if self.incident else 0)
 
 
-def packaged_policy(name: str = "policy") -> RoutingPolicy:
-    """Return a policy that comes with the demo, in the providers' own time."""
-    with resources.as_file(resources.files(__package__).joinpath(f"{name}.toml")) as path:
-        return RoutingPolicy.from_toml(path)
+def _policy(name: str) -> RoutingPolicy:
+    """Return a scene's policy, in the providers' own time."""
+    with resources.as_file(resources.files(__package__).joinpath("scenes.toml")) as path:
+        return RoutingPolicy.from_toml(path, table=name)
 
 
 def packaged_scenes() -> tuple[Scene, ...]:
     """Return the scenes, in the order in which they are shown."""
     return (
-        Scene(name="even", title="An even provider", policy=packaged_policy("even")),
+        Scene(name="even", title="An even provider", policy=_policy("even")),
         Scene(
             name="stalls",
             title="A provider with stalls",
-            policy=packaged_policy("stalls"),
+            policy=_policy("stalls"),
             incident=Incident.STALLS,
         ),
         Scene(
             name="outage",
             title="An outage",
-            policy=packaged_policy("outage"),
+            policy=_policy("outage"),
             incident=Incident.OUTAGE,
             begins=_THIRD,
             ends=2 * _THIRD,
@@ -73,7 +75,7 @@ def packaged_scenes() -> tuple[Scene, ...]:
         Scene(
             name="streams",
             title="Streams that stall before their first item, and in the middle",
-            policy=packaged_policy("streams"),
+            policy=_policy("streams"),
             streams=True,
             incident=Incident.STALLS,
         ),
@@ -87,3 +89,45 @@ SCENES = ("even", "stalls", "outage", "streams")
 def own_scene(policy: RoutingPolicy) -> Scene:
     """Return the scene for a policy of the user's, against the providers as they were recorded."""
     return Scene(name="own", title="Your policy", policy=policy)
+
+
+Part = TypeVar("Part", Link, FailoverRules, LatencyRules)
+
+
+def check_providers(policy: RoutingPolicy, facts: Facts) -> None:
+    """Check that there is a server for every link.
+
+    Raises:
+        DemoError: a link has a provider that the demo does not play.
+    """
+    for link in policy.chain:
+        if link.provider not in facts.providers:
+            known = ", ".join(facts.providers)
+            raise DemoError(f"the demo has no provider {link.provider!r} (of the link {link.label}); it has {known}")
+
+
+def sped_up(policy: RoutingPolicy, factor: float) -> RoutingPolicy:
+    """Return the same policy on a clock that runs ``factor`` times as fast: every time in it is divided."""
+    return attrs.evolve(
+        policy,
+        chain=tuple(_faster(link, factor) for link in policy.chain),
+        failover=_faster(policy.failover, factor),
+        latency=_faster(policy.latency, factor),
+    )
+
+
+def _faster(part: Part, factor: float) -> Part:
+    """Divide every field that is a time: their names end in the unit."""
+    times = {field.name: getattr(part, field.name) for field in attrs.fields(type(part)) if field.name.endswith("_ms")}
+    return attrs.evolve(part, **{name: each / factor for name, each in times.items() if each is not None})
+
+
+class Prices:
+    """A price book for links without a price of their own: what the provider's recorded model cost."""
+
+    def __init__(self) -> None:
+        self._prices = {link.provider: link.price for scene in packaged_scenes() for link in scene.policy.chain}
+
+    def find(self, provider: str, _model: str, /) -> Price | None:
+        """Return the price of whatever this provider's server answers with."""
+        return self._prices.get(provider)

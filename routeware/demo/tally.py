@@ -1,21 +1,177 @@
-"""The outcomes of the requests: counted, added up to the last digit, and the call that is worth drawing.
+"""The outcomes of the requests: counted, added up to the last digit, compared, and how well this machine kept up.
 
-A request without an answer is late in both columns, whatever it took to fail.
+A request that was not answered is late in both columns, however quickly it failed: counting answered requests alone, a
+provider that refuses its slow ones would look fast. Intervals come from resampled requests (Efron 1979), both columns
+of a request together, for the two met the same fate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import math
+import random
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from math import inf
+from time import perf_counter
 from typing import Any
 
 import attrs
 
 from routeware import AttemptStatus, CallRecord
-from routeware.demo.compare import quantile
 from routeware.money import nanos, usd
 
-__all__ = ["Answer", "Column", "Money", "in_own_time", "money", "most_telling", "tally"]
+__all__ = [
+    "MOST_LAG_MS",
+    "Answer",
+    "Change",
+    "Column",
+    "Money",
+    "Pace",
+    "changes",
+    "in_own_time",
+    "measured_lag",
+    "money",
+    "most_telling",
+    "quantile",
+    "tally",
+]
+
+_RESAMPLES = 300
+_LOW, _HIGH = 0.05, 0.95
+# Half of a percent is what the output rounds away.
+_NOTHING = 0.005
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """The change of a quantile, as a share of what it was: -0.5 is half.
+
+    Attributes:
+        value: the change; ``None`` if either is not known.
+        low: the lower end of its 90 % interval; ``None`` if it is not known.
+        high: the upper end; ``None`` if it is not known.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def noise(self) -> bool:
+        """True if chance alone may have made it: the interval holds 0, or has no ends."""
+        return self.low is None or self.high is None or (self.low <= _NOTHING and self.high >= -_NOTHING)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return {**attrs.asdict(self), "noise": self.noise}
+
+
+def changes(
+    before: Sequence[float], after: Sequence[float], quantiles: Mapping[str, float], *, seed: int
+) -> dict[str, Change]:
+    """Return the change of each quantile, with its 90 % interval.
+
+    Args:
+        before: how long each request took; infinite where it was not answered.
+        after: the same requests in the other column.
+        quantiles: 0 to 1, by name.
+        seed: of the resamples.
+    """
+    dice, pairs = random.Random(seed), list(zip(before, after, strict=True))
+    drawn: dict[str, list[float | None]] = {name: [] for name in quantiles}
+    for _ in range(_RESAMPLES):
+        sample = dice.choices(pairs, k=len(pairs))
+        first, second = (sorted(pair[column] for pair in sample) for column in (0, 1))
+        for name, q in quantiles.items():
+            drawn[name].append(_change(_at(first, q), _at(second, q)))
+    return {
+        name: _with_interval(_change(quantile(before, q), quantile(after, q)), drawn[name])
+        for name, q in quantiles.items()
+    }
+
+
+def quantile(values: Sequence[float], q: float) -> float | None:
+    """Return a quantile, linear between the two nearest ranks (Hyndman and Fan 1996, type 7).
+
+    ``None`` without values, and where it is one that was not answered.
+    """
+    return _at(sorted(values), q)
+
+
+def _at(ordered: Sequence[float], q: float) -> float | None:
+    if not ordered:
+        return None
+    place = q * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    if math.isinf(high):
+        return None
+    return low + (place - math.floor(place)) * (high - low)
+
+
+def _with_interval(value: float | None, drawn: Sequence[float | None]) -> Change:
+    known = sorted(each for each in drawn if each is not None)
+    # In a resample without the quantile the change is unknown, and so is an end of the interval.
+    whole = len(known) == len(drawn)
+    return Change(value=value, low=_at(known, _LOW) if whole else None, high=_at(known, _HIGH) if whole else None)
+
+
+def _change(before: float | None, after: float | None) -> float | None:
+    return None if not before or after is None else after / before - 1.0
+
+
+MOST_LAG_MS = 150.0
+"""How late this machine may be, in the providers' time, before its times are not worth showing."""
+
+_EVERY_S = 0.005
+_TYPICAL = 0.95
+
+
+@attrs.frozen(kw_only=True)
+class Pace:
+    """The lateness of this machine, in the providers' own time: the 95th percentile of each.
+
+    Attributes:
+        loop_lag_ms: how late the event loop woke up.
+        overhead_ms: how much longer bare requests took than their provider meant them to.
+    """
+
+    loop_lag_ms: float
+    overhead_ms: float
+
+    @property
+    def busy(self) -> bool:
+        """True if the times are not to be believed."""
+        return max(self.loop_lag_ms, self.overhead_ms) > MOST_LAG_MS
+
+    @classmethod
+    def of(cls, lags_s: Sequence[float], overheads_ms: Sequence[float], speed_up: float) -> Pace:
+        """Sum up what was measured: the loop's in seconds of this machine, the requests' in the providers' time."""
+        lag_s = quantile(lags_s, _TYPICAL) or 0.0
+        return cls(loop_lag_ms=lag_s * 1000 * speed_up, overhead_ms=quantile(overheads_ms, _TYPICAL) or 0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return {**attrs.asdict(self), "busy": self.busy}
+
+
+@asynccontextmanager
+async def measured_lag() -> AsyncGenerator[list[float]]:
+    """Yield a list that fills with how late, in seconds, a timer of this loop rings, again and again."""
+    lags: list[float] = []
+    ticking = asyncio.create_task(_tick(lags))
+    try:
+        yield lags
+    finally:
+        ticking.cancel()
+        await asyncio.wait([ticking])
+
+
+async def _tick(lags: list[float]) -> None:
+    while True:
+        due = perf_counter() + _EVERY_S
+        await asyncio.sleep(_EVERY_S)
+        lags.append(max(perf_counter() - due, 0.0))
 
 
 @attrs.frozen(kw_only=True)

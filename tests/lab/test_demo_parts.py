@@ -27,14 +27,10 @@ from routeware import (
     session,
 )
 from routeware.cli.advice import findings
-from routeware.demo import asking, spans, tally
-from routeware.demo.draws import Draws, Fault, Incident
-from routeware.demo.errors import DemoError
-from routeware.demo.export import collector_url
-from routeware.demo.facts import Curve, packaged_facts
-from routeware.demo.jaeger import jaeger_json
-from routeware.demo.policies import Prices, check_providers, sped_up
-from routeware.demo.scenes import packaged_policy, packaged_scenes
+from routeware.demo import DemoError, asking, spans, tally
+from routeware.demo.draws import Curve, Draws, Fault, Incident, packaged_facts
+from routeware.demo.scenes import Prices, check_providers, packaged_scenes, sped_up
+from routeware.demo.spans import collector_url, jaeger_json
 from routeware.lab.reading_jaeger import jaeger_span
 from routeware.money import usd
 
@@ -126,7 +122,7 @@ def test_the_facts_name_their_sources() -> None:
 
 def test_the_packaged_policies_are_beyond_reproach() -> None:
     """They are the first policies that people see: models are the facts', and nothing about them surprises."""
-    for policy in (packaged_policy(), *(scene.policy for scene in packaged_scenes())):
+    for policy in (scene.policy for scene in packaged_scenes()):
         check_providers(policy, FACTS)
         assert all(FACTS.models[link.provider] == link.model for link in policy.chain)
         # The demo's program speaks to all of them with one client, so their SDKs' errors are none of its concern.

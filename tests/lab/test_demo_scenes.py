@@ -13,15 +13,23 @@ import pytest
 
 from routeware import Attempt, Price, RoutingPolicy, routed
 from routeware.cli import demo_screen
-from routeware.demo.asking import ask_bare
-from routeware.demo.client import Reply
-from routeware.demo.compare import Change, changes, quantile
+from routeware.cli.demo_screen import pace_of, verdict
+from routeware.demo.asking import Reply, ask_bare
 from routeware.demo.draws import Incident
-from routeware.demo.pace import MOST_LAG_MS, Pace, measured_lag
 from routeware.demo.run import Result, most_telling
 from routeware.demo.scenes import Scene, own_scene, packaged_scenes
-from routeware.demo.tally import Answer, in_own_time, money, tally
-from routeware.demo.verdict import pace_of, verdict
+from routeware.demo.tally import (
+    MOST_LAG_MS,
+    Answer,
+    Change,
+    Pace,
+    changes,
+    in_own_time,
+    measured_lag,
+    money,
+    quantile,
+    tally,
+)
 from routeware.threshold import LatencyReport, RaceSource
 
 EVEN, STALLS, OUTAGE, STREAMS = packaged_scenes()

@@ -22,11 +22,23 @@ from typer.testing import CliRunner
 from routeware import AttemptStatus, RoutingPolicy
 from routeware.cli.app import app
 from routeware.demo.run import Result, Stage, run
-from routeware.demo.scenes import Scene, own_scene, packaged_policy, packaged_scenes
+from routeware.demo.scenes import Scene, own_scene, packaged_scenes
 from routeware.lab.calls import calls
 from routeware.lab.reading import read_file
 
 SEED = 5
+POLICY = RoutingPolicy.from_dict(
+    {
+        "label": "demo",
+        "chain": [
+            {"provider": "openai", "model": "gpt-4o-2024-05-13", "max_output_tokens": 256},
+            {"provider": "anthropic", "model": "claude-3-5-sonnet-20240620", "max_output_tokens": 256},
+            {"provider": "google", "model": "gemini-1.5-flash-preview-0514", "max_output_tokens": 256},
+        ],
+        "failover": {"on_error_kinds": ["default", "auth", "not_found"], "on_timeout_ms": 20_000},
+        "latency": {"race_after_ms": 1_500},
+    }
+)
 FEW = 60
 
 
@@ -142,7 +154,7 @@ async def test_in_an_outage_all_routed_requests_are_answered() -> None:
 
 async def test_the_money_adds_up_to_the_last_digit() -> None:
     """The records of all calls beside the session's books; losers and lost connections are uncertain, not free."""
-    result = await ran(packaged_policy())
+    result = await ran(POLICY)
 
     assert result.money.adds_up
     assert result.money.session_settled > 0
@@ -151,7 +163,7 @@ async def test_the_money_adds_up_to_the_last_digit() -> None:
 
 async def test_it_adds_up_when_the_budget_ends_before_the_requests() -> None:
     """Refused calls are not answered, cost nothing, and stop nobody else."""
-    policy = RoutingPolicy.from_dict({**packaged_policy().to_dict(), "budget": {"session_usd": 0.1}})
+    policy = RoutingPolicy.from_dict({**POLICY.to_dict(), "budget": {"session_usd": 0.1}})
 
     result = await ran(policy)
 
@@ -163,7 +175,7 @@ async def test_it_adds_up_when_the_budget_ends_before_the_requests() -> None:
 async def test_every_request_is_counted_and_told_in_both_runs() -> None:
     """The bars reach their ends."""
     told: list[tuple[str, Stage]] = []
-    scene = own_scene(packaged_policy())
+    scene = own_scene(POLICY)
 
     (result,) = await run(
         [scene], requests=30, seed=SEED, on_done=lambda scene, stage: told.append((scene.name, stage))
@@ -176,7 +188,7 @@ async def test_every_request_is_counted_and_told_in_both_runs() -> None:
 
 async def test_the_drawn_call_failed_over_or_raced_and_its_spans_are_there() -> None:
     """One for the call, one for each attempt, in the providers' own time."""
-    result = await ran(packaged_policy())
+    result = await ran(POLICY)
 
     assert result.call is not None
     assert {attempt.status for attempt in result.call.attempts} > {AttemptStatus.SUCCEEDED}
@@ -282,7 +294,7 @@ def test_without_tracing_there_is_no_waterfall_and_nothing_to_save(tmp_path: Pat
 
 async def test_money_that_does_not_add_up_is_said_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo checks itself; a check that cannot fail is none."""
-    result = await ran(packaged_policy(), requests=5)
+    result = await ran(POLICY, requests=5)
     wrong = attrs.evolve(result.money, records_settled=result.money.records_settled + 1)
     monkeypatch.setattr("routeware.cli.demo._run", lambda *_: (attrs.evolve(result, money=wrong),))
 
@@ -296,7 +308,7 @@ async def test_money_that_does_not_add_up_is_said_and_exits_with_1(monkeypatch: 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
 async def test_a_file_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The result has been shown by then."""
-    result = await ran(packaged_policy(), requests=5)
+    result = await ran(POLICY, requests=5)
     monkeypatch.setattr("routeware.cli.demo._run", lambda *_: (result,))
 
     done = CliRunner().invoke(app, ["demo", "--save", "/dev/full"])

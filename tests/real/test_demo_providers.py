@@ -14,22 +14,19 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from routeware.demo import launch
-from routeware.demo.draws import Draw, Draws, Fault
-from routeware.demo.errors import DemoError
-from routeware.demo.facts import packaged_facts
-from routeware.demo.launch import providers
-from routeware.demo.servers import REQUEST_HEADER
+from routeware.demo import DemoError, servers
+from routeware.demo.draws import Draw, Draws, Fault, packaged_facts
+from routeware.demo.servers import REQUEST_HEADER, providers
 
 FACTS = packaged_facts()
 SEED = 3
 AT_ONCE = 1e6
 PARENT = f"""
 import asyncio
-from routeware.demo import launch
+from routeware.demo import servers
 
 async def main():
-    async with launch.providers(seed=1, speed_up={AT_ONCE}) as urls:
+    async with servers.providers(seed=1, speed_up={AT_ONCE}) as urls:
         children = open(f"/proc/self/task/{{__import__('os').getpid()}}/children").read()
         print(children, flush=True)
         await asyncio.sleep(60)
@@ -162,7 +159,7 @@ async def test_a_request_without_its_number_is_turned_down(number: str) -> None:
 
 async def test_providers_that_do_not_start_are_an_error_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a JSON error about an empty line."""
-    monkeypatch.setattr(launch.sys, "executable", "false")
+    monkeypatch.setattr(servers.sys, "executable", "false")
 
     with pytest.raises(DemoError, match="providers did not start"):
         async with providers(SEED, AT_ONCE):
@@ -196,8 +193,8 @@ async def test_providers_that_do_not_go_by_themselves_are_killed(
     stubborn = tmp_path / "stubborn"
     stubborn.write_text("#!/bin/sh\necho '{\"openai\": 1}'\nexec sleep 60\n")
     stubborn.chmod(0o700)
-    monkeypatch.setattr(launch.sys, "executable", str(stubborn))
-    monkeypatch.setattr(launch, "_END_S", 0.05)
+    monkeypatch.setattr(servers.sys, "executable", str(stubborn))
+    monkeypatch.setattr(servers, "_END_S", 0.05)
 
     async with asyncio.timeout(50):
         async with providers(SEED, AT_ONCE) as urls:
