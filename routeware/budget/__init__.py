@@ -9,12 +9,12 @@ Tallies of this process are kept in :class:`Account` objects and never suspend: 
 the hold. What is kept elsewhere is asked through a :class:`Ledger`.
 """
 
-from routeware.budget.account import Account, charge
+from routeware.budget.caps import Account, charge
 from routeware.budget.ledger import Balance, Ledger, Tally, different_limit, refusal
 from routeware.budget.memory import MemoryLedger
 from routeware.budget.offline import OfflineLedger
 from routeware.budget.opening import current_session, session
-from routeware.budget.report import AttemptSums, CountedAttempt, SessionReport
+from routeware.budget.report import AttemptSums, SessionReport
 from routeware.budget.reservation import PendingReservation, Reservation
 from routeware.budget.session import CURRENT_SESSION, Session
 
@@ -23,7 +23,6 @@ __all__ = [
     "Account",
     "AttemptSums",
     "Balance",
-    "CountedAttempt",
     "Ledger",
     "MemoryLedger",
     "OfflineLedger",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from routeware.budget import guard
-from routeware.budget.account import Account, change, reserve
+from routeware.budget import caps
+from routeware.budget.caps import Account, change, reserve
 from routeware.budget.ledger import Balance, Tally, different_limit, refusal
 from routeware.errors import PolicyError
 
@@ -38,7 +38,7 @@ class MemoryLedger:
         Raises:
             PolicyError: the name was opened with another limit.
         """
-        with guard.LOCK:
+        with caps.LOCK:
             account = self._find(tally.name)
             if tally.name not in self._limited:
                 self._limited.add(tally.name)
@@ -53,7 +53,7 @@ class MemoryLedger:
 
     async def set_limit(self, tally: Tally, /) -> Balance:
         """Fix the limit of the tally's name from now on, for all who share it, and return its sums."""
-        with guard.LOCK:
+        with caps.LOCK:
             self._limited.add(tally.name)
             self._replaced.add(tally.name)
             account = self._find(tally.name)
@@ -69,7 +69,7 @@ class MemoryLedger:
         Raises:
             BudgetExceededError: a cap would be passed; equality fits.
         """
-        with guard.LOCK:
+        with caps.LOCK:
             accounts = tuple(self._find(tally.name) for tally in tallies)
             if id not in self._held and id not in self._settled:
                 for account, tally in zip(accounts, tallies, strict=True):
@@ -84,7 +84,7 @@ class MemoryLedger:
 
     async def settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int, /) -> Sequence[Balance]:
         """Replace what ``id`` holds, if anything, by what it cost; an ``id`` that was settled changes nothing."""
-        with guard.LOCK:
+        with caps.LOCK:
             if id not in self._settled:
                 self._remember(id)
                 nanos, accounts = self._held.pop(id, (0, tuple(self._find(tally.name) for tally in tallies)))

@@ -1,21 +1,32 @@
-"""A ledger that goes on for a little while the one behind it cannot be reached."""
+"""A ledger that goes on for a little while the one behind it cannot be reached.
+
+The spare amount, and the settlements that the ledger has not received, are kept for each ledger and name, not for each
+session: a service that enters a session for every request would otherwise spend its little again and again,
+and wait for the ledger's time-out at every entry.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import weakref
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 
-from routeware.budget import guard
-from routeware.budget.account import change
+from routeware.budget import caps
+from routeware.budget.caps import OfflineAllowance, change
 from routeware.budget.ledger import Balance, Ledger, Tally, answer_of, open_tally
-from routeware.budget.outage import OfflineAllowance, UntoldSettlement, outage_of
-from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, say_undelivered
+from routeware.budget.resending import FIRST_PAUSE_S, LONGEST_PAUSE_S, Settlement, reason_of, say_undelivered
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.money import amount_usd, nanos
 
-__all__ = ["OfflineLedger", "spare_of"]
+__all__ = ["OfflineLedger", "outage_of", "spare_of"]
 
+_AWAY_S = 1.0
+"""The pause before a ledger that could not be reached is asked again."""
+_ROUND = 100
+"""The number of settlements that a ledger is sent at once."""
 _LATER = " Queued for the next session that reaches it."
 
 
@@ -47,7 +58,7 @@ class OfflineLedger:
         self._granted: set[str] = set()
         # What is held here, and whether the ledger may hold it, too, because it was asked and did not answer.
         self._held: dict[str, tuple[int, bool]] = {}
-        self._mine: list[UntoldSettlement] = []
+        self._mine: list[Settlement] = []
         self._teller: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._closed = False
@@ -112,7 +123,7 @@ class OfflineLedger:
             except BudgetExceededError:
                 if asked:
                     # It may have been granted there all the same, and it would never be settled.
-                    self._owe(UntoldSettlement(SettlementMessage(id, 0, 0), tuple(tallies), tuple(allowances)))
+                    self._owe(Settlement(id, 0, 0, tuple(tallies), tuple(allowances)))
                 raise
             self._held[id] = (nanos, asked)
         else:
@@ -133,10 +144,10 @@ class OfflineLedger:
         held, asked = self._held.pop(id, (None, True))
         # What corrects an untold settlement waits behind it.
         if held is not None or (id not in self._granted and any(one.settlements for one in allowances)):
-            with guard.LOCK:
+            with caps.LOCK:
                 change([one.untold for one in allowances], -(held or 0), settled, uncertain)
             if asked or settled or uncertain:
-                self._owe(UntoldSettlement(SettlementMessage(id, settled, uncertain), tuple(tallies), allowances))
+                self._owe(Settlement(id, settled, uncertain, tuple(tallies), allowances))
         else:
             balances = await answer_of(self._ledger.settle(id, tallies, settled, uncertain))
             self._granted.discard(id)
@@ -160,13 +171,13 @@ class OfflineLedger:
             self._outage.missed()
             raise
 
-    def _owe(self, one: UntoldSettlement) -> None:
+    def _owe(self, one: Settlement) -> None:
         self._mine.append(one)
         self._outage.owe(one)
         self._start_telling(FIRST_PAUSE_S)
 
     def _hold_here(self, tallies: Sequence[Tally], allowances: Sequence[OfflineAllowance], nanos: int) -> None:
-        with guard.LOCK:
+        with caps.LOCK:
             for tally, allowance in zip(tallies, allowances, strict=True):
                 allowance.check(nanos, self._spares.get(tally.name, self._spare), tally.limit_nanos)
             change([allowance.untold for allowance in allowances], nanos, 0, 0)
@@ -211,7 +222,7 @@ class OfflineLedger:
 
     def _say_lost(self, why: str) -> None:
         self._forget_told()
-        say_undelivered([one.message for one in self._mine], why, _LATER)
+        say_undelivered(self._mine, why, _LATER)
 
 
 def spare_of(on_unavailable: str | float) -> float | None:
@@ -228,3 +239,112 @@ def spare_of(on_unavailable: str | float) -> float | None:
             key="on_unavailable",
         )
     return None
+
+
+class LedgerOutage:
+    """The outage of one ledger: when it was last missed, and the settlements that it has not received.
+
+    Attributes:
+        untold: settlements in the order in which the ledger has to hear them.
+    """
+
+    __slots__ = ("_allowances", "_sending", "_until", "untold")
+
+    def __init__(self) -> None:
+        self._allowances: weakref.WeakValueDictionary[str, OfflineAllowance] = weakref.WeakValueDictionary()
+        self._sending: asyncio.Future[None] | None = None
+        self._until = 0.0
+        self.untold: deque[Settlement] = deque()
+
+    def allowance(self, name: str) -> OfflineAllowance:
+        """Return what is known of ``name``, which lasts as long as a session or an untold settlement needs it."""
+        with caps.LOCK:
+            found = self._allowances.get(name)
+            if found is None:
+                found = self._allowances[name] = OfflineAllowance(name)
+            return found
+
+    def check_reachable(self) -> None:
+        """Save asking a ledger that could not be reached a moment ago: calls would wait for its time-out in turn.
+
+        Raises:
+            LedgerUnavailableError: it could not be reached a moment ago.
+        """
+        if asyncio.get_running_loop().time() < self._until:
+            raise LedgerUnavailableError("the ledger could not be reached a moment ago")
+
+    def missed(self) -> None:
+        """Note that the ledger could not be reached just now."""
+        self._until = asyncio.get_running_loop().time() + _AWAY_S
+
+    def owe(self, settlement: Settlement) -> None:
+        """Keep a settlement that the ledger has to hear, behind those before it."""
+        with caps.LOCK:
+            for allowance in settlement.allowances:
+                allowance.owe()
+        self.untold.append(settlement)
+
+    async def tell(self, ledger: Ledger) -> bool:
+        """Tell the ledger what it has not heard, in order, as far as it can be reached. Return True if that is all."""
+        loop = asyncio.get_running_loop()
+        # One task at a time, or a correction might overtake what it corrects.
+        while (sending := self._sending) is not None and not sending.get_loop().is_closed():
+            if sending.get_loop() is not loop:
+                return False
+            await asyncio.wait([sending])
+        self._sending = sending = loop.create_future()
+        try:
+            while self.untold:
+                # Side by side: one after another, what a long outage has left would take a round trip each.
+                heard = await asyncio.gather(*(self._tell_one(ledger, one) for one in self._next_round()))
+                if not all(heard):
+                    return False
+        finally:
+            self._sending = None
+            sending.set_result(None)
+        return True
+
+    def _next_round(self) -> list[Settlement]:
+        """Choose what is sent at once: no correction that takes something away, with what it may take it from."""
+        chosen: list[Settlement] = []
+        for one in list(islice(self.untold, _ROUND)):
+            if chosen and (one.settled < 0 or one.uncertain < 0):
+                break
+            chosen.append(one)
+        return chosen
+
+    async def _tell_one(self, ledger: Ledger, one: Settlement) -> bool:
+        answer = None
+        try:
+            answer = await answer_of(ledger.settle(one.id, one.tallies, one.settled, one.uncertain))
+        except LedgerUnavailableError:
+            return False
+        except Exception as error:  # noqa: BLE001 - it will not be mended by asking again, and others wait behind it
+            say_undelivered([one], reason_of(error))
+        self.untold.remove(one)
+        with caps.LOCK:
+            for allowance in one.allowances:
+                allowance.told()
+            if answer is not None:
+                change([each.untold for each in one.allowances], 0, -one.settled, -one.uncertain)
+                for allowance, balance in zip(one.allowances, answer, strict=False):
+                    allowance.seen.see(balance)
+        return True
+
+
+# By the ledger's identity: a ledger need not be hashable.
+_outages: dict[int, LedgerOutage] = {}
+
+
+def outage_of(ledger: Ledger) -> LedgerOutage:
+    """Return what is shared by all that stand before ``ledger``."""
+    with caps.LOCK:
+        found = _outages.get(id(ledger))
+        if found is None:
+            found = LedgerOutage()
+            try:
+                weakref.finalize(ledger, _outages.pop, id(ledger), None)
+            except TypeError:  # it has slots, and none for weak references: then each wrapper is on its own
+                return found
+            _outages[id(ledger)] = found
+        return found

@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from routeware.money import usd
-from routeware.observers import Cost
+from routeware.observers import AttemptFacts
 from routeware.records import AttemptStatus, AttemptTrigger
 
-__all__ = ["AttemptSums", "CallCounts", "CountedAttempt", "SessionReport", "report_of"]
+__all__ = ["AttemptSums", "CallCounts", "SessionReport", "report_of"]
 
 # Looked up once: finding a member of an enumeration costs as much as counting an attempt.
 _RACE, _SUCCEEDED, _RACE_LOST = AttemptTrigger.RACE, AttemptStatus.SUCCEEDED, AttemptStatus.RACE_LOST
-
-
-class CountedAttempt(Protocol):
-    """An attempt that has ended, with what it cost."""
-
-    @property
-    def label(self) -> str:
-        """The link's label."""
-        ...
-
-    @property
-    def status(self) -> AttemptStatus | None:
-        """Its end; ``None`` while it runs."""
-        ...
-
-    @property
-    def trigger(self) -> AttemptTrigger:
-        """The reason for its start."""
-        ...
-
-    @property
-    def cost(self) -> Cost:
-        """Its cost."""
-        ...
 
 
 class CallCounts:
@@ -64,7 +40,7 @@ class CallCounts:
         """Count in ``around``, too, from now on."""
         self._around = around
 
-    def add(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
+    def add(self, outcome: str, attempts: Sequence[AttemptFacts]) -> None:
         """Count one call and its attempts, here and all around."""
         calls = self.calls
         calls[outcome] = calls.get(outcome, 0) + 1
@@ -72,7 +48,7 @@ class CallCounts:
         for attempt in attempts:
             status = attempt.status
             settled, uncertain = attempt.cost[:2]  # by place: names of a tuple's fields are read in C calls
-            key = attempt.label, status
+            key = attempt.link.label, status
             sums = self.attempts.get(key)
             if sums is None:
                 self.attempts[key] = [1, settled or 0, uncertain or 0]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from routeware.budget import guard
-from routeware.budget.account import Account, change, reserve
-from routeware.budget.delivery import SettlementQueue
+from routeware.budget import caps
+from routeware.budget.caps import Account, change, reserve
+from routeware.budget.resending import SettlementQueue
 from routeware.budget.session import Session
 from routeware.errors import BudgetExceededError
 
@@ -64,7 +64,7 @@ class Reservation:
         """
         session = self._session
         own = None if cap is None or session is None else session.shown
-        with guard.LOCK:
+        with caps.LOCK:
             reserve(self._accounts, nanos, own, cap)
             self.held = nanos
 
@@ -80,11 +80,12 @@ class Reservation:
         session = self._session
         assert session is not None
         self._loop = loop = asyncio.get_running_loop()
-        queues = tuple(SettlementQueue(view) for view in session.views)
+        queues = tuple(SettlementQueue(view.settle) for view in session.views)
         asked: list[asyncio.Task[None]] = []
         try:
-            for queue in queues:
-                task = loop.create_task(queue.hold(nanos, session.shown, cap))
+            for view, queue in zip(session.views, queues, strict=True):
+                assert queue.id is not None
+                task = loop.create_task(view.hold(queue.id, nanos, session.shown, cap))
                 asked.append(task)
                 await asyncio.wait([task])
                 task.result()
@@ -109,7 +110,7 @@ class Reservation:
 
         Any thread may call it, and the collector. Remote ledgers get it on the loop that asked them.
         """
-        with guard.LOCK:
+        with caps.LOCK:
             more_settled, more_uncertain, held = settled - self.settled, uncertain - self.uncertain, self.held
             self.settled, self.uncertain, self.held = settled, uncertain, 0
             change(self._accounts, -held, more_settled, more_uncertain)

@@ -13,18 +13,21 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self, TypeVar
 
-from routeware.budget.account import Account, lesser
-from routeware.budget.delivery import SettlementQueue
+from routeware.budget.caps import Account, lesser
 from routeware.budget.ledger import Ledger, Tally, check_ledger, open_tally, refusal
 from routeware.budget.offline import OfflineLedger, spare_of
-from routeware.budget.report import CallCounts, CountedAttempt, SessionReport, report_of
+from routeware.budget.report import CallCounts, SessionReport, report_of
+from routeware.budget.resending import SettlementQueue
 from routeware.budget.view import LedgerView, view_of
 from routeware.errors import BudgetExceededError, PolicyError, SessionClosedError
 from routeware.money import amount_usd, nanos, usd
+from routeware.observers import AttemptFacts
 
 __all__ = ["CURRENT_SESSION", "Session"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("routeware")
 
@@ -237,7 +240,7 @@ class Session:
         committed = self.shown.committed
         return refusal(self.name, committed, cap, nanos) if committed + nanos > cap else None
 
-    def count_call(self, outcome: str, attempts: Sequence[CountedAttempt]) -> None:
+    def count_call(self, outcome: str, attempts: Sequence[AttemptFacts]) -> None:
         """Count a call that has ended, here and in the sessions around."""
         self._counts.add(outcome, attempts)
 
@@ -250,7 +253,7 @@ class Session:
         """
         one: Session | None = self
         while one is not None:
-            one._wait_for(task, give_up)
+            _keep_until_done(one._chores, task, give_up)
             one = one._around
 
     def insist(self, task: asyncio.Future[Any], queue: SettlementQueue) -> None:
@@ -260,18 +263,11 @@ class Session:
         """
         one = self
         while one._around is not None:
-            one._wait_for(task, None)
+            _keep_until_done(one._chores, task, None)
             one = one._around
         if one._drained:
             queue.give_up()
-        repeats = one._repeats
-        repeats[task] = queue
-        task.add_done_callback(lambda done: repeats.pop(done, None))
-
-    def _wait_for(self, task: asyncio.Future[Any], give_up: Callable[[], None] | None) -> None:
-        chores = self._chores
-        chores[task] = give_up
-        task.add_done_callback(lambda done: chores.pop(done, None))
+        _keep_until_done(one._repeats, task, queue)
 
     async def _drain(self) -> int:
         """Wait for all that is kept, at most 5 s, then give it up. Return how many attempts that were."""
@@ -330,3 +326,9 @@ class Session:
         self.remote = True
         if view.offline is not None and (around is None or view.offline is not around.offline):
             self._offline = view.offline
+
+
+def _keep_until_done(kept: dict[asyncio.Future[Any], T], task: asyncio.Future[Any], value: T) -> None:
+    # Not by a method: the callback must not keep the session.
+    kept[task] = value
+    task.add_done_callback(lambda done: kept.pop(done, None))

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import attrs
 
-from routeware.budget.account import Account, lesser
+from routeware.budget.caps import Account, lesser
 from routeware.budget.ledger import Balance, Ledger, Tally, answer_of
 from routeware.budget.offline import OfflineLedger
 from routeware.errors import LedgerUnavailableError, PolicyError

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from routeware.budget import Reservation, charge, guard
+from routeware.budget import Reservation, caps, charge
 from routeware.engine.cost_warnings import warn_dropped, warn_exceeded, warn_unpriced, warn_unreadable
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.projections import built_in_projection, estimated_projection
@@ -248,7 +248,7 @@ class Bill:
     def _change(self, settled: int, uncertain: int) -> None:
         """Correct what is booked; a reservation knows what that was."""
         payer = self._request.payer
-        with guard.LOCK:  # two threads that report at once
+        with caps.LOCK:  # two threads that report at once
             if self.reservation is None and payer is not None:
                 booked = self._booked or FREE
                 self.reservation = Reservation(payer, booked.settled or 0, booked.uncertain or 0)
@@ -327,7 +327,7 @@ class Bill:
         if self._reading is NO_READING:
             self._reading = reading
             return
-        with guard.LOCK:  # two threads that report at once
+        with caps.LOCK:  # two threads that report at once
             self._reading = joined(self._reading, reading, on_purpose=on_purpose)
 
     def _projection_to_book(self) -> int | None:

@@ -7,7 +7,7 @@ import json
 import attrs
 
 import routeware
-from routeware import Session
+from routeware import Link, Session
 from routeware.observers import Cost
 from routeware.records import AttemptStatus, AttemptTrigger
 
@@ -19,6 +19,10 @@ class Ended:
     trigger: AttemptTrigger = AttemptTrigger.INITIAL
     settled: int | None = 0
     uncertain: int | None = 0
+
+    @property
+    def link(self) -> Link:
+        return Link(provider=self.label, model="m", label=self.label)
 
     @property
     def cost(self) -> Cost:

@@ -19,7 +19,7 @@ from typing import Any
 
 import routeware
 from routeware import Attempt, BudgetExceededError, Ledger, RoutingPolicy, routed
-from routeware.budget.outage import outage_of
+from routeware.budget.offline import outage_of
 from routeware.contrib import redis
 from routeware.contrib.redis import RedisLedger
 from routeware.contrib.sqlite import SqliteLedger

@@ -1,4 +1,4 @@
-"""Telling a ledger what an attempt cost: at once, and again until it has heard, or until no session waits any more.
+"""Sending settlements to a ledger: at once, and again until it has heard, or until no session waits any more.
 
 The attempt has ended and its caller has the answer, so a ledger that is away delays nothing: what was set aside there
 stays so meanwhile (and becomes uncertain where its lease ends), and is replaced when the settlement arrives.
@@ -7,16 +7,63 @@ stays so meanwhile (and becomes uncertain where its lease ends), and is replaced
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from uuid import uuid4
 
-from routeware.budget.account import Account
-from routeware.budget.settlement import FIRST_PAUSE_S, LONGEST_PAUSE_S, SettlementMessage, reason_of, say_undelivered
-from routeware.budget.view import LedgerView
-from routeware.errors import LedgerUnavailableError
+from routeware.budget.caps import OfflineAllowance
+from routeware.budget.ledger import Tally
+from routeware.errors import LedgerUnavailableError, RoutewareError
+from routeware.money import usd
 
-__all__ = ["SettlementQueue"]
+__all__ = ["FIRST_PAUSE_S", "LONGEST_PAUSE_S", "Settlement", "SettlementQueue", "reason_of", "say_undelivered"]
+
+logger = logging.getLogger("routeware")
+
+FIRST_PAUSE_S = 0.05
+"""The pause before a settlement that did not arrive is sent again; it doubles each time."""
+LONGEST_PAUSE_S = 2.0
+
+
+class Settlement:
+    """The cost of one attempt, or a correction of it. A ledger counts it once, however often it is sent.
+
+    Attributes:
+        id: what the ledger knows it by.
+        settled: what is added to the settled sum, in nano-dollars; a correction may be negative.
+        uncertain: what is added to the uncertain sum.
+        tallies: where it counts, for a ledger that was away.
+        allowances: what counts it there until the ledger has heard.
+        reported_lost: True once the log said that it was not delivered.
+    """
+
+    __slots__ = ("allowances", "id", "reported_lost", "settled", "tallies", "uncertain")
+
+    def __init__(
+        self,
+        id: str,
+        settled: int,
+        uncertain: int,
+        tallies: tuple[Tally, ...] = (),
+        allowances: tuple[OfflineAllowance, ...] = (),
+    ) -> None:
+        self.id = id
+        self.settled = settled
+        self.uncertain = uncertain
+        self.tallies = tallies
+        self.allowances = allowances
+        self.reported_lost = False
+
+    def withhold(self, settled: int, uncertain: int) -> None:
+        """Take less away than the correction would: the ledger may never have heard of so much."""
+        self.settled += settled
+        self.uncertain += uncertain
+
+    def report_lost(self) -> None:
+        """Note that the log says of it that it was not delivered."""
+        self.reported_lost = True
 
 
 class SettlementQueue:
@@ -25,18 +72,17 @@ class SettlementQueue:
     A correction that overtook its settlement would drive the ledger's sum below what was reported.
 
     Attributes:
-        view: the ledger's tallies.
         id: what the attempt's hold was asked for with, until it is settled.
         repeating: True while a task tells the ledger again and again.
     """
 
-    __slots__ = ("_enough", "_refused_settled", "_refused_uncertain", "_unsent", "id", "repeating", "view")
+    __slots__ = ("_enough", "_refused_settled", "_refused_uncertain", "_settle", "_unsent", "id", "repeating")
 
-    def __init__(self, view: LedgerView) -> None:
-        self.view = view
+    def __init__(self, settle: Callable[[str, int, int], Awaitable[None]]) -> None:
+        self._settle = settle
         self.id: str | None = uuid4().hex
         self.repeating = False
-        self._unsent: deque[SettlementMessage] = deque()
+        self._unsent: deque[Settlement] = deque()
         self._refused_settled = 0
         self._refused_uncertain = 0
         self._enough = asyncio.Event()
@@ -46,17 +92,12 @@ class SettlementQueue:
         if self._unsent:
             say_undelivered(self._unsent, "the loop is closed")
 
-    async def hold(self, nanos: int, own: Account, cap: int | None) -> None:
-        """Ask the ledger to set ``nanos`` aside under the queue's id. Raises as :meth:`LedgerView.hold`."""
-        assert self.id is not None
-        await self.view.hold(self.id, nanos, own, cap)
-
     def add(self, settled: int, uncertain: int) -> bool:
         """Have the ledger told of one more change; the first one settles the hold. Return True if there is news."""
         id, self.id = self.id, None
         if id is None and not settled and not uncertain:
             return False
-        self._unsent.append(SettlementMessage(id or uuid4().hex, settled, uncertain))
+        self._unsent.append(Settlement(id or uuid4().hex, settled, uncertain))
         return True
 
     async def send(self) -> bool:
@@ -66,7 +107,7 @@ class SettlementQueue:
             message = unsent[0]
             self._withhold(message)
             try:
-                await self.view.settle(message.id, message.settled, message.uncertain)
+                await self._settle(message.id, message.settled, message.uncertain)
             except LedgerUnavailableError:
                 return False
             except asyncio.CancelledError:
@@ -79,7 +120,7 @@ class SettlementQueue:
             unsent.popleft()
         return True
 
-    def _withhold(self, message: SettlementMessage) -> None:
+    def _withhold(self, message: Settlement) -> None:
         """Have a correction take nothing away that the ledger refused to count: its sum would fall below the truth."""
         settled = min(self._refused_settled, max(0, -message.settled))
         uncertain = min(self._refused_uncertain, max(0, -message.uncertain))
@@ -115,3 +156,24 @@ class SettlementQueue:
     def say_lost(self, why: str) -> None:
         """Log what the ledger was not told. It stays here: a later report may still bring it."""
         say_undelivered(self._unsent, why)
+
+
+def say_undelivered(messages: Iterable[Settlement], why: str, then: str = "") -> None:
+    """Log what a ledger was not told, once for each message."""
+    unsaid = [message for message in messages if not message.reported_lost]
+    if not unsaid:
+        return
+    for message in unsaid:
+        message.report_lost()
+    logger.warning(
+        "Settlement not delivered, the ledger could not be told (%s): $%.9f settled, $%.9f uncertain.%s",
+        why,
+        usd(sum(message.settled for message in unsaid)),
+        usd(sum(message.uncertain for message in unsaid)),
+        then,
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the log says of an error that a ledger raised: our own text, or a class name, never foreign text."""
+    return str(error) if isinstance(error, RoutewareError) else type(error).__qualname__
