@@ -12,9 +12,8 @@ from enum import Enum
 import attrs
 
 from routeware import errors as own
-from routeware.classify.code_words import meaning_of
-from routeware.classify.patterns import Pattern, ignoring_case
-from routeware.classify.reading import as_text, remembered
+from routeware.classify.meanings import meaning_of
+from routeware.classify.reading import Pattern, as_text, ignoring_case, remembered
 from routeware.errors import ErrorCategory
 
 __all__ = ["UNREACHED", "Cost", "Kind", "Meaning", "error_type", "kind_of"]

@@ -2,30 +2,125 @@
 
 A status is coarse: a spent account, a refusal for content and a prompt that is too long all come as a 400 somewhere. So
 whatever says more than the status wins: a code, then the name of the class, then the text.
+
+A gRPC error, as ``grpc``, ``grpc.aio`` and ``xai-sdk`` raise it, is asked for its code by a method. That code does not
+say who gave it: the client's own library reports a refused connection as UNAVAILABLE and its own time-out as
+DEADLINE_EXCEEDED, in the same class as an answer of the server. Money hangs on the difference, and only the text of the
+status shows it.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from typing import NamedTuple
+from types import FunctionType
+from typing import Any, NamedTuple
 
-from routeware.classify.bodies import Body, body_of
-from routeware.classify.chain import arguments_of, cause_of, context_of, errno_of
-from routeware.classify.closer import category_of_code, closer_category
-from routeware.classify.codes import Code, telling_code
+from routeware.classify.codes import Body, Code, body_of, name_of_member, telling_code
+from routeware.classify.meanings import category_of_status, meaning_of, status_of
 from routeware.classify.names import UNREACHED, Cost, Kind, Meaning, kind_of
-from routeware.classify.no_json import is_no_json, names_another_type, no_json
-from routeware.classify.patterns import Pattern
-from routeware.classify.protocols import headers_of_rpc, rpc_status
-from routeware.classify.reading import View, as_int, as_text
-from routeware.classify.replies import error_in_reply
-from routeware.classify.statuses import category_of_status, status_of
-from routeware.classify.texts import LONGEST, category_in_text, names_a_wait, provider_said, status_in_text
+from routeware.classify.reading import (
+    Pattern,
+    View,
+    arguments_of,
+    as_int,
+    as_text,
+    attempt,
+    cause_of,
+    context_of,
+    errno_of,
+    ignoring_case,
+    is_sequence,
+    remembered,
+)
+from routeware.classify.replies import error_in_reply, is_no_json, names_another_type, no_json
+from routeware.classify.texts import (
+    LONGEST,
+    category_in_text,
+    category_of_code,
+    closer_category,
+    names_a_wait,
+    provider_said,
+    refined,
+    status_in_text,
+)
 from routeware.classify.waiting import retry_after_ms
 from routeware.errors import ErrorCategory
 
-__all__ = ["SETTLED", "Finding", "look"]
+__all__ = ["SETTLED", "Finding", "RpcStatus", "headers_of_rpc", "look", "rpc_status"]
+
+_UNREACHED = ignoring_case(r"failed to connect|connection refused|errors? resolving|dns resolution|name resolution")
+_BROKEN_OFF = ignoring_case(
+    r"reset|closed|goaway|broken pipe|stream removed|rst_stream|\beof\b|keepalive|ping timeout|cancell?ed"
+    r"|transport|larger than max|deserializ|serializing"
+)
+# The client gives these by itself, too: always, or where its text says that the connection or the answer broke.
+_GIVEN_BY_TIMERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.CANCELLED})
+_GIVEN_BY_TRANSPORTS = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.SERVER_ERROR, ErrorCategory.RATE_LIMIT})
+
+
+class RpcStatus(NamedTuple):
+    """The status of a gRPC call.
+
+    Attributes:
+        code: its name, such as ``UNAVAILABLE``.
+        category: its meaning, by the code and the text of the status.
+        cost: whether the call may have cost something.
+    """
+
+    code: str
+    category: ErrorCategory
+    cost: Cost
+
+
+def rpc_status(error: BaseException) -> RpcStatus | None:
+    """Read the status of a gRPC error; ``None`` for every other error."""
+    if not _is_rpc(type(error)):
+        return None
+    code = name_of_member(attempt(_call_code, error))
+    if code is None:
+        return None
+    text = as_text(attempt(_call_details, error)) or ""
+    category = meaning_of(code).category or ErrorCategory.SERVER_ERROR
+    cost = _cost(category, text)
+    if code == "UNAVAILABLE" and (cost is Cost.POSSIBLE or _UNREACHED.search(text)):
+        return RpcStatus(code, ErrorCategory.TRANSIENT_NETWORK, cost)
+    return RpcStatus(code, refined(category, text), cost)
+
+
+def headers_of_rpc(error: BaseException) -> list[object]:
+    """Give the metadata of a gRPC error, where servers put ``retry-after``."""
+    found = attempt(_call_metadata, error)
+    return [found] if is_sequence(found) else []
+
+
+def _cost(category: ErrorCategory, text: str) -> Cost:
+    if _UNREACHED.search(text):
+        return Cost.NONE
+    local = category in _GIVEN_BY_TIMERS or (category in _GIVEN_BY_TRANSPORTS and _BROKEN_OFF.search(text) is not None)
+    return Cost.POSSIBLE if local else Cost.NONE
+
+
+_METHODS = ("code", "details")
+
+
+@remembered
+def _is_rpc(kind: type) -> bool:
+    """Tell gRPC's errors by the two methods that all of them have; ``grpc`` need not be installed."""
+    return all(any(isinstance(vars(base).get(name), FunctionType) for base in kind.__mro__) for name in _METHODS)
+
+
+def _call_code(error: Any) -> object:
+    return error.code()
+
+
+def _call_details(error: Any) -> object:
+    return error.details()
+
+
+def _call_metadata(error: Any) -> object:
+    return [tuple(pair) for pair in error.trailing_metadata() or ()]
+
 
 _UNREACHABLE = frozenset(
     number

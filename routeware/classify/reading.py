@@ -1,4 +1,4 @@
-"""Other people's objects, read without trusting them.
+"""Other people's objects, read without trusting them: attributes, mappings, the errors behind an error, texts.
 
 An error may answer to every name, warn when it is looked at, raise from a property or lie about its class. So the
 instance's own attributes come first, then what its class defines under a few known names; nothing here calls
@@ -7,12 +7,55 @@ instance's own attributes come first, then what its class defines under a few kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from types import MappingProxyType, MemberDescriptorType
 from typing import Any, TypeGuard, TypeVar
 
-__all__ = ["View", "as_int", "as_text", "attempt", "defines", "entry", "is_mapping", "is_sequence", "remembered"]
+__all__ = [
+    "Pattern",
+    "View",
+    "arguments_of",
+    "as_int",
+    "as_text",
+    "attempt",
+    "cause_of",
+    "context_of",
+    "defines",
+    "entry",
+    "errno_of",
+    "has_more_behind",
+    "hops",
+    "ignoring_case",
+    "is_mapping",
+    "is_sequence",
+    "leaves_of",
+    "remembered",
+]
+
+
+class Pattern:
+    """A regular expression: one, or several alternatives."""
+
+    def __init__(self, *alternatives: str, flags: int = 0) -> None:
+        self._alternatives = alternatives
+        self._flags = flags
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        """The expression, compiled."""
+        return re.compile("|".join(self._alternatives), self._flags)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """Find the first place in ``text`` that matches."""
+        return self.compiled.search(text)
+
+
+def ignoring_case(*alternatives: str) -> Pattern:
+    """Make a pattern to which the case of letters is all the same."""
+    return Pattern(*alternatives, flags=re.IGNORECASE)
+
 
 T = TypeVar("T")
 
@@ -205,3 +248,67 @@ def _is_deprecated(function: Any) -> bool:
     """Tell from its code whether a property warns when it is read: reading it to find out would be too late."""
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return hasattr(function, "__deprecated__") or any("warn" in name or "deprecat" in name for name in names)
+
+
+_MOST = 128
+
+# Read through the base class: a subclass may hide them behind a property of its own.
+_CAUSE = vars(BaseException)["__cause__"].__get__
+_CONTEXT = vars(BaseException)["__context__"].__get__
+_SUPPRESSED = vars(BaseException)["__suppress_context__"].__get__
+_ARGUMENTS = vars(BaseException)["args"].__get__
+_ERRNO = vars(OSError)["errno"].__get__
+_LEAVES = vars(BaseExceptionGroup)["exceptions"].__get__
+
+
+def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
+    """Walk from an error to its causes, outermost first. ``seen`` stops circles, also those through groups."""
+    hop: BaseException | None = error
+    while hop is not None and id(hop) not in seen and len(seen) < _MOST:
+        seen.add(id(hop))
+        yield hop
+        hop = _next(hop)
+
+
+def has_more_behind(error: BaseException) -> bool:
+    """Tell whether an error has a cause, or was raised while another one was being handled."""
+    if _CAUSE(error) is not None:
+        return True
+    return _CONTEXT(error) is not None and not _SUPPRESSED(error)
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """Read the error that it was explicitly raised from."""
+    found: BaseException | None = _CAUSE(error)
+    return found
+
+
+def context_of(error: BaseException) -> BaseException | None:
+    """Read the error that was being handled when it was raised, even if ``from None`` says that it does not matter."""
+    found: BaseException | None = _CONTEXT(error)
+    return found
+
+
+def arguments_of(error: BaseException) -> tuple[object, ...]:
+    """Read the arguments that it was made with."""
+    found: tuple[object, ...] = _ARGUMENTS(error)
+    return found
+
+
+def errno_of(error: BaseException) -> object:
+    """Read the operating system's number of an ``OSError``; ``None`` for other errors."""
+    found: object = _ERRNO(error) if issubclass(type(error), OSError) else None
+    return found
+
+
+def leaves_of(error: BaseException) -> tuple[BaseException, ...] | None:
+    """List the errors directly inside a group; ``None`` if its class is no group."""
+    found: tuple[BaseException, ...] | None = _LEAVES(error) if issubclass(type(error), BaseExceptionGroup) else None
+    return found
+
+
+def _next(error: BaseException) -> BaseException | None:
+    found = cause_of(error)
+    if found is None and not _SUPPRESSED(error):
+        found = context_of(error)
+    return found

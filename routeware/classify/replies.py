@@ -1,27 +1,85 @@
-"""Errors that providers send under 200: ``{"error": ...}`` and no answer.
+"""Replies without an answer: ``{"error": ...}`` under 200, and bodies that are no JSON.
 
-Nothing raises for them. The function stumbles over the missing answer afterwards, and a ``KeyError`` says nothing of
-the provider. So a reply that was reported is read for an error, and that error classifies what the function raises.
+Nothing raises for an error under 200. The function stumbles over the missing answer afterwards, and a ``KeyError`` says
+nothing of the provider. So a reply that was reported is read for an error, and that error classifies what the function
+raises.
+
+A broken answer and an answer of the wrong shape both come as a ``JSONDecodeError``. If it was a response's body, the
+provider has failed: under load some send blank lines, or a proxy's page with status 200. If it was the text that a
+model wrote, the answer is there, only not as asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
-from routeware.classify.bodies import Body, decoded
-from routeware.classify.closer import category_of_code, closer_category
-from routeware.classify.codes import Code, telling_code
+from routeware.classify.codes import Body, Code, decoded, telling_code
+from routeware.classify.meanings import as_status, category_of_status
 from routeware.classify.names import kind_of
-from routeware.classify.no_json import is_no_json
-from routeware.classify.reading import View, as_int, as_text, attempt, entry, is_mapping, is_sequence
+from routeware.classify.reading import (
+    Pattern,
+    View,
+    as_int,
+    as_text,
+    attempt,
+    entry,
+    ignoring_case,
+    is_mapping,
+    is_sequence,
+)
 from routeware.classify.snapshot import ErrorSnapshot, describe
-from routeware.classify.statuses import as_status, category_of_status
-from routeware.classify.texts import provider_said, status_in_text
+from routeware.classify.texts import category_of_code, closer_category, provider_said, status_in_text
 from routeware.classify.waiting import retry_after_ms
 from routeware.errors import ErrorCategory
 
-__all__ = ["error_in_reply"]
+__all__ = ["error_in_reply", "is_no_json", "names_another_type", "no_json"]
+
+_PAGE = ignoring_case(r"\s*(?:\Z|<(?:!doctype|html|head|body|\?xml|h1|title|center)\b)")
+_CONTENT_TYPE = Pattern(r"mimetype: ?([\w.+/-]*)")
+_ANOTHER_TYPE = ignoring_case(r"unexpected (?:content[- ]?type|mimetype)")
+_MOST_FRAMES = 64
+
+
+def no_json(error: BaseException, view: View) -> bool:
+    """Tell whether a parser was given a response body that is no JSON at all."""
+    document = view.own.get("doc")
+    text = document.decode("latin-1") if type(document) is bytes else as_text(document)
+    if text is not None:
+        return is_no_json(text) or _was_a_response(error)
+    return _has_another_type(view)
+
+
+def is_no_json(text: str) -> bool:
+    """Tell a blank text or a page of HTML, which no model writes for an answer."""
+    return _PAGE.compiled.match(text) is not None
+
+
+def names_another_type(text: str) -> bool:
+    """Tell whether a client complains of the content type: it expected JSON, and got a page."""
+    return _ANOTHER_TYPE.search(text) is not None
+
+
+def _was_a_response(error: BaseException) -> bool:
+    """Look for a method ``json`` among the frames, by which HTTP clients parse a body: httpx, requests, aiohttp."""
+    trace: TracebackType | None = error.__traceback__
+    for _ in range(_MOST_FRAMES):
+        if trace is None:
+            return False
+        frame = trace.tb_frame
+        if frame.f_code.co_name == "json" and "self" in frame.f_code.co_varnames[:1]:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _has_another_type(view: View) -> bool:
+    """Read the content type that aiohttp's ``ContentTypeError`` names. Without one there is nothing to go by."""
+    found = _CONTENT_TYPE.search(as_text(view.get("message")) or "")
+    kind = as_text(entry(view.get("headers"), "Content-Type")) if found is None else found[1]
+    return kind is not None and "json" not in kind.lower()
+
 
 _ERRORS = ("error", "errors", "fault", "base_resp")
 _MARKS = frozenset({*_ERRORS, "error_code", "error_msg", "code", "detail", "object", "type", "choices"})

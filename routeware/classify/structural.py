@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import attrs
 
-from routeware.classify.chain import hops, leaves_of
 from routeware.classify.names import Cost, kind_of
 from routeware.classify.one_error import SETTLED, Finding, look
+from routeware.classify.reading import hops, leaves_of
 from routeware.classify.snapshot import ErrorSnapshot, describe, text_of
 from routeware.classify.texts import LONGEST, category_in_text, status_in_text
 from routeware.errors import ErrorCategory

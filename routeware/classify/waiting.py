@@ -12,10 +12,8 @@ from typing import Any
 
 import attrs
 
-from routeware.classify.bodies import Body
-from routeware.classify.codes import details_of
-from routeware.classify.patterns import Pattern
-from routeware.classify.reading import View, as_text, attempt, entry, is_mapping, is_sequence
+from routeware.classify.codes import Body, details_of
+from routeware.classify.reading import Pattern, View, as_text, attempt, entry, is_mapping, is_sequence
 
 __all__ = ["retry_after_ms"]
 

@@ -10,19 +10,17 @@ Lagrange Multiplier Method for Solving Problems of Optimum Allocation of Resourc
 
 from routeware.threshold.buckets import checked_size
 from routeware.threshold.cache import LearnerCache
-from routeware.threshold.curve import Curve, kaplan_meier
-from routeware.threshold.facts import (
+from routeware.threshold.learner import Learner
+from routeware.threshold.report import (
     BucketReport,
-    Decision,
     LatencyReport,
     LinkReport,
-    RaceSource,
     RoleReport,
     StartReport,
+    target_event,
 )
-from routeware.threshold.learner import Learner
-from routeware.threshold.notices import target_event
-from routeware.threshold.window import LinkHistory, Observation, Size, Window
+from routeware.threshold.rule import Decision, RaceSource
+from routeware.threshold.window import Curve, LinkHistory, Observation, Size, Window, kaplan_meier
 
 __all__ = [
     "BucketReport",

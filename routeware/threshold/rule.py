@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import StrEnum
 
 import attrs
 
-from routeware.threshold.facts import RaceSource
 from routeware.threshold.grid import LATE, STEPS, Counts, total, weighed
 from routeware.threshold.hull import Point, Share, buy, lower_hull
 
-__all__ = ["Bucket", "Fit", "Goal", "fit"]
+__all__ = ["Bucket", "Decision", "Fit", "Goal", "RaceSource", "fit"]
 
 _BORROWED = 20.0
 """Attempts that each bucket borrows from all, and that the primary's curve lends to the backup's."""
@@ -32,6 +32,40 @@ _SURE = 0.7
 """Standard deviations: three times of four."""
 _PRICE = 0.03
 """Saved calls that an extra attempt has to be worth where a target can't be met: it is not bought at any price."""
+
+
+class RaceSource(StrEnum):
+    """The source of a race threshold."""
+
+    FIXED = "fixed"
+    """The policy's ``race_after_ms``, and no target."""
+    PRIOR = "prior"
+    """Too little is known yet: ``race_after_ms``, or half the target."""
+    FITTED = "fitted"
+    """The starts that meet the target at the least expense."""
+    CAPPED = "capped"
+    """``max_extra`` does not allow those starts: it is spent where it saves most."""
+    EXPLORED = "explored"
+    """This call races at once, so that the backup is known before it is needed."""
+    NONE = "none"
+    """The primary meets the target alone."""
+    INFEASIBLE = "infeasible"
+    """No start meets the target."""
+
+
+@attrs.frozen(slots=True)
+class Decision:
+    """The decision for one call.
+
+    Attributes:
+        race_after_s: when the backup starts, in seconds after the latest start; ``None`` is not at all.
+        source: where that came from.
+        swap: whether the first two links of the chain change places.
+    """
+
+    race_after_s: float | None
+    source: RaceSource
+    swap: bool = False
 
 
 @attrs.frozen(slots=True)

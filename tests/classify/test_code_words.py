@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routeware.classify import classify
-from routeware.classify.code_words import meaning_of, parts_of
+from routeware.classify.meanings import meaning_of, parts_of
 from routeware.errors import ErrorCategory
 from tests.fakes.failing import FailedError
 

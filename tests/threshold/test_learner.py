@@ -20,7 +20,7 @@ from routeware.threshold import (
     Window,
     target_event,
 )
-from routeware.threshold.watch import has_slowed
+from routeware.threshold.feedback import has_slowed
 
 USUAL = 0.999
 """A draw that no rare choice falls on."""
