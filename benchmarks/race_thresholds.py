@@ -29,11 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from routeware import Attempt, AttemptTrigger, CallRecord, RoutingPolicy, record_of, routed
 from routeware.demo.draws import Draw, Draws, Fault, packaged_facts
-from routeware.lab.sources import read_source
+from routeware.lab.sources import links_of, read_source
 from routeware.lab.tables import Mapping
 from routeware.lab.tune import tune
 from routeware.lab.tune_facts import Estimate, Threshold
-from routeware.lab.tune_inputs import links_of
 from routeware.lab.tune_race import pairs_of
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample
 from tests.fakes.clock import run_jumping

@@ -28,7 +28,7 @@ from routeware.lab.sources import read_source
 from routeware.lab.tables import Mapping as Columns
 from routeware.lab.tune import tune
 from routeware.lab.tune_facts import Choice, Estimate, Threshold
-from routeware.lab.tune_links import SEARCHED, Goal, Prices, candidates_of, choose, frontier_of, prepare
+from routeware.lab.tune_frontier import SEARCHED, Goal, Prices, candidates_of, choose, frontier_of, prepare
 from routeware.lab.tune_samples import ANSWERED, CENSORED, Sample
 
 Array = np.ndarray

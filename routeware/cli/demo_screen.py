@@ -19,7 +19,7 @@ from routeware.demo.run import Result, most_telling
 from routeware.demo.spans import jaeger_json
 from routeware.demo.tally import Change, Column, Money
 from routeware.lab.calls import CallTree, calls
-from routeware.lab.reading_jaeger import jaeger_span
+from routeware.lab.reading_spans import jaeger_span
 from routeware.lab.waterfall import render_call
 from routeware.money import NANOS_PER_USD
 from routeware.threshold import RaceSource

@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from routeware.lab.calls import CallTree
     from routeware.lab.replaying import Estimate, Replayed
-    from routeware.lab.tree import CallTree
     from routeware.policy import RoutingPolicy
     from routeware.records import CallRecord
 

@@ -175,12 +175,11 @@ def _tuned(asked: _Asked, goal: dict[str, Any], policy_file: Path | None, table:
 
 
 def _computed(asked: _Asked, goal: dict[str, Any], policy: RoutingPolicy | None) -> tuple[Tuning, int]:
-    from routeware.lab import tune_inputs as inputs
-    from routeware.lab.sources import read_sources
+    from routeware.lab import sources as inputs
     from routeware.lab.tune import tune as compute
     from routeware.lab.tune_sizes import with_sizes
 
-    read = read_sources(asked.sources, asked.mapping, service=asked.service, limit=asked.limit)
+    read = inputs.read_sources(asked.sources, asked.mapping, service=asked.service, limit=asked.limit)
     if any(source.table is None for source in read) and asked.mapping.needs_columns:
         _refuse("spans have no columns: of the two attempts of a race one was always cut off, so they make no pairs")
     given = inputs.parsed_prices(asked.prices)

@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from routeware.lab.reading_bytes import Bytes, as_utf8, opened
-from routeware.lab.reading_console import FIRST_KEYS, console_span
-from routeware.lab.reading_jaeger import jaeger_span
 from routeware.lab.reading_json import EACH, Found, JsonValues
 from routeware.lab.reading_json import Path as Keys
-from routeware.lab.reading_otlp import otlp_span
+from routeware.lab.reading_spans import FIRST_KEYS, console_span, jaeger_span, otlp_span
 from routeware.lab.spans import Span
 
 __all__ = ["SPAN_KEYS", "read_file", "read_stream"]

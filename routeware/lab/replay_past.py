@@ -9,7 +9,7 @@ import attrs
 
 from routeware.classify import ErrorSnapshot
 from routeware.errors import ErrorCategory
-from routeware.lab.tree import AttemptBar, CallTree
+from routeware.lab.calls import AttemptBar, CallTree
 from routeware.records import AttemptRecord, AttemptStatus, AttemptTrigger, CallRecord
 
 __all__ = ["PastAttempt", "PastCall", "past_calls"]

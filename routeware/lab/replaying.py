@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from routeware.lab.tree import CallTree
+from routeware.lab.calls import CallTree
 from routeware.lab.tune_facts import Estimate
 from routeware.policy import RoutingPolicy
 from routeware.records import CallRecord
@@ -90,7 +90,7 @@ def replay(
         ValueError: there are no calls, no call has seen a link of the policy to its end, or a call has a time that
             cannot be; says which.
     """
-    from routeware.lab.replay_fates import Fates
+    from routeware.lab.replay_links import Fates
     from routeware.lab.replay_past import past_calls
     from routeware.lab.replay_run import serve
 
@@ -175,7 +175,7 @@ def _by_other_models(
     A link that few calls have tried is known badly, and every drawn attempt shares that error: resampling the calls
     that were served does not show it.
     """
-    from routeware.lab.replay_fates import Fates
+    from routeware.lab.replay_links import Fates
     from routeware.lab.replay_run import serve
 
     if not count:

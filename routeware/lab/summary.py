@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import assert_never
 
+from routeware.lab.calls import AttemptBar, CallTree
 from routeware.lab.spans import Plain
-from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 from routeware.text import visible
 

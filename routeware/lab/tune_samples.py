@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from routeware.lab.tree import AttemptBar, CallTree
+from routeware.lab.calls import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 
 __all__ = [

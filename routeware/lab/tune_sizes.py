@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from routeware.lab.tune_facts import Bucket, Sizes, Tuning
-from routeware.lab.tune_links import prepare
+from routeware.lab.tune_frontier import prepare
 from routeware.lab.tune_race import pairs_of
 from routeware.lab.tune_samples import Sample
 from routeware.text import visible

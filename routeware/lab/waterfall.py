@@ -15,6 +15,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from routeware.lab.calls import AttemptBar, CallTree
 from routeware.lab.summary import (
     circumstances,
     dollars,
@@ -25,7 +26,6 @@ from routeware.lab.summary import (
     status_text,
     summary,
 )
-from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus
 from routeware.text import visible
 

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape
 
+from routeware.lab.calls import AttemptBar, CallTree
 from routeware.lab.summary import (
     circumstances,
     dollars,
@@ -24,7 +25,6 @@ from routeware.lab.summary import (
     status_text,
     summary,
 )
-from routeware.lab.tree import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 from routeware.text import encodable, visible
 

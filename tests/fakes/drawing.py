@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from routeware.lab.tree import CallTree
+from routeware.lab.calls import CallTree
 from routeware.lab.waterfall import render_call
 
 

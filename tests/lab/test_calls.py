@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from routeware.classify import ErrorSnapshot
 from routeware.errors import BudgetExceededError, DeadlineExceededError, ErrorCategory
 from routeware.lab.calls import CallTree, call_from_record, calls
-from routeware.lab.reading_otlp import otlp_span
+from routeware.lab.reading_spans import otlp_span
 from routeware.lab.spans import Span
 from routeware.records import AttemptRecord, AttemptStatus, AttemptTrigger, CallRecord
 from tests.fakes.exported import START_NS, Traced, comparable, otlp

@@ -6,7 +6,7 @@ import attrs
 
 from routeware import Attempt, CallRecord, Health, RoutingPolicy, routed
 from routeware.lab.calls import call_from_record, calls
-from routeware.lab.reading_jaeger import jaeger_span
+from routeware.lab.reading_spans import jaeger_span
 from routeware.lab.summary import status_text, summary
 from tests.fakes.exported import comparable, jaeger
 from tests.fakes.providers import HTTPStatusError

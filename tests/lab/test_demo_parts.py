@@ -31,7 +31,7 @@ from routeware.demo import DemoError, asking, spans, tally
 from routeware.demo.draws import Curve, Draws, Fault, Incident, packaged_facts
 from routeware.demo.scenes import Prices, check_providers, packaged_scenes, sped_up
 from routeware.demo.spans import collector_url, jaeger_json
-from routeware.lab.reading_jaeger import jaeger_span
+from routeware.lab.reading_spans import jaeger_span
 from routeware.money import usd
 
 FACTS = packaged_facts()

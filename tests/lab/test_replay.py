@@ -21,7 +21,7 @@ from routeware.classify import ErrorSnapshot
 from routeware.cli.app import app
 from routeware.lab import Estimate, Replayed, replay
 from routeware.lab.calls import call_from_record
-from routeware.lab.replay_fates import Fate, Fates
+from routeware.lab.replay_links import Fate, Fates
 from routeware.lab.replay_past import past_calls
 from routeware.lab.replay_run import serve
 from routeware.lab.replaying import recorded

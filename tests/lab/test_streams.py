@@ -17,11 +17,10 @@ pytest.importorskip("numpy")
 
 from routeware import Attempt, CallRecord, RoutingPolicy, routed
 from routeware.lab import replay
-from routeware.lab.calls import CallTree, call_from_record, calls
-from routeware.lab.reading_jaeger import jaeger_span
+from routeware.lab.calls import AttemptBar, CallTree, call_from_record, calls
+from routeware.lab.reading_spans import jaeger_span
 from routeware.lab.replaying import recorded
 from routeware.lab.summary import summary
-from routeware.lab.tree import AttemptBar
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, observed_calls, samples_from_calls
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.clock import run_jumping

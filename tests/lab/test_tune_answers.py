@@ -16,9 +16,9 @@ pytest.importorskip("numpy")
 
 from routeware.cli.app import app
 from routeware.lab.tune import tune
-from routeware.lab.tune_copula import both_longer, normal_quantile, normal_share, pearson
+from routeware.lab.tune_curves import both_longer, normal_quantile, normal_share, pearson
 from routeware.lab.tune_facts import Tuning
-from routeware.lab.tune_links import Goal, Prices, frontier_of, prepare
+from routeware.lab.tune_frontier import Goal, Prices, frontier_of, prepare
 from routeware.lab.tune_samples import ANSWERED, RacedCalls, Sample
 from tests.fakes.exported import Traced, jaeger
 

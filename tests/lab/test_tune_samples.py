@@ -10,9 +10,8 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from routeware.lab.calls import calls
+from routeware.lab.calls import AttemptBar, CallTree, calls
 from routeware.lab.reading import read_file
-from routeware.lab.tree import AttemptBar, CallTree
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample, observed_calls, samples_from_calls
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.exported import Traced, jaeger

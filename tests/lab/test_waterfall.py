@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from routeware.cli.trace import trace
+from routeware.lab.calls import AttemptBar, CallEvent, CallTree
 from routeware.lab.summary import dollars, duration, status_text
-from routeware.lab.tree import AttemptBar, CallEvent, CallTree
 from routeware.lab.waterfall import summary
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.drawing import drawn

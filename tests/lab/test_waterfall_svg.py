@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from routeware.cli.app import app
-from routeware.lab.calls import calls
+from routeware.lab.calls import AttemptBar, CallEvent, CallTree, calls
 from routeware.lab.reading import read_file
-from routeware.lab.tree import AttemptBar, CallEvent, CallTree
 from routeware.lab.waterfall_svg import svg
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.exported import Traced, jaeger
