@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from routeware.engine.attempt import live_execution
+from routeware.engine.attempt import current_execution
 from routeware.engine.call import Call
 from routeware.engine.cooldown import has_passed_over, pass_over_cooling, withdraw
 from routeware.engine.execution import Execution
@@ -57,10 +57,14 @@ def check_in(call: Call) -> None:
         prepared.refuse_unpriced(str(session))
 
 
-def enter_container() -> None:
-    """Tell the attempt that a call is made in, if any, that it does not pay for what is paid for there."""
-    outer = live_execution()
-    if outer is not None:
+def enter_container(call: Call) -> None:
+    """Tell a call and the attempt that it is made in, if any, of each other: the attempt does not pay for the call."""
+    outer = current_execution()
+    if outer is None:
+        return
+    if isinstance(outer.request, Call):
+        call.caller.is_within(outer.request.caller)
+    if outer.is_live:
         outer.bill.open_container()
 
 
@@ -161,8 +165,8 @@ def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededErro
 
 
 async def _hold_within_deadline(call: Call, execution: Execution) -> None:
-    timeout = call.timeout
-    timeout.reschedule(call.deadline)
+    caller = call.caller
+    caller.reschedule(call.deadline)
     bill = execution.bill
     assert bill.reservation is not None
     try:
@@ -170,14 +174,14 @@ async def _hold_within_deadline(call: Call, execution: Execution) -> None:
         await bill.reservation.hold_remotely(bill.projection or 0, session_cap(call))
     except asyncio.CancelledError:
         _release(call, execution)
-        if not timeout.consume() or timeout.cancelling() > call.cancel_baseline:
+        if not caller.consume() or caller.is_cancelled_by_caller(fired=True):
             raise
     except BaseException:
         _release(call, execution)
-        timeout.consume()
+        caller.consume()
         raise
     else:
-        timeout.consume()
+        caller.consume()
         return
     raise deadline_error(call)
 
@@ -189,8 +193,8 @@ def _release(call: Call, execution: Execution) -> None:
 
 async def _wait_for_releases(call: Call) -> None:
     """Wait until what attempts before have given back is there, before more is asked for."""
-    outer = live_execution()  # the attempt that this call is made in has made room for it
-    earlier = call.attempts if outer is None else [outer, *call.attempts]
+    outer = current_execution()  # the attempt that this call is made in has made room for it
+    earlier = [outer, *call.attempts] if outer is not None and outer.is_live else call.attempts
     for reservation in [one.bill.reservation for one in earlier if one.has_bill]:
         message = None if reservation is None else reservation.undelivered
         if message is not None and not message.done():

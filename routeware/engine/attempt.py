@@ -20,8 +20,8 @@ __all__ = [
     "CURRENT",
     "Attempt",
     "current_attempt",
+    "current_execution",
     "handle_of",
-    "live_execution",
     "put_back",
     "put_current",
     "reported_usage",
@@ -40,16 +40,10 @@ def current_attempt() -> Attempt | None:
     return CURRENT.get()
 
 
-def live_execution() -> Execution | None:
-    """Find the attempt that this code runs in, if it is still running: calls made here are part of it.
-
-    One that has its reply (and is asking whether to accept it) has been paid for.
-    """
+def current_execution() -> Execution | None:
+    """Find the attempt that this code runs in, as the engine knows it; ``None`` outside of any."""
     attempt = CURRENT.get()
-    if attempt is None:
-        return None
-    execution = attempt._execution
-    return None if execution.ended is not None or execution.has_value else execution
+    return None if attempt is None else attempt._execution
 
 
 class Attempt:

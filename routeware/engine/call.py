@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from routeware.budget import CURRENT_SESSION, Session
+from routeware.engine.caller import CallerTask
 from routeware.engine.execution import Execution
 from routeware.engine.listeners import Listeners, listen
 from routeware.engine.prepared import PreparedLink, PreparedPolicy
@@ -17,7 +18,6 @@ from routeware.engine.race_state import Race
 from routeware.engine.registrations import Registrations
 from routeware.engine.rehearsal import REHEARSAL
 from routeware.engine.tactics import Tactics, drawn
-from routeware.engine.timers import ReusableTimeout
 from routeware.errors import BudgetExceededError, ExhaustedError
 from routeware.health import LinkStates
 from routeware.observers import Failure
@@ -44,9 +44,7 @@ class Call:
     args: tuple[Any, ...]  # what was passed
     kwargs: Mapping[str, Any]  # the same, by name
     loop: asyncio.AbstractEventLoop  # the loop that it runs on
-    timeout: ReusableTimeout  # the timer of attempts that run in the caller's own task
-    cancel_baseline: int  # how many cancellations of the caller's task were pending when the call began
-    stale_cancels: int  # pending ones that no caller made: a library has left them counted
+    caller: CallerTask  # the task that it is made in, and the timer of attempts that run there
     began: float  # when it began, on the loop's clock
     deadline: float | None  # when the whole call is out of time, on the same clock
     # its links in the order in which they are tried; in a further round, those of the round
@@ -93,10 +91,10 @@ class Call:
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a routed function has to be awaited in an asyncio task")
-        # The task is not kept: it may keep the error that this call raises, and that its traceback, and so this call.
-        self.timeout = ReusableTimeout(loop, task)
-        self.cancel_baseline = task.cancelling()
-        self.stale_cancels = self.cursor = 0
+        # The task is let go of at the end: it may keep the error that this call raises, and that its traceback, and so
+        # this call.
+        self.caller = CallerTask(loop, task)
+        self.cursor = 0
         self.is_observed = False
         self.began = now = loop.time()
         self.deadline = None if prepared.deadline_s is None else now + prepared.deadline_s
@@ -325,14 +323,9 @@ class Call:
         self.race = race = Race()
         return race
 
-    def excuse_cancel(self) -> None:
-        """Note that one pending cancellation of the caller's task was made by no caller."""
-        self.cancel_baseline += 1
-        self.stale_cancels += 1
-
     def succeed(self, winner: Execution) -> None:
         """Take note of the attempt whose result the caller gets. Its time no longer runs."""
-        self.timeout.cancel()
+        self.caller.cancel()
         self.winner = winner
         self.outcome = "succeeded"
 
@@ -359,7 +352,7 @@ class Call:
 
     def fail(self, error: BaseException, outcome: CallOutcome | None = None) -> None:
         """Take note of what it raises, and how that is called where it is no failure of a provider."""
-        self.timeout.cancel()
+        self.caller.cancel()
         self.winner = None
         self.error = error
         if outcome is not None:

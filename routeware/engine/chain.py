@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from types import CoroutineType
+import sys
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
 
 from routeware.engine.admission import admit_next, admit_next_remotely
 from routeware.engine.attempt import handle_of, put_current
@@ -12,40 +15,68 @@ from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.invoke import called, enter, leave, submit
 from routeware.engine.retries import begin_round
-from routeware.engine.task_groups import MAY_LEAVE_CANCELS, watched
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
 from routeware.records import AttemptStatus
 
 __all__ = ["run_chain"]
 
 
-async def run_chain(call: Call, execution: Execution | None = None) -> Execution:
+_Run = Callable[[Call, Execution | None], Coroutine[Any, Any, Execution]]
+
+
+def _watched(run: _Run) -> Callable[[Call, Execution | None], Awaitable[Execution]]:
+    """Show the caller's task what cancellations are thrown into ``run``, where TaskGroups may leave theirs counted."""
+    if sys.version_info >= (3, 13):
+        return run
+
+    @types.coroutine
+    def watched(call: Call, execution: Execution | None) -> Generator[Any, Any, Execution]:
+        coroutine = run(call, execution)
+        thrown: BaseException | None = None
+        while True:
+            try:
+                step = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]  # what a coroutine returns is typed by no one
+            finally:
+                if thrown is not None:
+                    call.caller.look_at_thrown()  # where the chain has not asked on its way
+                thrown = None  # this frame is part of its traceback, and would keep it alive
+            try:
+                yield step
+            except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine
+                thrown = error
+                if isinstance(error, asyncio.CancelledError):
+                    call.caller.see_thrown(error)
+
+    return watched
+
+
+@_watched
+async def run_chain(call: Call, execution: Execution | None) -> Execution:
     """Try links until one succeeds, and give that attempt. Bounds hold as far as its function can be cancelled.
 
     Args:
         call: the call.
-        execution: an attempt that is started already, to go on with.
+        execution: an attempt that is started already, to go on with, if any.
 
     Raises:
         asyncio.CancelledError: the caller was cancelled.
         Exception: there is no success, and this is what the call raises.
     """
-    timeout, accept = call.timeout, call.prepared.registrations.accept
+    caller, accept = call.caller, call.prepared.registrations.accept
     while True:
         if execution is None:
             has_to_wait = call.payer is not None and call.payer.remote
             at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
             execution = at_once or await _next(call)
-        timeout.reschedule(execution.due)
+        caller.reschedule(execution.due)
         fired = False
         attempt = handle_of(execution)
         token = put_current(attempt)
         attached = None if call.listeners is None else enter(call, execution)
         try:
-            awaitable = called(call, execution, attempt)
-            if MAY_LEAVE_CANCELS and call.attempts_left and type(awaitable) is CoroutineType:
-                awaitable = watched(call, awaitable)
-            result = await awaitable
+            result = await called(call, execution, attempt)
             if accept is None:
                 execution.answer(result)
             else:
@@ -53,27 +84,18 @@ async def run_chain(call: Call, execution: Execution | None = None) -> Execution
         except Exception as error:  # noqa: BLE001 - the verdict says what it means
             execution.throw(error)
         except asyncio.CancelledError as error:
-            fired = timeout.consume()
-            if _is_of_caller(call, fired):
+            fired = caller.consume()
+            if caller.is_cancelled_by_caller(fired=fired):
                 raise
             execution.throw(error)
         finally:
             is_own = leave(call, execution, token, attached)
-        if timeout.fired:
-            fired = timeout.consume()
+        if caller.fired:
+            fired = caller.consume()
         if execution.accepted:
             return execution
         _take_failure(call, execution, fired, is_own)
         execution = None
-
-
-def _is_of_caller(call: Call, fired: bool) -> bool:
-    """Say whether a cancellation is the caller's. A provider that raises CancelledError by itself has failed.
-
-    The count tells: where our timer has fired (and has taken its own back) it is above that at entry, and where it has
-    not, above what libraries have left counted.
-    """
-    return call.timeout.cancelling() > (call.cancel_baseline if fired else call.stale_cancels)
 
 
 async def _next(call: Call) -> Execution:
@@ -92,7 +114,7 @@ def _take_failure(call: Call, execution: Execution, fired: bool, is_own: bool) -
         DeadlineExceededError: the call is out of time.
         GeneratorExit: the call is being closed, and the provider function has made another error of that.
     """
-    if not is_own and not call.timeout.is_in_its_task:
+    if not is_own and not call.caller.is_in_its_task:
         raise GeneratorExit
     if not fired or execution.status is AttemptStatus.REJECTED:
         record_failure(call, execution)

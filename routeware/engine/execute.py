@@ -32,8 +32,8 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
             if call.session is not None or prepared.is_capped:
                 check_in(call)
             if _current() is not None:
-                enter_container()
-            winner = await (run_chain(call) if call.race_after_s is None else run_race(call))
+                enter_container(call)
+            winner = await (run_chain(call, None) if call.race_after_s is None else run_race(call))
             call.succeed(winner)
             if prepared.retries or call.health is not None:
                 note_success(call, winner)

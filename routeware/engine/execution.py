@@ -105,6 +105,11 @@ class Execution:
         return self.task is not None and self.task.done()
 
     @property
+    def is_live(self) -> bool:
+        """True while calls that its function makes are part of it. One that has its reply has been paid for."""
+        return self.ended is None and not self.has_value
+
+    @property
     def has_failed(self) -> bool:
         """True if it has ended without an answer, or was turned down and cleans up. Only to be asked in flight."""
         return not self.accepted and (self.is_over or self.cut is not None)

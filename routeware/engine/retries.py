@@ -47,7 +47,7 @@ async def begin_round(call: Call) -> None:
         call.emit("retry_skipped", reason="budget")
         return
     call.emit("retry_wait", round=tactics.rounds_begun + 1, wait_ms=wait_s * 1000)
-    call.timeout.reschedule(None)  # the last attempt's timer must not cut this short
+    call.caller.reschedule(None)  # the last attempt's timer must not cut this short
     await asyncio.sleep(wait_s)
     # Those that still have to be left alone come last; the sort is stable, so the rest is in chain order.
     call.begin_round(sorted(alone_s, key=lambda one: alone_s[one] > wait_s))

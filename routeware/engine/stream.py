@@ -132,7 +132,7 @@ class Stream:
             if call.session is not None or call.prepared.is_capped:
                 check_in(call)
             if self._context.get(CURRENT) is not None:
-                self._context.run(enter_container)
+                self._context.run(enter_container, call)
             winner = await run_race(call)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised when nothing is in flight any more
             is_cancelled = isinstance(error, asyncio.CancelledError)

@@ -1,4 +1,4 @@
-"""Tasks and timers: how attempts are cut off and waited for. Nothing here knows what they are for."""
+"""Tasks that are cut off: how they are waited for, and kept alive. Nothing here knows what they are for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import asyncio
 import sys
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
-from contextvars import Context
 from typing import Any
 
-__all__ = ["CLEANUP_GRACE_S", "ReusableTimeout", "is_due", "keep_alive", "let_go", "wait_for_all"]
+__all__ = ["CLEANUP_GRACE_S", "is_due", "keep_alive", "let_go", "wait_for_all"]
 
 CLEANUP_GRACE_S = 0.25
 """How long, together, tasks that were cut off may take to clean up before the call goes on without them."""
@@ -70,77 +69,3 @@ def _shield() -> AbstractContextManager[object]:
     """
     anyio = sys.modules.get("anyio")
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
-
-
-class ReusableTimeout:
-    """One timer for a whole call, that cancels the task it was made in. It is rescheduled, not made anew.
-
-    A timer that is armed too early is left: when it fires it finds out that it was rescheduled, and is armed again.
-    """
-
-    __slots__ = ("_armed", "_due", "_handle", "_loop", "_task", "fired")
-
-    # Assigned when a timer is armed: nothing reads them before.
-    _armed: float
-    _due: float | None
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        self._loop = loop
-        self._task: asyncio.Task[Any] | None = task
-        self._handle: asyncio.Handle | None = None
-        self.fired = False
-
-    def reschedule(self, due: float | None) -> None:
-        """Fire at ``due`` on the loop's clock instead; ``None``: not at all."""
-        self._due = due
-        if due is None:
-            return
-        if self._handle is not None:
-            if due >= self._armed:
-                return
-            self._handle.cancel()
-        self._armed = due
-        # In an empty context: a cancelled timer stays in the loop's heap until its time, and would keep the caller's
-        # context, and so its session, alive for as long.
-        self._handle = self._loop.call_at(due, self, context=Context())
-
-    def cancel(self) -> None:
-        """Leave nothing armed, and let go of the task: it may keep an error alive that keeps this alive."""
-        self._task = None
-        if self._handle is not None:
-            self._handle.cancel()
-
-    def consume(self) -> bool:
-        """Say whether it fired since it was last rescheduled; its cancellation no longer counts in the task then."""
-        self._due = None
-        if not self.fired:
-            return False
-        self.fired = False
-        if self._task is not None:
-            self._task.uncancel()
-        return True
-
-    @property
-    def is_in_its_task(self) -> bool:
-        """True if this is asked in the task, and not in another one, or by the collector, that closes a coroutine."""
-        return asyncio.current_task(self._loop) is self._task
-
-    def cancelling(self) -> int:
-        """Count the pending cancellations of the task; 0 once it was let go of."""
-        return 0 if self._task is None else self._task.cancelling()
-
-    def __call__(self, turns: int = 2) -> None:
-        """Look whether the time is up. Called by the loop: an object of its own for that would be one more per call."""
-        self._handle = None
-        if not is_due(self._due, self._loop.time()):
-            self.reschedule(self._due)
-        elif turns:
-            # Two turns of the loop later: an answer that is due at this very moment takes one turn to wake the provider
-            # and one to be given. It counts.
-            self._armed = self._loop.time()
-            self._handle = self._loop.call_soon(self, turns - 1, context=Context())
-        else:
-            assert self._task is not None
-            self.fired = True
-            self._due = None
-            self._task.cancel()

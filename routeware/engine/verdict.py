@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -88,34 +87,24 @@ def _from(cause: BaseException | None, error: _Error) -> _Error:
 
 def is_stopped_by_caller(call: Call) -> bool:
     """Say whether the caller's task was cancelled since the call began, and a provider function swallowed that."""
-    risen = call.timeout.cancelling() - call.cancel_baseline
-    if risen <= 0:
-        return False
+    risen = call.caller.risen()
     if risen == 1 and _is_left_counted(call.failure):
-        call.excuse_cancel()
+        call.caller.excuse_library()
         return False
-    return True
+    return risen > 0
 
 
 def _is_left_counted(error: BaseException | None) -> bool:
     """Return True if no caller made a pending cancellation: a library has cancelled its own task and left that counted.
 
     Time-outs of libraries did (aiohttp before 3.10.7, async-timeout before 4.0.3): such a time-out is a TimeoutError
-    made of a CancelledError. So did a TaskGroup that aborted, before CPython 3.13.
+    made of a CancelledError.
     """
-    chain = list(_chain(error))
-    made_of_cancel = [one for one in chain if _is_made_of_cancel(one)]
-    if made_of_cancel:
-        # Ours are no library's: our timer takes back what it has added to the count.
-        return all(isinstance(one, TimeoutError) and not isinstance(one, AttemptTimeoutError) for one in made_of_cancel)
-    if sys.version_info >= (3, 13):
-        return False
-    group = next((one for one in chain if isinstance(one, BaseExceptionGroup)), None)
-    if group is None:
-        return False
-    # Where the caller cancelled while the body was over, the first child made its error of that.
-    child = group.exceptions[0]
-    return isinstance(child, TimeoutError) or not _is_made_of_cancel(child)
+    made_of_cancel = [one for one in _chain(error) if _is_made_of_cancel(one)]
+    # Ours are no library's: our timer takes back what it has added to the count.
+    return bool(made_of_cancel) and all(
+        isinstance(one, TimeoutError) and not isinstance(one, AttemptTimeoutError) for one in made_of_cancel
+    )
 
 
 def _is_made_of_cancel(error: BaseException) -> bool:

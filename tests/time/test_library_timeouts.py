@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from routeware import Attempt
 from tests.fakes.library_timeouts import OldTimeout
-from tests.fakes.providers import FOREVER_MS, Behaviour, answers, cancelled_at, hangs, script, statuses, stopwatch
+from tests.fakes.providers import FOREVER_MS, Behaviour, answers, busy, cancelled_at, hangs, script, statuses, stopwatch
 
 SETTINGS = [
     {},
@@ -98,6 +99,40 @@ async def test_a_time_out_of_ours_after_it_is_still_ours() -> None:
 
     assert outcome.value == "c"
     assert [attempt.error.category for attempt in outcome.record.attempts if attempt.error] == ["timeout", "timeout"]
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+async def test_the_calls_around_the_one_that_excused_it_excuse_it_too(levels: int) -> None:
+    """What a library has left counted in a nested call is no cancellation for the outer call, either."""
+
+    def fails_after(inner: Callable[[], Awaitable[object]]) -> Behaviour:
+        async def run(attempt: Attempt) -> object:
+            await inner()
+            return await busy()(attempt)
+
+        return run
+
+    call = script(a=times_out(100), b=answers(10)).ask()
+    for _ in range(levels):
+        call = script(a=fails_after(call), b=answers(10)).ask()
+
+    assert await call() == "b"
+
+
+async def test_a_cancellation_after_a_nested_one_is_the_callers() -> None:
+    """Each call around it counts it once."""
+    inner = script(a=times_out(100), b=answers(10)).ask()
+
+    async def run(attempt: Attempt) -> object:
+        await inner()
+        return await hangs()(attempt)
+
+    providers = script(a=run, b=answers(10))
+
+    task, took = await cancelled_at(providers.ask()(), 150)
+
+    assert task.cancelled()
+    assert (list(providers.started), took) == (["a"], 150)
 
 
 async def test_what_is_left_of_the_count_is_the_librarys() -> None:

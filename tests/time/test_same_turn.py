@@ -10,7 +10,7 @@ import pytest
 
 import routeware
 from routeware import CallRecord
-from routeware.engine.timers import ReusableTimeout
+from routeware.engine.caller import CallerTask
 from tests.fakes.ledgers import Remote
 from tests.fakes.providers import (
     HTTPStatusError,
@@ -57,7 +57,7 @@ async def test_a_timeout_that_is_cancelled_touches_no_task() -> None:
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
-    timeout = ReusableTimeout(loop, task)
+    timeout = CallerTask(loop, task)
     timeout.reschedule(loop.time() + 0.01)
 
     with pytest.raises(asyncio.CancelledError):
