@@ -52,8 +52,6 @@ class Call:
     cursor: int  # the place in them of the next link to try
     attempts_left: int  # how many attempts may still be started in this round
     attempts: list[Execution]  # all attempts, skipped links included, in the order of their starts
-    # when the newest attempt was started, on the loop's clock; without a value before the first start
-    latest_start: float
     health: LinkStates | None  # the health of its links; ``None`` without cooldown
     tactics: Tactics | None  # its drawn links, latency target and further rounds, once it has any
     race_after_s: float | None  # the threshold in force; ``None`` without racing
@@ -252,7 +250,7 @@ class Call:
             execution: an attempt that was admitted.
             ledger_wait_s: how long it has waited for a ledger; ``None`` where none had to be asked.
         """
-        self.latest_start = now = self.loop.time()
+        now = self.loop.time()
         self.cursor += 1
         self.attempts_left -= 1
         self.attempts.append(execution)
@@ -320,8 +318,12 @@ class Call:
 
     def open_race(self) -> Race:
         """Make room for attempts in flight beside one another."""
-        self.race = race = Race()
+        self.race = race = Race(self.prepared.policy.latency.race_width)
         return race
+
+    def close_race(self) -> None:
+        """Take note that nothing is in flight, or was beside another attempt."""
+        self.race = None
 
     def succeed(self, winner: Execution) -> None:
         """Take note of the attempt whose result the caller gets. Its time no longer runs."""

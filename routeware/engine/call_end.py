@@ -10,7 +10,6 @@ from routeware.engine.attempt_end import close_all, conclude_attempt, cut_off_al
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.latency_feedback import learn
-from routeware.engine.race_state import Race
 from routeware.engine.record import annotate, call_record
 from routeware.engine.timers import CLEANUP_GRACE_S, wait_for_all
 from routeware.errors import ResultRejectedError
@@ -149,24 +148,23 @@ def _tell(call: Call) -> None:
         # A stream with a first item has told this then.
         if call.tactics is not None:
             learn(call, call.ended)
-        if call.race is not None:
-            _emit_race(call, call.race)
+        _emit_race(call)
     if call.listeners is not None:
         call.listeners.call_ended(call)
 
 
 def tell_win(call: Call) -> None:
     """Tell at once that a stream has its first item: who won the race, and what a latency target learns from it."""
-    winner, race = call.winner, call.race
+    winner = call.winner
     assert winner is not None
-    assert race is not None
     learn(call, call.loop.time())
     call.emit("first_item", link=winner.label, after_ms=(call.loop.time() - call.began) * 1000)
-    _emit_race(call, race)
+    _emit_race(call)
 
 
-def _emit_race(call: Call, race: Race) -> None:
-    if not race.rivals:
+def _emit_race(call: Call) -> None:
+    race = call.race
+    if race is None or not race.rivals:
         return
     for one in call.attempts:
         if one.status is AttemptStatus.RACE_LOST:

@@ -18,7 +18,7 @@ from routeware.engine.retries import begin_round
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
 from routeware.records import AttemptStatus
 
-__all__ = ["run_chain"]
+__all__ = ["run_chain", "start_next"]
 
 
 _Run = Callable[[Call, Execution | None], Coroutine[Any, Any, Execution]]
@@ -69,7 +69,7 @@ async def run_chain(call: Call, execution: Execution | None) -> Execution:
         if execution is None:
             has_to_wait = call.payer is not None and call.payer.remote
             at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
-            execution = at_once or await _next(call)
+            execution = at_once or await start_next(call)
         caller.reschedule(execution.due)
         fired = False
         attempt = handle_of(execution)
@@ -98,7 +98,7 @@ async def run_chain(call: Call, execution: Execution | None) -> Execution:
         execution = None
 
 
-async def _next(call: Call) -> Execution:
+async def start_next(call: Call) -> Execution:
     """Admit and start the next attempt where that may take time: a further round, or a ledger that has to be asked."""
     while True:
         await begin_round(call)

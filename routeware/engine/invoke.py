@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextvars import Token
 from inspect import isawaitable
 from typing import Any
 
-from routeware.engine.attempt import Attempt, handle_of, put_back, put_current
+from routeware.engine.attempt import Attempt, put_back
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.telemetry import CallTrace, Context
 
-__all__ = ["accepted", "called", "enter", "invoke", "leave", "submit"]
-
-
-async def invoke(call: Call, execution: Execution) -> None:
-    """Run an attempt in a task of its own, and leave its outcome on ``execution``: a result, or an error.
-
-    A CancelledError is either our doing or the provider's here, and is left there like any other error.
-
-    Raises:
-        BaseException: what is not an ``Exception`` passes through.
-    """
-    accept = call.prepared.registrations.accept
-    attempt = handle_of(execution)
-    token = put_current(attempt)
-    attached = None if call.listeners is None else enter(call, execution)
-    try:
-        result = await called(call, execution, attempt)
-        if accept is None:
-            execution.answer(result)
-        else:
-            await submit(accept, execution, result)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
-        execution.throw(error)
-    finally:
-        leave(call, execution, token, attached)
-        if call.race is not None:
-            call.race.tell(execution.task)
+__all__ = ["accepted", "called", "enter", "leave", "submit"]
 
 
 def called(call: Call, execution: Execution, attempt: Attempt) -> Any:

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
-from collections.abc import Awaitable
 from typing import Literal, assert_never
 
 from routeware.budget import PendingReservation
-from routeware.engine.admission import admit, admit_next, admit_next_remotely, session_cap
+from routeware.engine.admission import admit, admit_next, session_cap
+from routeware.engine.attempt import handle_of, put_current
 from routeware.engine.attempt_end import conclude_attempt, finish_later, give_up_backup
 from routeware.engine.call import Call
-from routeware.engine.chain import run_chain
+from routeware.engine.chain import run_chain, start_next
 from routeware.engine.cooldown import everything_cools, withdraw
 from routeware.engine.execution import Execution
-from routeware.engine.invoke import invoke
+from routeware.engine.invoke import called, enter, leave, submit
 from routeware.engine.race_state import Race
-from routeware.engine.retries import begin_round
 from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
@@ -52,25 +50,44 @@ async def run_race(call: Call) -> Execution:
         Exception: there is no success, and this is what the call raises.
     """
     race = call.open_race()
+    turns = 2
     while True:
-        if race.is_idle:
-            if not call.attempts_left:
-                await begin_round(call)
-            execution = await admit_next_remotely(call) if call.is_remote else admit_next(call)
-            if execution is None:
-                continue
+        if race.in_flight or race.pending is not None:
+            found = _look(call, race)
+        else:
+            has_to_wait = call.payer is not None and call.payer.remote
+            at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
+            execution = at_once or await start_next(call)
             if not call.attempts_left and not call.may_begin_round and call.driver is None:
                 return await run_chain(call, execution)  # no race can follow: no task is needed
             _launch(call, race, execution)
-            event, execution = await next_event(call, race, is_fresh=not (execution.is_over or execution.accepted))
-        else:
-            event, execution = await next_event(call, race)
+            # There is nothing to see yet, unless the task is eager, and has made its first steps.
+            found = None if execution.ended is None and not execution.accepted else _look(call, race)
+        if found is None:
+            try:
+                await race.change(call.loop, call.deadline)
+            finally:
+                race.disarm()
+            continue
+        event, execution = found
         if event == "answered":
             race.land(execution)
             if race.in_flight:
                 _collect_finished(call, race)
+            elif not (race.rivals or race.cancelling or race.pending):
+                call.close_race()  # it was alone
             return execution
-        _handle_due(call, race, event, execution)
+        if turns and event in _BY_CLOCK:
+            # An answer that is due at this very moment takes one turn of the loop to wake the provider, and one to be
+            # given. It counts.
+            turns -= 1
+            await asyncio.sleep(0)
+        else:
+            turns = 2
+            _handle_due(call, race, event, execution)
+
+
+_BY_CLOCK = ("deadline", "timed_out")
 
 
 def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> None:
@@ -84,6 +101,7 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
             else:
                 _expire(call, race, execution)
             if call.fatal is not None:
+                race.close()
                 give_up_backup(call, race)
         case "granted":
             race.answered()
@@ -99,47 +117,6 @@ def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> No
             _back_up(call, race)
         case _:
             assert_never(event)
-
-
-async def next_event(call: Call, race: Race, *, is_fresh: bool = False) -> tuple[Event, Execution]:
-    """Wait for the next event, and give it with its attempt.
-
-    Args:
-        call: the call.
-        race: what is in flight.
-        is_fresh: True if the only attempt in flight was launched just now: there is nothing to see yet.
-
-    Raises:
-        asyncio.CancelledError: the caller was cancelled.
-    """
-    turns = 2
-    while True:
-        found = None if is_fresh else _look(call, race)
-        is_fresh = False
-        if found is None:
-            try:
-                await _until_change(race, race.wait(call.loop, _next_moment(call, race)))
-            finally:
-                race.disarm()
-        elif turns and found[0] in _BY_CLOCK:
-            # An answer that is due at this very moment takes one turn of the loop to wake the provider, and one to be
-            # given. It counts.
-            turns -= 1
-            await asyncio.sleep(0)
-        else:
-            return found
-
-
-def _until_change(race: Race, woken: asyncio.Future[None]) -> Awaitable[object]:
-    # From CPython 3.14 on, asyncio.wait leaves its name on whatever is still pending as it returns, which keeps the
-    # race's errors alive until the collector runs. There, the attempts' own word at their ends has to do.
-    if len(race.in_flight) < 2 or sys.version_info >= (3, 14):
-        return woken
-    tasks = [one.task for one in race.in_flight if one.task is not None]
-    return asyncio.wait([woken, *tasks], return_when=asyncio.FIRST_COMPLETED)
-
-
-_BY_CLOCK = ("deadline", "timed_out")
 
 
 def _look(call: Call, race: Race) -> tuple[Event, Execution] | None:
@@ -166,39 +143,44 @@ def _look_at_clock(call: Call, race: Race, now: float) -> tuple[Event, Execution
     if race.reservation is not None and race.pending is not None:
         if race.reservation.task.done():
             return "granted" if race.reservation.failure() is None else "refused", race.pending
-    elif is_due(_race_at(call, race), now):
+    elif is_due(race.backup_due, now):
         return "race_due", first
     return None
 
 
-def _race_at(call: Call, race: Race) -> float | None:
-    """Find the moment at which a backup may be started; ``None`` where none may."""
-    after_s = call.race_after_s
-    if after_s is None or not race.is_open or not call.attempts_left or call.fatal is not None:
-        return None
-    if not race.has_room(call.prepared.policy.latency.race_width):
-        return None
-    return call.latest_start + after_s
-
-
-def _next_moment(call: Call, race: Race) -> float | None:
-    """Find when the clock brings the next event, if nothing else does before."""
-    moment = _race_at(call, race)
-    for one in race.in_flight:
-        if one.due is not None and (moment is None or one.due < moment):
-            moment = one.due
-    if call.deadline is not None and (moment is None or call.deadline < moment):
-        return call.deadline
-    return moment
-
-
 def _launch(call: Call, race: Race, execution: Execution) -> None:
-    """Run an attempt that was started in a task of its own."""
-    if call.driver is not None:
-        call.driver(call, execution)
+    """Run an attempt that was started in a task of its own; until it has answered, a backup may follow in time."""
+    if call.driver is None:
+        execution.run_in(call.loop.create_task(_run(call, race, execution)))
     else:
-        execution.run_in(call.loop.create_task(invoke(call, execution)))
-    race.launch(execution)
+        call.driver(call, execution)
+    after_s = call.race_after_s
+    race.launch(execution, None if after_s is None or not call.attempts_left else execution.started + after_s)
+
+
+async def _run(call: Call, race: Race, execution: Execution) -> None:
+    """Run an attempt in a task of its own, and leave its outcome on ``execution``: a result, or an error.
+
+    A CancelledError is either our doing or the provider's here, and is left there like any other error.
+
+    Raises:
+        BaseException: what is not an ``Exception`` passes through.
+    """
+    accept = call.prepared.registrations.accept
+    attempt = handle_of(execution)
+    token = put_current(attempt)
+    attached = None if call.listeners is None else enter(call, execution)
+    try:
+        result = await called(call, execution, attempt)
+        if accept is None:
+            execution.answer(result)
+        else:
+            await submit(accept, execution, result)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the verdict says what it means
+        execution.throw(error)
+    finally:
+        leave(call, execution, token, attached)
+        race.tell(execution.task)
 
 
 def _collect_finished(call: Call, race: Race) -> None:

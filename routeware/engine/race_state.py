@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Awaitable
 from contextvars import Context
 
 from routeware.budget import PendingReservation
@@ -14,6 +16,9 @@ __all__ = ["Race"]
 class Race:
     """The attempts in flight in one call that can race.
 
+    Args:
+        width: how many may be in flight at once.
+
     Attributes:
         rivals: attempts that were in flight beside another one.
         in_flight: attempts that may still answer, in the order of their starts.
@@ -21,52 +26,67 @@ class Race:
         pending: a backup whose projection a ledger is being asked for.
         reservation: that question.
         asked: when it was asked, on the loop's clock.
-        is_open: True if a backup may be started before the next ordinary start.
     """
 
     __slots__ = (
+        "_backup_due",
         "_context",
         "_timer",
         "_waiter",
+        "_width",
         "asked",
         "cancelling",
         "in_flight",
-        "is_open",
         "pending",
         "reservation",
         "rivals",
     )
 
-    def __init__(self) -> None:
+    asked: float
+
+    def __init__(self, width: int) -> None:
+        self._width = width
         # An empty one: a cancelled timer would keep the caller's, and so its session, until its time.
         self._context = Context()
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.rivals: tuple[Execution, ...] = ()
+        self._backup_due: float | None = None
         self.in_flight: list[Execution] = []
-        self.cancelling: list[Execution] = []
+        self.rivals: tuple[Execution, ...] = ()
+        self.cancelling: tuple[Execution, ...] = ()
         self.pending: Execution | None = None
         self.reservation: PendingReservation | None = None
-        self.is_open = False
+
+    # Waiting.
 
     @property
-    def is_idle(self) -> bool:
-        """True if nothing is in flight, and no ledger is being asked."""
-        return not self.in_flight and self.pending is None
+    def backup_due(self) -> float | None:
+        """The moment at which a backup may be started; ``None`` where none may, or a ledger is being asked for it."""
+        return None if self.pending is not None or len(self.in_flight) >= self._width else self._backup_due
 
-    def has_room(self, width: int) -> bool:
-        """Say whether one more may run, of at most ``width``; not while a ledger is being asked for it."""
-        return self.pending is None and len(self.in_flight) < width
-
-    def wait(self, loop: asyncio.AbstractEventLoop, moment: float | None) -> asyncio.Future[None]:
-        """Give what to await until something has happened, or ``moment`` has come; then :meth:`disarm`.
+    def change(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> Awaitable[object]:
+        """Give what to await until something has happened, or the next moment has come; then :meth:`disarm`.
 
         An attempt that is alone is waited for by it alone: ``asyncio.wait`` takes 10 us more, a third of such a call.
         """
-        self._waiter = waiter = loop.create_future()
+        waiter: asyncio.Future[None] = asyncio.Future(loop=loop)
+        self._waiter = waiter
+        moment = self._backup_due
+        if moment is not None and (self.pending is not None or len(self.in_flight) >= self._width):
+            moment = None
+        for one in self.in_flight:
+            if one.due is not None and (moment is None or one.due < moment):
+                moment = one.due
+        if deadline is not None and (moment is None or deadline < moment):
+            moment = deadline
         if moment is not None:
             self._timer = loop.call_at(moment, self.wake, context=self._context)
-        return waiter
+        # From CPython 3.14 on, asyncio.wait leaves its name on whatever is still pending as it returns, which keeps the
+        # race's errors alive until the collector runs. There, the attempts' own word at their ends has to do.
+        if len(self.in_flight) < 2 or sys.version_info >= (3, 14):
+            return waiter
+        tasks = [one.task for one in self.in_flight if one.task is not None]
+        return asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
 
     def wake(self, _task: object = None) -> None:
         """Wake whoever waits: something has happened."""
@@ -91,12 +111,19 @@ class Race:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def launch(self, execution: Execution) -> None:
-        """Take note of an attempt that runs; from now on it may be raced again."""
+    # What happens.
+
+    def launch(self, execution: Execution, backup_due: float | None) -> None:
+        """Take note of an attempt that runs.
+
+        Args:
+            execution: the attempt.
+            backup_due: when a backup may be started beside it; ``None`` if none may.
+        """
         if self.in_flight:
             self.rivals = (*self.rivals, *self.in_flight, execution)
         self.in_flight.append(execution)
-        self.is_open = True
+        self._backup_due = backup_due
         if execution.task is not None:
             execution.task.add_done_callback(self.wake, context=self._context)
 
@@ -107,7 +134,7 @@ class Race:
     def expire(self, execution: Execution) -> None:
         """Take note that an attempt in flight has timed out, or was turned down; its task still runs."""
         self.in_flight.remove(execution)
-        self.cancelling.append(execution)
+        self.cancelling = (*self.cancelling, execution)
 
     def ask(self, execution: Execution, reservation: PendingReservation, now: float) -> None:
         """Take note of a backup that a ledger is being asked for."""
@@ -128,14 +155,14 @@ class Race:
 
     def close(self) -> None:
         """Start no backup before the next ordinary start."""
-        self.is_open = False
+        self._backup_due = None
 
     def cut_off(self) -> None:
         """Take note that everything in flight was cut off."""
-        self.cancelling += self.in_flight
+        self.cancelling = (*self.cancelling, *self.in_flight)
         self.in_flight = []
 
-    def finish(self) -> list[Execution]:
+    def finish(self) -> tuple[Execution, ...]:
         """Hand over the attempts that were cut off, to be concluded."""
-        cancelling, self.cancelling = self.cancelling, []
+        cancelling, self.cancelling = self.cancelling, ()
         return cancelling

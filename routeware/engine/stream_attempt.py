@@ -39,7 +39,8 @@ def own_task(loop: asyncio.AbstractEventLoop, run: Coroutine[Any, Any, None], co
 
 async def drive(call: Call, execution: Execution, flow: Flow) -> None:
     """Run the generator of an attempt to its end, and leave its outcome on ``execution`` and ``flow``."""
-    attempt = handle_of(execution)
+    race, attempt = call.race, handle_of(execution)
+    assert race is not None
     token = put_current(attempt)
     attached = None if call.listeners is None else enter(call, execution)
     try:
@@ -63,8 +64,7 @@ async def drive(call: Call, execution: Execution, flow: Flow) -> None:
         execution.throw(error)  # wrong arguments, say
     finally:
         leave(call, execution, token, attached)
-        if call.race is not None:
-            call.race.tell(execution.task)
+        race.tell(execution.task)
 
 
 def _is_its_outcome(call: Call, execution: Execution, error: BaseException) -> bool:
