@@ -8,53 +8,22 @@ this process follows in a second step, because it takes time.
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from routeware.engine.attempt import current_execution
 from routeware.engine.call import Call
+from routeware.engine.caps import emit_refusal, refusal_of, session_cap
 from routeware.engine.cooldown import has_passed_over, pass_over_cooling, withdraw
 from routeware.engine.execution import Execution
-from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, final_error, is_stopped_by_caller
-from routeware.errors import BudgetExceededError, LedgerUnavailableError, NoSessionError, PolicyError
-from routeware.money import usd
-from routeware.observers import FOREIGN
+from routeware.engine.waiting import is_due
+from routeware.errors import BudgetExceededError, LedgerUnavailableError
 from routeware.policy import OnExceed
 from routeware.records import AttemptTrigger
 
-__all__ = [
-    "admit",
-    "admit_next",
-    "admit_next_remotely",
-    "check_in",
-    "emit_refusal",
-    "enter_container",
-    "session_cap",
-]
+__all__ = ["admit", "admit_next", "admit_next_remotely", "enter_container"]
 
 
 _INITIAL = AttemptTrigger.INITIAL
-
-
-def check_in(call: Call) -> None:
-    """Find the session that pays for a call, and refuse a call that cannot be capped.
-
-    Raises:
-        SessionClosedError: the session was left before.
-        NoSessionError: the policy caps a session, and none is open.
-        PolicyError: a session's cap is in force, and a link has no price.
-    """
-    session, prepared = call.session, call.prepared
-    if session is not None:
-        session.check_open()
-    elif prepared.session_cap is not None:
-        raise NoSessionError(
-            f"{prepared.policy.label} sets budget.session_usd, and no session is open: call inside"
-            " `async with routeware.session(...)`"
-        )
-    call.check_in(session)
-    if session is not None and session.capped and not prepared.is_capped:
-        prepared.refuse_unpriced(str(session))
 
 
 def enter_container(call: Call) -> None:
@@ -95,7 +64,7 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
     if states is not None:
         execution.claim(states.claim(execution.prepared.label, call.loop.time() if states.troubled else 0.0))
     if call.prepared.is_capped or (call.payer is not None and call.payer.reserving):
-        return execution, _refusal_of(call, execution)
+        return execution, refusal_of(call, execution)
     return execution, None
 
 
@@ -199,95 +168,3 @@ async def _wait_for_releases(call: Call) -> None:
         message = None if reservation is None else reservation.undelivered
         if message is not None and not message.done():
             await asyncio.wait([message])
-
-
-def _refusal_of(call: Call, execution: Execution) -> BudgetExceededError | None:
-    """Set the projection of ``execution`` aside, and give the refusal of a budget that stands in its way."""
-    try:
-        _reserve(call, execution)
-    except BudgetExceededError as refusal:
-        withdraw(call, execution)
-        return refusal
-    except FOREIGN as error:  # of a hook or a price: nothing is awaited here, so no cancellation is the caller's
-        withdraw(call, execution)
-        error.__context__ = error.__context__ or call.failure
-        raise
-    return None
-
-
-def _reserve(call: Call, execution: Execution) -> None:
-    """Set the projection of ``execution`` aside, as far as this process keeps the tallies."""
-    bill = execution.bill
-    projection = bill.project(warn=call.is_capped)
-    if projection is None:
-        _require_allowance(call, execution)
-    amount = projection or 0
-    _check_call(call, execution, amount)
-    cap = session_cap(call)
-    if cap is None:
-        _warn_of_session(call, execution, amount)
-    try:
-        bill.hold(amount, cap)
-    except BudgetExceededError as refusal:
-        raise refusal.about(execution.label) from None
-
-
-def _require_allowance(call: Call, execution: Execution) -> None:
-    # Its link has a price, or the call would not have begun; but it says nothing for this attempt, or broke.
-    if call.is_capped and not call.prepared.policy.budget.allow_unpriced:
-        raise PolicyError(
-            f"the possible cost of {execution.label} is unknown now, and spending is capped: its price gives no"
-            " projection. Give the link a price or the function an @estimate, or set budget.allow_unpriced",
-            key=f"chain[{call.prepared.policy.chain.index(execution.link)}].price",
-        )
-
-
-def _check_call(call: Call, execution: Execution, amount: int) -> None:
-    cap = call.prepared.per_call_cap
-    if cap is None:
-        return
-    committed = sum(one.bill.committed for one in call.attempts if one.has_bill)
-    if committed + amount <= cap:
-        return
-    refusal = BudgetExceededError(
-        kind="per_call",
-        limit_usd=usd(cap),
-        projected_usd=usd(amount),
-        committed_usd=usd(committed),
-        label=execution.label,
-    )
-    try:
-        if call.prepared.policy.budget.on_exceed is not OnExceed.WARN:
-            raise refusal
-        emit_refusal(call, refusal)
-    finally:
-        del refusal  # as above
-
-
-def session_cap(call: Call) -> int | None:
-    """Give the policy's cap on the session, where it is to refuse: under ``warn`` it does not."""
-    return None if call.prepared.policy.budget.on_exceed is OnExceed.WARN else call.prepared.session_cap
-
-
-def _warn_of_session(call: Call, execution: Execution, amount: int) -> None:
-    cap = call.prepared.session_cap
-    if cap is not None and call.payer is not None:
-        passed = call.payer.exceeded(cap, amount)
-        if passed is not None:
-            emit_refusal(call, passed.about(execution.label))
-
-
-def emit_refusal(call: Call, refusal: BudgetExceededError) -> None:
-    """Leave the event of a cap that was, or would have been, passed."""
-    session = call.session.name if call.session is not None and refusal.kind == "per_call" else refusal.session_name
-    call.emit(
-        "budget_exceeded",
-        logging.WARNING,
-        kind=refusal.kind,
-        limit_usd=refusal.limit_usd,
-        projected_usd=refusal.projected_usd,
-        committed_usd=refusal.committed_usd,
-        on_exceed=call.prepared.policy.budget.on_exceed.value,
-        link=refusal.label,
-        session=session,
-    )

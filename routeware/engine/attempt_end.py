@@ -17,8 +17,8 @@ from routeware.engine.call import Call
 from routeware.engine.cooldown import note_end, withdraw
 from routeware.engine.execution import Execution
 from routeware.engine.race_state import Race
-from routeware.engine.timers import keep_alive
 from routeware.engine.verdict import record_failure
+from routeware.engine.waiting import keep_alive
 from routeware.observers import FOREIGN, Cut
 from routeware.records import AttemptStatus
 

@@ -11,7 +11,7 @@ from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.latency_feedback import learn
 from routeware.engine.record import annotate, call_record
-from routeware.engine.timers import CLEANUP_GRACE_S, wait_for_all
+from routeware.engine.waiting import CLEANUP_GRACE_S, wait_for_all
 from routeware.errors import ResultRejectedError
 from routeware.observers import FOREIGN
 from routeware.records import AttemptStatus, CallRecord, attach_record

@@ -11,7 +11,7 @@ import asyncio
 from contextvars import Context
 from typing import Any
 
-from routeware.engine.timers import is_due
+from routeware.engine.waiting import is_due
 
 __all__ = ["CallerTask"]
 

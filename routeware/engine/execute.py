@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from routeware.engine.admission import check_in, enter_container
+from routeware.engine.admission import enter_container
 from routeware.engine.attempt import CURRENT
 from routeware.engine.call import Call
 from routeware.engine.call_end import abandon, clear_away, complete, is_untidy
+from routeware.engine.caps import check_in
 from routeware.engine.chain import run_chain
 from routeware.engine.cooldown import note_success
 from routeware.engine.race import run_race

@@ -18,8 +18,7 @@ from routeware.classify import (
     snapshot_from_hook,
     statuses_taken,
 )
-from routeware.engine.registrations import Registrations
-from routeware.engine.stats import LinkStats
+from routeware.engine.registrations import LinkStats, Registrations
 from routeware.errors import PolicyError, ResultRejectedError
 from routeware.health import CooldownRule, Health
 from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_request, unpriced_by

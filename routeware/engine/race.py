@@ -13,17 +13,18 @@ import time
 from typing import Literal, assert_never
 
 from routeware.budget import PendingReservation
-from routeware.engine.admission import admit, admit_next, session_cap
+from routeware.engine.admission import admit, admit_next
 from routeware.engine.attempt import handle_of, put_current
 from routeware.engine.attempt_end import conclude_attempt, finish_later, give_up_backup
 from routeware.engine.call import Call
+from routeware.engine.caps import session_cap
 from routeware.engine.chain import run_chain, start_next
 from routeware.engine.cooldown import everything_cools, withdraw
 from routeware.engine.execution import Execution
 from routeware.engine.invoke import called, enter, leave, submit
 from routeware.engine.race_state import Race
-from routeware.engine.timers import is_due
 from routeware.engine.verdict import deadline_error, record_failure, record_time_out
+from routeware.engine.waiting import is_due
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.observers import FOREIGN, Cut
 from routeware.records import AttemptTrigger

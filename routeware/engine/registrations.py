@@ -1,4 +1,4 @@
-"""The hooks and provider functions of one decorated function, and the request that one call passes to them."""
+"""One decorated function: its hooks, its provider functions, what it has learned, and what one call passes to it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from typing import Any, Protocol
 
 from routeware.budget import Session
 from routeware.classify import ClassifyHook
-from routeware.engine.stats import LinkStats
 from routeware.health import Health
 from routeware.money import Usage
 from routeware.observers import FOREIGN
 from routeware.policy import Link
-from routeware.pricing import OutputArgument, read_reply
+from routeware.pricing import LargestOutput, OutputArgument, read_reply
 from routeware.records import CallRecord
 from routeware.threshold import LearnerCache, Size, checked_size
 
-__all__ = ["NO_REQUEST", "UNBOUND", "ProviderFunction", "Registrations", "Request", "StandIn", "provider_function"]
+__all__ = [
+    "NO_REQUEST",
+    "UNBOUND",
+    "LinkStats",
+    "ProviderFunction",
+    "Registrations",
+    "Request",
+    "StandIn",
+    "provider_function",
+]
 
 logger = logging.getLogger("routeware")
 
@@ -205,6 +213,23 @@ class Registrations:
     def stats(self, link: Link) -> LinkStats:
         """Find what is known of ``link``, under every policy that names it."""
         return self._stats.setdefault((link.provider, link.model), LinkStats())
+
+
+class LinkStats:
+    """The outputs of one link, and which warnings about the link have been logged."""
+
+    __slots__ = ("_logged", "outputs")
+
+    def __init__(self) -> None:
+        self.outputs = LargestOutput()
+        self._logged: set[str] = set()
+
+    def first_time(self, warning: str) -> bool:
+        """Say True once per warning: a link that goes wrong does so at every call."""
+        if warning in self._logged:
+            return False
+        self._logged.add(warning)
+        return True
 
 
 class Request(Protocol):

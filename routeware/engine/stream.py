@@ -15,11 +15,12 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Literal, NoReturn
 
-from routeware.engine.admission import check_in, enter_container
+from routeware.engine.admission import enter_container
 from routeware.engine.attempt import CURRENT
 from routeware.engine.attempt_end import cut_off_losers, finish_or_detach
 from routeware.engine.call import Call
 from routeware.engine.call_end import abandon, clear_away, complete, is_untidy, tell_win
+from routeware.engine.caps import check_in
 from routeware.engine.cooldown import note_success
 from routeware.engine.execution import Execution
 from routeware.engine.life import Life
@@ -28,7 +29,7 @@ from routeware.engine.stream_attempt import drive, own_task
 from routeware.engine.stream_end import OUTCOMES, WITH_ITEMS, natural_end, outcome_of
 from routeware.engine.stream_items import Flow, Handover
 from routeware.engine.stream_timeouts import Bounds
-from routeware.engine.timers import CLEANUP_GRACE_S, keep_alive, let_go, wait_for_all
+from routeware.engine.waiting import CLEANUP_GRACE_S, keep_alive, let_go, wait_for_all
 from routeware.errors import DeadlineExceededError, StreamClosedError
 from routeware.observers import Cut
 from routeware.policy import Link

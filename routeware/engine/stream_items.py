@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
 
-from routeware.engine.timers import is_due, wait_for_all
+from routeware.engine.waiting import is_due, wait_for_all
 from routeware.pricing.chunks import finish_reasons
 
 __all__ = ["Flow", "Handover"]

@@ -9,7 +9,7 @@ from contextvars import Context
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.stream_items import Flow
-from routeware.engine.timers import is_due
+from routeware.engine.waiting import is_due
 from routeware.errors import AttemptTimeoutError, DeadlineExceededError
 from routeware.records import StreamEnd
 
