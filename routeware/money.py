@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -20,12 +20,10 @@ __all__ = [
     "MOST_COUNT",
     "MOST_USD",
     "NANOS_PER_USD",
-    "Charge",
     "Price",
     "Tariff",
     "Usage",
     "amount_usd",
-    "charge",
     "counted",
     "meter",
     "nanos",
@@ -331,30 +329,6 @@ def _beyond_plain(usage: Usage, sent: int, rates: tuple[int, int, int, int, int]
         + for_an_hour * (hour_rate - plain)
         + heard * (heard_rate - plain)
     )
-
-
-class Charge(NamedTuple):
-    """The cost of a usage, as far as it is known.
-
-    Attributes:
-        nanos: In nano-dollars; ``None`` if a count that costs something is unknown.
-        unpriced: The fields that were counted and have no price; they are in no figure.
-    """
-
-    nanos: int | None
-    unpriced: tuple[str, ...] = ()
-
-
-def charge(tariff: Tariff, usage: Usage, at: datetime) -> Charge:
-    """Price ``usage`` by ``tariff`` at the time ``at``.
-
-    Raises:
-        Exception: What the tariff raised; PolicyError where its answer is no amount.
-    """
-    if isinstance(tariff, Price):
-        return Charge(meter(tariff)(usage), tariff.unpriced(usage))
-    amount = tariff.cost_usd(usage, at)
-    return Charge(None if amount is None else nanos(amount_usd(amount, "tariff")), unpriced_by(tariff, usage, at))
 
 
 def unpriced_by(tariff: Tariff, usage: Usage, at: datetime) -> tuple[str, ...]:

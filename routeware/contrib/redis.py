@@ -12,14 +12,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Self
 
 from routeware.budget import Balance, Tally, different_limit, refusal
-from routeware.contrib.kept import Change, Kept, check_name
-from routeware.contrib.leases import Leases
+from routeware.contrib.kept import Change, Kept, KeptLedger, check_name
 from routeware.contrib.loops import PerLoop, answered, late
-from routeware.contrib.receipts import ACKNOWLEDGED_S, REPEAT_S, Receipts, known_s
+from routeware.contrib.receipts import ACKNOWLEDGED_S, REPEAT_S, known_s
 from routeware.contrib.redis_client import Question, RedisClient, check_url
 from routeware.errors import LedgerUnavailableError, PolicyError
 from routeware.money import usd
@@ -35,7 +32,7 @@ _PAGE = 200
 """The number of tallies that one question reads."""
 
 
-class RedisLedger:
+class RedisLedger(KeptLedger):
     """A ledger on the server at ``url`` (``redis://``, ``rediss://`` or ``unix://``).
 
     One object may serve all sessions of a process, on any event loop. Use it with ``async with``, or call
@@ -73,13 +70,8 @@ class RedisLedger:
         check_url(url)
         if not prefix or "{" in prefix or "}" in prefix:
             raise PolicyError(f"{prefix!r} cannot be what keys begin with: some text without braces", key="prefix")
-        for key, value in {"timeout_s": timeout_s, "lease_s": lease_s, "expire_s": expire_s}.items():
-            if value is not None and not value > 0:
-                raise PolicyError(f"{value!r} is not a time above 0", key=key)
-        self._receipts = Receipts(repeat_s)
+        super().__init__(timeout_s=timeout_s, lease_s=lease_s, expire_s=expire_s, repeat_s=repeat_s)
         self._prefix = f"{{{prefix}}}"
-        self._timeout_s = timeout_s
-        self._leases = Leases(self._renew, lease_s / 3)
         self._clients = PerLoop(
             lambda: RedisClient(
                 url,
@@ -89,21 +81,13 @@ class RedisLedger:
                 leases=self._key("leases"),
                 settings=[_ms(lease_s), _ms(expire_s), _ms(known_s(repeat_s)), _ms(ACKNOWLEDGED_S)],
                 probe=[self._key(kind, "") for kind in ("reservation", "tally", "history")],
-                receipts=self._receipts,
+                receipts=self.receipts,
             )
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
     async def aclose(self) -> None:
         """Let the connections of this event loop go; asked again, the ledger connects again."""
-        await self._leases.stop()
+        await self.leases.stop()
         client = self._clients.pop()
         if client is not None:
             await client.aclose()
@@ -120,35 +104,6 @@ class RedisLedger:
         if told[0] == "limit":
             raise PolicyError(different_limit(tally.name, _nanos(told[1]), tally.limit_nanos), key="limit_usd")
         return _balances(told)[0]
-
-    async def hold(self, id: str, tallies: Sequence[Tally], nanos: int, /) -> Sequence[Balance]:
-        """Set aside ``nanos`` in every tally, or in none, until it is settled or this process is gone.
-
-        Raises:
-            BudgetExceededError: a limit would be passed; equality fits.
-            LedgerUnavailableError: the server cannot be asked, or does not answer in time.
-        """
-        bounds = [_text(bound) for tally in tallies for bound in (tally.limit_nanos, tally.cap_nanos)]
-        told = await self._ask_about(id, "hold", tallies, [_amount(nanos), *bounds])
-        if told[0] == "refused":
-            refused = tallies[int(told[1])]
-            raise refusal(refused.name, sum(map(int, told[3:])), int(told[2]), nanos)
-        self._leases.add(id)
-        return _balances(told)
-
-    async def settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int, /) -> Sequence[Balance]:
-        """Replace what ``id`` holds, if anything, by what it cost; once per ``id``.
-
-        Raises:
-            LedgerUnavailableError: the server cannot be asked, or does not answer in time.
-            RoutewareError: it had no answer for ``repeat_s``, and is not repeated any more.
-        """
-        held = self._leases.discard(id)
-        self._receipts.allow(id)
-        told = await self._ask_about(id, "settle", tallies, [_amount(settled), _amount(uncertain)])
-        # Not a moment earlier: a caller that is cancelled while it waits has no answer, and may ask again.
-        self._receipts.answered(id, held=held)
-        return _balances(told)
 
     async def set_limit(self, tally: Tally, /) -> Balance:
         """Give ``tally`` its limit for all who share the name; another one than it had is written to its history.
@@ -215,17 +170,23 @@ class RedisLedger:
     async def _renew(self, ids: list[str]) -> None:
         await self._ask(Question("renew", [self._reservation(id) for id in ids]))
 
-    async def _ask_about(self, id: str, what: str, tallies: Sequence[Tally], arguments: list[str]) -> list[str]:
-        keys = [self._reservation(id), *(self._tally(tally.name) for tally in tallies)]
-        try:
-            return await self._ask(Question(what, keys, arguments, id))
-        except BaseException:
-            self._receipts.unanswered(id)
-            raise
+    async def _hold(self, id: str, tallies: Sequence[Tally], nanos: int) -> Sequence[Balance]:
+        bounds = [_text(bound) for tally in tallies for bound in (tally.limit_nanos, tally.cap_nanos)]
+        told = await self._ask(self._about(id, "hold", tallies, [_amount(nanos), *bounds]))
+        if told[0] == "refused":
+            refused = tallies[int(told[1])]
+            raise refusal(refused.name, sum(map(int, told[3:])), int(told[2]), nanos)
+        return _balances(told)
+
+    async def _settle(self, id: str, tallies: Sequence[Tally], settled: int, uncertain: int) -> Sequence[Balance]:
+        return _balances(await self._ask(self._about(id, "settle", tallies, [_amount(settled), _amount(uncertain)])))
+
+    def _about(self, id: str, what: str, tallies: Sequence[Tally], arguments: list[str]) -> Question:
+        return Question(what, [self._reservation(id), *(self._tally(tally.name) for tally in tallies)], arguments, id)
 
     async def _ask(self, question: Question) -> list[str]:
         self._clients.here().ask(question)
-        told = await answered(question.answer, self._timeout_s, _NAME)
+        told = await answered(question.answer, self.timeout_s, _NAME)
         if told[0] == "full":
             raise OverflowError(f"{told[1].removeprefix('FULL ')}: sums are kept in 64 bits")
         if told[0] == "failed":

@@ -1,13 +1,19 @@
 """Prices and usage: price books, projections, and the usage that a reply reports.
 
-Four questions with nothing in common but the money. ``books``: what does this link cost? ``projection``: how many
-tokens may an attempt take, judged by its arguments? ``outputs``: how long were this link's answers? ``readers``: how
-many tokens did it take, judged by its answer? All of it is pure: nothing here waits, logs or imports an SDK.
+Three questions with nothing in common but the money. ``books``: what does this link cost? ``projection``: how many
+tokens may an attempt take, judged by its arguments and the link's answers so far? ``readers``: how many tokens did it
+take, judged by its answer? All of it is pure: nothing here waits, logs or imports an SDK.
 """
 
 from routeware.pricing.books import PriceBook, price_book, tariff_of
-from routeware.pricing.outputs import MINIMUM_OUTPUT_TOKENS, LargestOutput
-from routeware.pricing.projection import OutputArgument, output_argument, projected_usage, text_tokens
+from routeware.pricing.projection import (
+    MINIMUM_OUTPUT_TOKENS,
+    LargestOutput,
+    OutputArgument,
+    output_argument,
+    projected_usage,
+    text_tokens,
+)
 from routeware.pricing.readers import (
     NO_READING,
     Reading,

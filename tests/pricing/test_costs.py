@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from routeware import Price, Usage
+from routeware import Price, Tariff, Usage
 from routeware.contrib.genai_prices import catalogue
-from routeware.money import Charge, charge, meter, per_request, reported_nanos, usd
+from routeware.money import meter, nanos, per_request, reported_nanos, unpriced_by, usd
 from routeware.pricing import read_reply
 
 AT = datetime(2026, 11, 28, 20, tzinfo=UTC)
@@ -55,6 +55,19 @@ DEEPSEEK: dict[str, Any] = {
         "prompt_cache_miss_tokens": 100,
     },
 }
+
+
+class Charge(NamedTuple):
+    """What a usage costs, and what was counted without a price."""
+
+    nanos: int | None
+    unpriced: tuple[str, ...]
+
+
+def charge(tariff: Tariff, usage: Usage, at: datetime) -> Charge:
+    """Price a usage."""
+    amount = tariff.cost_usd(usage, at)
+    return Charge(None if amount is None else nanos(amount), unpriced_by(tariff, usage, at))
 
 
 def catalogued(provider: str, model: str, reply: object, at: datetime = AT) -> Charge:

@@ -3,8 +3,8 @@
 Every API counts in its own words, and the same word does not mean the same: Anthropic's and Bedrock's input leaves out
 what went through a cache, OpenAI's and Google's includes it; Google's output leaves out what the model thought,
 OpenAI's includes it. Here each shape is met once and becomes a :class:`~routeware.money.Usage`, which counts every
-token once. ``counts`` reads single numbers, ``shapes`` has a row for each shape of counts, ``envelopes`` knows where a
-reply keeps its counts, and ``reply`` puts them together.
+token once. ``counts`` reads single numbers, ``shapes`` has a row for each shape of counts, and ``reply`` knows where a
+reply keeps its counts.
 
 A shape is recognised by the names of its counts, never by a class, so no SDK is imported. Zero is a number; what is
 missing, or is not a count, is unknown.

@@ -1,20 +1,26 @@
-"""Replies: their usage, their model, and what they say that they cost."""
+"""Replies: their usage, their model, and what they say that they cost.
+
+The counts may stand at the top of a reply, in the last event of a stream, or inside of what a framework wrapped around.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from routeware.money import Usage, plain_usage, reported_nanos, usage_with
 from routeware.pricing.fields import fields, given_fields
 from routeware.pricing.readers.counts import Counts
-from routeware.pricing.readers.envelopes import inner_replies
 from routeware.pricing.readers.reading import NO_READING, Reading
 from routeware.pricing.readers.shapes import SHAPES
 from routeware.text import LONGEST_TEXT, bounded
 
 __all__ = ["is_no_reply", "read_error", "read_reply", "read_report"]
 
+Fields: TypeAlias = Mapping[str, object]
+
+_LONGEST_BODY = 16 * 1024 * 1024
 _NO_REPLIES = frozenset({str, bytes, int, float, bool, list, tuple, type(None)})
 _DEPTH = 3
 _COUNTS = ("usage", "usage_metadata", "usageMetadata", "meta", "amazon-bedrock-invocationMetrics")
@@ -96,14 +102,14 @@ def _read(reply: object, depth: int) -> Reading:
     if not _OLLAMA.isdisjoint(held):
         return _with_usage(held, reply)
     if depth > 0:
-        for inner in inner_replies(held):
+        for inner in _inner_replies(held):
             found = _read(inner, depth - 1)
             if found.usage is not None:
                 return found
     return outcome
 
 
-def _with_usage(held: Mapping[str, object], value: object) -> Reading:
+def _with_usage(held: Fields, value: object) -> Reading:
     """Read the counts in ``value``, and what the reply ``held`` around them adds."""
     counts = Counts(value if type(value) is dict else given_fields(value))
     usage, plain_input = _usage(counts)
@@ -139,7 +145,7 @@ def _is_there(value: object) -> bool:
     return value is not None and not (type(value) is dict and not value)
 
 
-def _completed(usage: Usage, held: Mapping[str, object]) -> Usage:
+def _completed(usage: Usage, held: Fields) -> Usage:
     """Add what stands beside the counts: the tier, and the searches among the items of an answer."""
     said: dict[str, Any] = {}
     if usage.service_tier is None:
@@ -153,7 +159,7 @@ def _completed(usage: Usage, held: Mapping[str, object]) -> Usage:
     return usage_with(usage, changed) if changed else usage
 
 
-def _tier(held: Mapping[str, object]) -> str | None:
+def _tier(held: Fields) -> str | None:
     for place in (held, fields(held.get("response_metadata")), fields(held.get("serviceTier"))):
         for name in ("service_tier", "serviceTier", "type") if place is not held else ("service_tier",):
             value = place.get(name)
@@ -175,7 +181,7 @@ def _is_search(item: object) -> bool:
     return held.get("type") == "web_search_call" and fields(held.get("action")).get("type", "search") == "search"
 
 
-def _model(held: Mapping[str, object]) -> str | None:
+def _model(held: Fields) -> str | None:
     for name in _MODELS:
         value = held.get(name)
         if isinstance(value, str):
@@ -202,3 +208,51 @@ def _upstream(counts: Counts) -> int:
     if counts.held.get("is_byok") is not True:
         return 0
     return reported_nanos(counts.part("cost_details").held.get("upstream_inference_cost")) or 0
+
+
+def _inner_replies(held: Fields) -> Iterator[object]:
+    """Give what may be the reply itself inside of ``held``, the likeliest first.
+
+    A place is a field and a test of the reply that it is in: most of these names mean other things elsewhere.
+    """
+    for name, belongs in _PLACES:
+        if name in held and belongs(held):
+            yield held[name]
+    yield from _raw_response(held)
+
+
+def _type(held: Fields) -> str:
+    kind = held.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
+def _always(_held: Fields) -> bool:
+    return True
+
+
+_PLACES: tuple[tuple[str, Callable[[Fields], bool]], ...] = (
+    ("message", lambda held: _type(held) == "message_start"),  # Anthropic's stream
+    ("response", lambda held: _type(held).startswith("response.")),  # the stream of OpenAI's responses
+    ("response", lambda held: "event_type" in held),  # Cohere's older stream
+    ("delta", lambda held: _type(held) == "message-end"),  # Cohere's stream
+    ("metadata", lambda held: len(held) == 1),  # Bedrock's stream
+    ("x_groq", _always),
+    ("chunk", lambda held: _type(held) == "chunk"),  # the helper around OpenAI's stream
+    ("data", lambda held: "choices" in fields(held["data"])),  # Mistral's stream
+    ("raw", lambda held: "parsed" in held),  # LangChain's structured output
+    ("_raw_response", _always),  # Instructor
+    ("context_wrapper", _always),  # a run of OpenAI's agents
+    ("_state", _always),  # a run of Pydantic AI
+    ("_run_result", _always),  # a streamed run of Pydantic AI
+)
+
+
+def _raw_response(held: Fields) -> Iterator[object]:
+    """Give what OpenAI's and Anthropic's SDKs parsed from a raw response, or else its body, where that was received."""
+    response = held.get("http_response")
+    if response is None:
+        return
+    yield from fields(held.get("_parsed_by_type")).values()
+    body = fields(response).get("_content")
+    if isinstance(body, bytes) and len(body) <= _LONGEST_BODY and body.lstrip()[:1] == b"{":
+        yield json.loads(body)

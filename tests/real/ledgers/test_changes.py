@@ -144,7 +144,7 @@ async def test_a_late_settlement_takes_nothing_off_what_was_released_before(anot
     async with another(lease_s=0.3) as gone, another() as ledger:
         tally, id = fresh(100), an_id()
         await gone.hold(id, [tally], 60)
-        await gone._leases.stop()
+        await gone.leases.stop()
         await comes_to(ledger, tally, Balance(uncertain=60))
         await ledger.release_uncertain(tally.name)
         await ledger.settle(an_id(), [tally], 0, 10)
@@ -195,7 +195,7 @@ async def test_a_lease_that_ends_after_its_tally_does_not_burden_the_next(anothe
     async with another(lease_s=0.5, expire_s=0.3) as gone, another() as ledger:
         tally, late, id = fresh(100), fresh(100), an_id()
         await gone.hold(id, [tally], 60)
-        await gone._leases.stop()
+        await gone.leases.stop()
         await asyncio.sleep(0.4)
         await ledger.settle(an_id(), [tally], 1, 0)
         await asyncio.sleep(0.3)

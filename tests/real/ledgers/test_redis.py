@@ -47,7 +47,7 @@ async def test_a_reservation_without_its_process_becomes_uncertain(redis: RedisS
         tally, id = fresh(100), an_id()
         await gone.hold(id, [tally], 60)
         assert await ledger.tally(tally) == Balance(reserved=60)
-        await gone._leases.stop()
+        await gone.leases.stop()
 
         await comes_to(ledger, tally, Balance(uncertain=60))
         assert list(await ledger.hold(id, [tally], 60)) == [Balance(uncertain=60)], "it is still known"

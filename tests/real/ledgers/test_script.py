@@ -92,7 +92,7 @@ async def test_a_lease_on_a_key_that_is_no_tally_any_more_stops_nobody(redis: Re
         spoilt, good = fresh(100), fresh(100)
         await gone.hold(an_id(), [spoilt], 10)
         await gone.hold(an_id(), [good], 10)
-        await gone._leases.stop()
+        await gone.leases.stop()
         redis.tell(f"SET {{{name}}}:tally:{spoilt.name} text")
 
         await comes_to(ledger, good, Balance(uncertain=10))
@@ -158,7 +158,7 @@ async def test_the_documented_rules_are_enough(redis: RedisServer, user: str) ->
         await ledger._renew([id])
         await ledger.settle(id, [tally, fresh()], 5, 5)
         await ledger.hold(an_id(), [tally], 10)
-        await ledger._leases.stop()
+        await ledger.leases.stop()
         await comes_to(ledger, tally, Balance(5, 15, 0))
         await ledger.set_limit(Tally(tally.name, 200))
         await ledger.release_uncertain(tally.name)
