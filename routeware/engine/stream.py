@@ -25,7 +25,7 @@ from routeware.engine.cooldown import note_success
 from routeware.engine.execution import Execution
 from routeware.engine.life import Life
 from routeware.engine.race import run_race
-from routeware.engine.stream_attempt import drive, own_task
+from routeware.engine.stream_attempt import drive
 from routeware.engine.stream_end import OUTCOMES, WITH_ITEMS, natural_end, outcome_of
 from routeware.engine.stream_items import Flow, Handover
 from routeware.engine.stream_timeouts import Bounds
@@ -175,13 +175,17 @@ class Stream:
     def launch(self, call: Call, execution: Execution) -> None:
         """Run an attempt that was started, in a task and a context of its own."""
         execution.stream_to(flow := Flow(call.loop))
-        task = own_task(call.loop, self._run(call, execution, flow), self._context.copy())
+        task = call.loop.create_task(self._run(call, execution, flow), context=self._context.copy())
         execution.run_in(task)
         keep_alive(task)  # asyncio would let go of one that waits for its reader, and the collector close it
 
     async def _run(self, call: Call, execution: Execution, flow: Flow) -> None:
         try:
-            await drive(call, execution, flow)
+            if execution.task is None:
+                # The task is eager: what fails on top of the reader's frames keeps them alive, and with them the
+                # stream, so that one that is dropped would read on.
+                await asyncio.sleep(0)
+            await drive(call, execution, flow, self._note_failure)
             if execution is self._winner and self._state == "open":
                 await self._conclude(call)
         except BaseException as error:
@@ -190,6 +194,12 @@ class Stream:
             raise
         finally:
             let_go(execution.task)
+
+    def _note_failure(self, call: Call, execution: Execution) -> None:
+        """Take note that a hook has failed an attempt, whose generator cleans up: its reader waits 250 ms for that."""
+        if execution is self._winner:
+            self._end, self._reason = "failed", execution.error
+            self._allow_grace(call)
 
     # Reading.
 
@@ -280,10 +290,13 @@ class Stream:
         if end not in WITH_ITEMS:
             self.handover = None
         is_cancelled = end == "cancelled" or isinstance(reason, DeadlineExceededError)
-        grace = call.loop.time() + CLEANUP_GRACE_S
         # Its own task concludes the call then, so that needs no task that a loop's end could cancel before its start.
         winner.cut_off(Cut(call.loop.time(), time.time_ns()), AttemptStatus.CANCELLED if is_cancelled else None)
-        self._straggling = call.loop.call_at(grace, self._conclude_without_it, call, context=Context())
+        self._allow_grace(call)
+
+    def _allow_grace(self, call: Call) -> None:
+        """Conclude the call in 250 ms, if its generator has not ended by then."""
+        self._straggling = call.loop.call_later(CLEANUP_GRACE_S, self._conclude_without_it, call, context=Context())
 
     def _conclude_without_it(self, call: Call) -> None:
         if self._state == "open":
@@ -310,6 +323,8 @@ class Stream:
         """Say how the stream ended, and what its reader is raised."""
         if self._end is None:
             self._end, self._reason = natural_end(call, winner)
+            if self._end == "failed" and self._closer is not None:
+                self._end, self._reason = "closed", None  # its reader left, and it was let end after its last item
         outcome, error = outcome_of(call, winner, self._end, self._reason)
         winner.win()  # unless something else has become of it
         if winner.life is not Life.ENDED:

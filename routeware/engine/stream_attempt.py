@@ -9,11 +9,9 @@ groups and scopes would take that for an error of their body.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from contextvars import Context
 from typing import Any
 
 from routeware.engine.attempt import handle_of, put_current
@@ -24,39 +22,36 @@ from routeware.engine.stream_items import Flow
 from routeware.errors import StreamTruncatedError
 from routeware.observers import Cut
 
-__all__ = ["drive", "own_task"]
+__all__ = ["drive"]
 
 
-def own_task(loop: asyncio.AbstractEventLoop, run: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
-    """Make the task of an attempt. It is never eager: what fails on top of the reader's frames keeps them alive.
+async def drive(call: Call, execution: Execution, flow: Flow, note_failure: Callable[[Call, Execution], None]) -> None:
+    """Run the generator of an attempt to its end, and leave its outcome on ``execution`` and ``flow``.
 
-    The traceback of a first attempt's error would hold the stream itself, and a stream that is dropped would read on.
+    Args:
+        call: the call.
+        execution: the attempt.
+        flow: its items.
+        note_failure: called where a hook has failed it: its generator stands at a yield, and cleans up from then on.
     """
-    if sys.version_info >= (3, 12) and loop.get_task_factory() is asyncio.eager_task_factory:
-        return asyncio.Task(run, loop=loop, context=context)
-    return loop.create_task(run, context=context)
-
-
-async def drive(call: Call, execution: Execution, flow: Flow) -> None:
-    """Run the generator of an attempt to its end, and leave its outcome on ``execution`` and ``flow``."""
     race, attempt = call.race, handle_of(execution)
     assert race is not None
     token = put_current(attempt)
     attached = None if call.listeners is None else enter(call, execution)
     try:
         generator = called(call, execution, attempt)
-        has_ended = was_turned_down = False
         try:
-            has_ended = await _play(call, execution, flow, generator)
-            was_turned_down = not has_ended and execution.cut is None
+            await _play(call, execution, flow, generator)
         except BaseException as error:
             if not _is_its_outcome(call, execution, error):
                 raise
             execution.throw(error)  # the verdict says what it means
-        if not has_ended:
+        if generator.ag_frame is not None:  # it stands at a yield
             was_cut = execution.cut is not None
-            if was_turned_down:
-                _tell_failure(call, execution)
+            if not was_cut:
+                execution.clean_up(Cut(call.loop.time(), time.time_ns()))
+                note_failure(call, execution)
+                race.wake()
             await _cut_short(generator, was_cut=was_cut)
     except BaseException as error:
         if not _is_its_outcome(call, execution, error):
@@ -79,8 +74,8 @@ def _is_its_outcome(call: Call, execution: Execution, error: BaseException) -> b
     return asyncio.current_task(call.loop) is execution.task
 
 
-async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> bool:
-    """Take items off the generator; give True if it has come to its end."""
+async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> None:
+    """Take items off the generator, until it ends or is to be cut short."""
     last_item, offer, remember = call.registrations.last_item, flow.handover.offer, flow.recent.append
     step: Awaitable[Any] | None = generator.__anext__()
     try:
@@ -89,9 +84,9 @@ async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGe
                 item = await step
             except StopAsyncIteration:
                 _end(call, execution, flow)
-                return True
+                return
             if execution.cut is not None:
-                return False  # it has swallowed its cancellation, and yields on: those items are dropped
+                return  # it has swallowed its cancellation, and yields on: those items are dropped
             if flow.answered_at is None:
                 step = await _begin_with(call, execution, flow, item, generator)
                 continue
@@ -105,7 +100,6 @@ async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGe
                 step = generator.athrow(error)
             else:
                 step = generator.__anext__()
-        return False
     finally:
         del step  # it holds an error that was thrown in, whose traceback holds this frame
 
@@ -167,13 +161,6 @@ def _end(call: Call, execution: Execution, flow: Flow) -> None:
         execution.turn_down(flow.held)
     else:
         execution.accept()  # as the bare function: an empty result is a result
-
-
-def _tell_failure(call: Call, execution: Execution) -> None:
-    """Say at once that an attempt has failed before its first item: the next link waits for no clean-up."""
-    execution.clean_up(Cut(call.loop.time(), time.time_ns()))
-    if call.race is not None:
-        call.race.wake()
 
 
 async def _cut_short(generator: AsyncGenerator[Any, None], *, was_cut: bool) -> None:

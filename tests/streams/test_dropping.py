@@ -32,20 +32,30 @@ async def test_a_dropped_stream_is_cut_off() -> None:
     quiet()
 
 
-async def test_a_dropped_stream_is_cut_off_though_its_first_link_failed_at_once_in_an_eager_task() -> None:
+class OwnTask(asyncio.Task[Any]):
+    """Tasks of a program that makes its own."""
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_a_dropped_stream_is_cut_off_though_its_first_link_failed_at_once_in_an_eager_task(own: bool) -> None:
     """The traceback of that error must not hold the reader's frames, and with them the stream."""
     if sys.version_info < (3, 12):
         return
-    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    eager = asyncio.create_eager_task_factory(OwnTask) if own else asyncio.eager_task_factory
+    asyncio.get_running_loop().set_task_factory(eager)
     film = Film({"a": [HTTPStatusError(503)], "b": [Wait(5), 1, Wait(5), 2]})
 
     async def reader() -> None:
         async for _ in film.ask():
             return
 
-    await reader()
-    await pause(1)
-    assert film.records[-1].ended == "closed"
+    gc.disable()
+    try:
+        await reader()
+        await pause(1)
+        assert film.records[-1].ended == "closed"
+    finally:
+        gc.enable()
     quiet()
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from routeware import Attempt, ResultRejectedError, RoutingPolicy, routed
+from tests.fakes.providers import pause
 from tests.streams.films import Film, quiet, read
 
 
@@ -36,6 +37,70 @@ async def test_hooks_that_raise_while_the_stream_runs_are_its_error() -> None:
     assert items == ["1"]
     assert isinstance(error, ValueError)
     assert film.records[-1].ended == "failed"
+
+
+def fails_at_two(item: str) -> bool:
+    """A hook with a mistake."""
+    if item == "2":
+        raise ZeroDivisionError
+    return False
+
+
+async def test_a_hook_that_raises_while_the_stream_runs_waits_250_ms_for_the_generator() -> None:
+    """One that takes longer to clean up is a straggler, as wherever a generator is cut off."""
+    clock = asyncio.get_running_loop().time
+    seen: list[object] = []
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: Attempt) -> AsyncIterator[str]:
+        try:
+            yield "1"
+            yield "2"
+        except BaseException as error:
+            seen.append(type(error).__name__)
+            raise
+        finally:
+            await asyncio.sleep(2)
+            seen.append(clock())
+
+    ask.last_item(fails_at_two)
+    stream = ask()
+
+    items, error = await read(stream)
+
+    assert (items, type(error), clock()) == (["1"], ZeroDivisionError, 0.25)
+    assert stream.record is not None
+    assert (stream.record.outcome, stream.record.ended) == ("failed", "failed")
+    assert str(stream.record.attempts[0].status) == "failed"
+    await pause(1_750)
+    assert seen == ["CancelledError", 2.0]
+    quiet()
+
+
+async def test_a_stream_that_a_hook_has_failed_is_closed_by_its_reader_meanwhile() -> None:
+    """It has its end already: the reader waits for it, and the record says failed."""
+    clock = asyncio.get_running_loop().time
+
+    @routed(RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: Attempt) -> AsyncIterator[str]:
+        try:
+            yield "1"
+            yield "2"
+        finally:
+            await asyncio.sleep(0.1)
+
+    ask.last_item(fails_at_two)
+    stream = ask()
+    await anext(stream)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(stream), 0.05)
+
+    await stream.aclose()
+
+    assert clock() == pytest.approx(0.1)
+    assert stream.record is not None
+    assert stream.record.ended == "failed"
+    quiet()
 
 
 async def test_a_loser_in_an_async_accept_is_cut_off_by_a_cancelled_error() -> None:

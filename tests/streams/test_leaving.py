@@ -103,6 +103,23 @@ async def test_what_the_generator_raises_while_it_is_closed_comes_out() -> None:
     await stream.aclose()
 
 
+async def test_what_the_generator_raises_while_it_is_let_end_comes_out() -> None:
+    """Closed after its last item, it may run to its own end; an error on the way there is raised by ``aclose``."""
+    film = Film({"a": [LAST, Wait(100), KeyError("clean-up")]})
+    film.ask.last_item(is_final)
+    stream = film.ask()
+    await anext(stream)
+
+    with pytest.raises(KeyError, match="clean-up"):
+        await stream.aclose()
+
+    record = film.records[-1]
+    assert (record.outcome, record.ended, str(record.attempts[0].status)) == ("succeeded", "closed", "succeeded")
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+    quiet()
+
+
 async def test_a_stream_that_was_not_started_calls_nothing_when_it_is_closed() -> None:
     """Nor when it is dropped."""
     film = Film({"a": [1]})
