@@ -21,6 +21,7 @@ PAGES = (README, *sorted(README.parent.glob("docs/**/*.md")))
 
 _FENCE = re.compile(r"(?P<indent> *)(?P<fence>```+)(?P<language>\w*|\{[\w-]+\}.*)")
 _COMMENT = re.compile(r"<!--\s*(\w+):\s*(.*?)\s*-->")
+_KEYS = frozenset({"runs", "file", "prints", "spans", "command"})
 
 
 class Block(NamedTuple):
@@ -61,13 +62,17 @@ def _parse(page: Path) -> Iterator[Block]:
             continue
         end = next(end for end in range(at + 1, len(lines)) if lines[end].strip() == opening["fence"])
         text = "\n".join(line.removeprefix(opening["indent"]) for line in lines[at + 1 : end])
-        yield Block(page, opening["language"], at + 2, text + "\n", dict(_COMMENT.findall(_above(lines, at))))
+        yield Block(page, opening["language"], at + 2, text + "\n", _notes(page, lines, at))
         at = end + 1
 
 
-def _above(lines: list[str], at: int) -> str:
-    """The text directly above a line, blank lines skipped."""
-    return next((line for line in reversed(lines[:at]) if line.strip()), "")
+def _notes(page: Path, lines: list[str], at: int) -> Mapping[str, str]:
+    """What the comment directly above a line says. One that no test understands would promise what none checks."""
+    above = next((line for line in reversed(lines[:at]) if line.strip()), "")
+    notes = dict(_COMMENT.findall(above))
+    if above.startswith("<!--") and not (notes and notes.keys() <= _KEYS):
+        raise ValueError(f"{page}: nothing checks what {above!r} says")
+    return notes
 
 
 if __name__ == "__main__":
