@@ -122,6 +122,8 @@ async def admit_next_remotely(call: Call) -> Execution | None:
 
 
 def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededError) -> None:
+    # Wrong arguments are the caller's mistake, whatever is left to spend; looked at only where a budget refuses.
+    call.registrations.check_arguments(execution.link, call.owner, call.args, call.kwargs)
     emit_refusal(call, refusal)
     # A link that was passed over because it cools may still fit: that is asked before a refusal ends the call.
     if call.prepared.policy.budget.on_exceed is not OnExceed.SKIP and not has_passed_over(call):

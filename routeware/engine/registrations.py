@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import types
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any, Protocol
 
 from routeware.budget import Session
@@ -64,6 +65,7 @@ def provider_function(fn: Callable[..., Any]) -> ProviderFunction:
         bound = fn if binds is None else binds(fn, owner, type(owner))
         return bound(attempt, *args, **kwargs)
 
+    update_wrapper(call, fn, assigned=(), updated=())  # check_arguments looks at the function itself
     return call
 
 
@@ -149,6 +151,19 @@ class Registrations:
         play, (fn, by_provider) = self._hooks[0], self._functions
         self.fn = fn if play is None else partial(play, fn)
         self.by_provider = {name: one if play is None else partial(play, one) for name, one in by_provider.items()}
+
+    def check_arguments(self, link: Link, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Raise what calling the function of a link with these arguments raises; it does not run.
+
+        That is so for functions that are written with ``async def``; others are not called.
+        """
+        fn, by_provider = self._functions
+        function = by_provider.get(link.provider, fn)
+        code = getattr(getattr(function, "__wrapped__", None), "__code__", None)
+        if code is not None and code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+            given = function(owner, None, args, kwargs)
+            if inspect.iscoroutine(given):
+                given.close()
 
     def accept_by(self, check: Callable[[Any], bool | Awaitable[bool]]) -> None:
         """Ask ``check`` whether a result is accepted."""
