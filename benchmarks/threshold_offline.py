@@ -28,7 +28,7 @@ from routeware.lab.sources import read_source
 from routeware.lab.tables import Mapping as Columns
 from routeware.lab.tune import tune
 from routeware.lab.tune_facts import Choice, Estimate, Threshold
-from routeware.lab.tune_frontier import SEARCHED, Goal, Prices, candidates_of, choose, frontier_of, prepare
+from routeware.lab.tune_frontier import SEARCHED, Frontier, Goal
 from routeware.lab.tune_samples import ANSWERED, CENSORED, Sample
 
 Array = np.ndarray
@@ -93,12 +93,10 @@ def covered(case: Case, repeats: int) -> Sequence[object]:
     for repeat in range(repeats):
         primary, backup = case.samples(repeat)
         correlation = None if case.paired else case.correlation
-        links = prepare(
-            primary, backup, paired=case.paired, target_ms=case.target_ms, correlation=correlation, seed=repeat
-        )
-        candidates = candidates_of(primary, case.target_ms, SEARCHED)
-        point = frontier_of(links, goal, Prices()).point(candidates[(7 * repeat) % (len(candidates) - 1)])
-        choice = choose(links, goal, Prices())
+        frontier = Frontier(primary, backup, goal, paired=case.paired, correlation=correlation, seed=repeat)
+        candidates = frontier.candidates(SEARCHED, case.target_ms)
+        point = frontier.point(candidates[(7 * repeat) % (len(candidates) - 1)])
+        choice = frontier.choose()
         assert choice is not None
         for name, estimate, truth in _truths(point, x, y, case.target_ms):
             if estimate.value is not None:
@@ -219,11 +217,9 @@ def unseen(facts: Recorded, name: str, count: int, repeats: int, seed: int) -> S
             Sample(label, each, np.zeros(count, dtype=np.uint8))
             for label, each in zip("ab", draw(random, count), strict=True)
         )
-        links = prepare(primary, backup, paired=False, target_ms=target_ms, seed=done)
-        goal = Goal(target_ms=target_ms)
-        choice = choose(links, goal, Prices())
+        frontier = Frontier(primary, backup, Goal(target_ms=target_ms), seed=done)
+        choice = frontier.choose()
         assert choice is not None
-        frontier = frontier_of(links, goal, Prices())
         for kind, point in (
             ("never", frontier.point(math.inf)),
             ("raced", _raced(choice) or frontier.point(0.5 * target_ms)),
@@ -276,7 +272,7 @@ def _pair(first: str, second: str, primary: Sample, backup: Sample) -> Sequence[
     assert chosen is not None
     after = math.inf if chosen.race_after_ms is None else chosen.race_after_ms
     later = _half(primary, late=True), _half(backup, late=True)
-    frontier = frontier_of(prepare(*later, paired=False, target_ms=target_ms), Goal(target_ms=target_ms), Prices())
+    frontier = Frontier(*later, Goal(target_ms=target_ms))
     reached, never = frontier.point(after), frontier.point(math.inf)
     assert reached.misses is not None
     return (

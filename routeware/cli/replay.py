@@ -89,10 +89,11 @@ def replay(
         columns = _columns(_past(source, service, limit), read, correlations, seed)
     except (TraceError, PolicyError, ValueError) as error:
         screen.fail(str(error), 2)
-    if as_json:
-        screen.print_json(_document(columns))
-    else:
-        _show(columns, correlations)
+    with screen.output():
+        if as_json:
+            screen.print_json(_document(columns))
+        else:
+            _show(columns, correlations)
 
 
 def _correlations(text: str) -> list[float]:

@@ -64,10 +64,12 @@ def trace(
         screen.fail(str(error), 1 if isinstance(error, NothingFoundError) else 2)
     if svg is not None:
         _picture(shown, svg)
-    elif as_json:
-        print(json.dumps([call.to_dict() for call in shown.calls], indent=2))
-    else:
-        _draw(shown)
+        return
+    with screen.output():
+        if as_json:
+            print(json.dumps([call.to_dict() for call in shown.calls], indent=2))
+        else:
+            _draw(shown)
 
 
 @attrs.define

@@ -9,12 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import attrs
 import typer
 
 if TYPE_CHECKING:
     from routeware.lab.tables import Mapping
     from routeware.lab.tune_facts import Tuning
+    from routeware.lab.tune_samples import Observed
     from routeware.policy import RoutingPolicy
 
 __all__ = ["CODES", "tune"]
@@ -25,6 +25,7 @@ CODES = (
 )
 
 _NOT_MET = 3
+_NO_COLUMNS = "spans have no columns: of the two attempts of a race one was always cut off, so they make no pairs"
 _SOURCE = (
     "Latencies: CSV with any delimiter, JSON lines, or what llmperf, vLLM, JMeter, k6, Locust and browsers (HAR) save."
     " Or spans: Jaeger JSON, OTLP JSON, Tempo, the console exporter, or the address of a Jaeger (http://localhost:16686)."
@@ -109,16 +110,11 @@ def tune(
     With --target-p95 or --target-p99 it finds the cheapest threshold that meets the target with confidence; with
     --max-extra, the best 95th percentile for that much spending.
     """
+    from routeware.cli import screen
+    from routeware.lab.sources import read_sources
     from routeware.lab.tables import Mapping
 
     _check((target_p95, target_p99, max_extra), write_policy, by)
-    goal = {
-        "target_p95_ms": target_p95,
-        "target_p99_ms": target_p99,
-        "max_extra": None if max_extra is None else max_extra / 100,
-        "confidence": confidence,
-        "correlation": correlation,
-    }
     mapping = Mapping(
         latency=latency,
         link=link,
@@ -128,28 +124,30 @@ def tune(
         order_by=order_by,
         size=by,
     )
-    asked = _Asked(tuple(sources), mapping, primary, backup, service, limit, tuple(price or ()))
-    tuning, left_out = _tuned(asked, goal, write_policy, table)
+    goal = {
+        "target_p95_ms": target_p95,
+        "target_p99_ms": target_p99,
+        "max_extra": None if max_extra is None else max_extra / 100,
+        "confidence": confidence,
+        "correlation": correlation,
+    }
+    try:
+        read = read_sources(sources, mapping, service=service, limit=limit)
+        if mapping.needs_columns and any(source.latency is None for source in read):
+            _refuse(_NO_COLUMNS)
+        tuning = _computed(
+            sources, read, (primary, backup), price or [], mapping, goal, policy=_policy(write_policy, table)
+        )
+    except ValueError as error:
+        screen.fail(str(error), 2)
     if plot is not None:
         _draw(tuning, plot)
-    _show(tuning, left_out, as_json=as_json)
+    with screen.output():
+        _show(tuning, read, as_json=as_json)
     if write_policy is not None:
         _write(tuning, write_policy, table)
     if tuning.choice is not None and tuning.choice.chosen is None:
         raise typer.Exit(_NOT_MET)
-
-
-@attrs.frozen
-class _Asked:
-    """The data that are asked about."""
-
-    sources: tuple[str, ...]
-    mapping: Mapping
-    primary: str | None
-    backup: str | None
-    service: str | None
-    limit: int
-    prices: tuple[str, ...]
 
 
 def _check(goals: tuple[float | None, float | None, float | None], write_policy: Path | None, by: str | None) -> None:
@@ -163,43 +161,35 @@ def _check(goals: tuple[float | None, float | None, float | None], write_policy:
         _refuse("--by needs --target-p95 or --target-p99: the sizes share its budget of misses")
 
 
-def _tuned(asked: _Asked, goal: dict[str, Any], policy_file: Path | None, table: str | None) -> tuple[Tuning, int]:
-    """Compute what the data say; leave with a line if they cannot be read or do not answer."""
-    from routeware.cli import screen
-    from routeware.lab.spans import TraceError
-
-    try:
-        return _computed(asked, goal, _policy(policy_file, table))
-    except (TraceError, ValueError) as error:
-        screen.fail(str(error), 2)
-
-
-def _computed(asked: _Asked, goal: dict[str, Any], policy: RoutingPolicy | None) -> tuple[Tuning, int]:
-    from routeware.lab import sources as inputs
+def _computed(
+    names: list[str],
+    read: list[Observed],
+    links: tuple[str | None, str | None],
+    prices: list[str],
+    mapping: Mapping,
+    goal: dict[str, Any],
+    *,
+    policy: RoutingPolicy | None,
+) -> Tuning:
+    from routeware.lab import sources
     from routeware.lab.tune import tune as compute
     from routeware.lab.tune_sizes import with_sizes
 
-    read = inputs.read_sources(asked.sources, asked.mapping, service=asked.service, limit=asked.limit)
-    if any(source.table is None for source in read) and asked.mapping.needs_columns:
-        _refuse("spans have no columns: of the two attempts of a race one was always cut off, so they make no pairs")
-    given = inputs.parsed_prices(asked.prices)
-    primary, backup = inputs.links_of(read, asked.primary, asked.backup)
-    inputs.check_unit(asked.sources, read, goal["target_p99_ms"] or goal["target_p95_ms"])
-    prices = inputs.prices_of(primary, backup, given, policy)
+    given = sources.parsed_prices(prices)
+    primary, backup = sources.links_of(read, *links)
+    sources.check_unit(names, read, goal["target_p99_ms"] or goal["target_p95_ms"])
     with _progress() as report:
         tuning = compute(
             primary,
             backup,
-            paired=asked.mapping.pair_by is not None,
-            usd_per_attempt=prices.backup_usd,
-            primary_usd_per_attempt=prices.primary_usd,
-            raced=inputs.raced_of(read, primary, backup),
+            paired=mapping.pair_by is not None,
+            usd_per_attempt=sources.price_of(backup, given, policy),
+            primary_usd_per_attempt=sources.price_of(primary, given, policy),
+            raced=sources.raced_of(read, primary, backup),
             progress=report,
             **goal,
         )
-    if asked.mapping.size is not None:
-        tuning = with_sizes(tuning, primary, backup, asked.mapping.size)
-    return tuning, inputs.left_out(read)
+    return tuning if mapping.size is None else with_sizes(tuning, primary, backup, mapping.size)
 
 
 def _policy(file: Path | None, table: str | None) -> RoutingPolicy | None:
@@ -215,14 +205,14 @@ def _policy(file: Path | None, table: str | None) -> RoutingPolicy | None:
         return None
 
 
-def _show(tuning: Tuning, left_out: int, *, as_json: bool) -> None:
+def _show(tuning: Tuning, read: list[Observed], *, as_json: bool) -> None:
     from routeware.cli import screen, tune_screen
 
+    left_out, malformed = (sum(getattr(each, name) for each in read) for name in ("left_out", "malformed"))
     if as_json:
-        document: dict[str, Any] = tuning.to_dict()
-        screen.print_json(document | {"left_out": left_out})
+        screen.print_json(tuning.to_dict() | {"left_out": left_out + malformed})
     else:
-        tune_screen.show(tuning, left_out)
+        tune_screen.show(tuning, left_out, malformed)
 
 
 def _refuse(problem: str) -> NoReturn:

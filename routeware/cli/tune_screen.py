@@ -17,7 +17,7 @@ _WAYS = {"now": "as it is now", "race": "raced", "swap": "swapped", "swap_and_ra
 _WIDE, _NARROW = 76, 56
 
 
-def show(tuning: Tuning, left_out: int = 0) -> None:
+def show(tuning: Tuning, left_out: int, malformed: int) -> None:
     """Print everything that a person needs of ``tuning``."""
     out = console()
     if tuning.verdict is not None:
@@ -42,6 +42,8 @@ def show(tuning: Tuning, left_out: int = 0) -> None:
     out.print()
     if left_out:
         out.print(f"- {left_out:,} answered rows have no latency and were left out.")
+    if malformed:
+        out.print(f"- {malformed:,} rows are not objects of the expected shape and were left out.")
     for note in tuning.notes:
         out.print(f"- {note}")
 

@@ -44,12 +44,12 @@ _CLOSING = ("end_map", "end_array")
 
 @attrs.frozen
 class Found:
-    """A value at a wanted path, or the end of a top-level document.
+    """A value at a wanted path, or the end of a document that is not wanted whole.
 
     Attributes:
-        path: where the value was; empty for the end of a document.
+        path: where the value was; empty for a document.
         value: the value; for the end of a document the keys of its top level (of each item, if that is an array).
-        at_end: True for the end of a document.
+        at_end: True for the end of a document; where every object is wanted, of each item of an array that is none.
     """
 
     path: Path
@@ -243,6 +243,10 @@ class _Walker:
 
     def _left(self, found: Found | None) -> Found | None:
         """Note that a value has ended: with the stack empty, so has its document."""
+        if self._stack == [EACH] and found is None and self._starts is None:
+            # An item that should have been an object. With it told, the end of the array says nothing more.
+            self._whole = True
+            return Found((), frozenset(), at_end=True)
         if self._stack:
             return found
         keys, whole = frozenset(self._keys), self._whole

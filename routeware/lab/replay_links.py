@@ -1,4 +1,7 @@
-"""The history of a link: when its attempts end, how, and what they cost; and where a latency stands among them.
+"""The fate of each attempt of a replayed call: as it was where it was seen to its end, drawn where it was not.
+
+An attempt that was cut off at t is drawn from what its link does after t. One that was never made is drawn from the
+link; with a correlation, from what the link does on a request whose ranks at the other links are known.
 
 A Kaplan-Meier curve over ended and cut-off attempts gives every ended attempt its weight. Answers and failures both
 end an attempt, so what is drawn is one of the past attempts, with its time, its error and its dollars together.
@@ -7,11 +10,6 @@ A backup was only ever seen on requests that were slow at the primary. Where the
 its past attempts are slower than the link is. So a latency's place among them is not its rank at the link: the ranks
 that such requests would have (given the primary's) are a mixture of normal distributions, and the place is looked up
 in that mixture.
-
-The fate of each attempt of a replayed call: as it was where it was seen to its end, drawn where it was not.
-
-An attempt that was cut off at t is drawn from what its link does after t. One that was never made is drawn from the
-link; with a correlation, from what the link does on a request whose ranks at the other links are known.
 """
 
 from __future__ import annotations
@@ -23,11 +21,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from routeware.classify import ErrorSnapshot
 from routeware.lab.replay_past import PastAttempt, PastCall
 from routeware.lab.tune_curves import both_longer, normal_quantile, normal_share, pearson
 
-__all__ = ["Fate", "Fates", "LinkModel", "link_model"]
+__all__ = ["Fates", "LinkModel"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,42 +32,47 @@ _GRID = np.linspace(-6.0, 6.0, 1201)
 _BOUNDS = 25
 
 
-@attrs.frozen(eq=False, kw_only=True)
 class LinkModel:
-    """One link.
+    """What is known of one link.
 
-    Attributes:
-        answers: past attempts that answered, by ascending time.
-        failures: past attempts that failed, by ascending time.
-        answer_ms: the times of the answers.
-        failure_ms: the times of the failures.
-        answer_mass: the share of attempts that each answer stands for.
-        failure_mass: the share that each failure stands for.
-        ends: the normal scores at which the answers' shares end, ascending.
-        longest_ms: the longest attempt that was seen, ended or cut off.
-        estimate_usd: what an attempt that was cut off was booked at; ``None`` where that is unknown.
+    Args:
+        attempts: its past attempts.
+        beyond: for each the normal score above which the attempt was that was in flight when it was started; minus
+            infinity where there was none.
+        correlation: of the scores.
     """
 
-    answers: Sequence[PastAttempt]
-    failures: Sequence[PastAttempt]
-    answer_ms: Floats
-    failure_ms: Floats
-    answer_mass: Floats
-    failure_mass: Floats
-    ends: Floats
-    longest_ms: float
-    estimate_usd: float | None
+    def __init__(self, attempts: Sequence[PastAttempt], beyond: Sequence[float], correlation: float) -> None:
+        ordered = sorted(attempts, key=lambda each: (each.duration_ms, each.ending == "cut"))
+        mass, left = np.zeros(len(ordered)), 1.0
+        for passed, each in enumerate(ordered):
+            if each.ending != "cut":
+                mass[passed] = left / (len(ordered) - passed)
+                left -= mass[passed]
+        self.answers, self._answer_ms, self._answer_mass = _ended(ordered, mass, "answered")
+        self.failures, self._failure_ms, self._failure_mass = _ended(ordered, mass, "failed")
+        if self.answers:
+            # What was cut off behind the last end is not known. It is taken to last as long as the longest that ended.
+            self._answer_mass[-1] += max(left, 0.0)
+        shares = np.cumsum(self._answer_mass) / self._answer_mass.sum() if self.answers else np.zeros(0)
+        # The normal scores at which the shares of the answers end.
+        self._ends = np.interp(shares, _mixture(beyond, correlation), _GRID)
+        self.longest_ms = max((each.duration_ms for each in attempts), default=0.0)
+        costs = [each.cost_usd for each in attempts if each.estimated and each.cost_usd is not None]
+        costs = costs or [each.cost_usd for each in self.answers if each.cost_usd is not None]
+        # What an attempt that is cut off is usually booked at.
+        self.estimate_usd = float(np.mean(costs)) if costs else None
 
     def failing_after(self, after_ms: float) -> float:
         """Return the probability that an attempt that has lasted so long fails in the end."""
-        failing = float(self.failure_mass[self.failure_ms > after_ms].sum())
-        answering = float(self.answer_mass[self.answer_ms > after_ms].sum())
+        failing = float(self._failure_mass[self._failure_ms > after_ms].sum())
+        answering = float(self._answer_mass[self._answer_ms > after_ms].sum())
         return failing / (failing + answering) if failing + answering > 0 else 0.0
 
     def failure_beyond(self, after_ms: float, share: float) -> PastAttempt | None:
         """Return the failure at ``share`` (0 to 1) of those that come after a time; ``None`` if there are none."""
-        first = int(np.searchsorted(self.failure_ms, after_ms, side="right"))
-        mass = self.failure_mass[first:]
+        first = int(np.searchsorted(self._failure_ms, after_ms, side="right"))
+        mass = self._failure_mass[first:]
         if not len(mass):
             return None
         place = int(np.searchsorted(np.cumsum(mass), share * mass.sum(), side="right"))
@@ -80,66 +82,30 @@ class LinkModel:
         """Return the answer at a normal score; ``None`` if the link never answered."""
         if not self.answers:
             return None
-        return self.answers[min(int(np.searchsorted(self.ends, score)), len(self.answers) - 1)]
+        return self.answers[min(int(np.searchsorted(self._ends, score)), len(self.answers) - 1)]
 
     def score_of(self, duration_ms: float) -> float:
         """Return the normal score of a latency: the middle of the shares of answers that took as long."""
         if not self.answers:
             return 0.0
-        first = int(np.searchsorted(self.answer_ms, duration_ms, side="left"))
-        last = int(np.searchsorted(self.answer_ms, duration_ms, side="right")) - 1
-        low = self.ends[first - 1] if first > 0 else -6.0
-        high = self.ends[min(max(last, first), len(self.ends) - 1)]
+        first = int(np.searchsorted(self._answer_ms, duration_ms, side="left"))
+        last = int(np.searchsorted(self._answer_ms, duration_ms, side="right")) - 1
+        low = self._ends[first - 1] if first > 0 else -6.0
+        high = self._ends[min(max(last, first), len(self._ends) - 1)]
         shares = normal_share(np.array([low, high]))
         return float(np.interp(shares.mean(), normal_share(_GRID), _GRID))
 
     def score_beyond(self, after_ms: float) -> float:
         """Return the normal score above which answers take longer than a time."""
-        place = int(np.searchsorted(self.answer_ms, after_ms, side="right"))
-        return float(self.ends[place - 1]) if place > 0 else -6.0
+        place = int(np.searchsorted(self._answer_ms, after_ms, side="right"))
+        return float(self._ends[place - 1]) if place > 0 else -6.0
 
 
-def link_model(attempts: Sequence[PastAttempt], beyond: Sequence[float], correlation: float) -> LinkModel:
-    """Return the model of a link.
-
-    Args:
-        attempts: its past attempts.
-        beyond: for each the normal score above which the attempt was that was in flight when it was started; minus
-            infinity where there was none.
-        correlation: of the scores.
-    """
-    order = sorted(range(len(attempts)), key=lambda at: (attempts[at].duration_ms, attempts[at].ending == "cut"))
-    mass, left = np.zeros(len(attempts)), 1.0
-    for passed, at in enumerate(order):
-        if attempts[at].ending != "cut":
-            mass[at] = left / (len(order) - passed)
-            left -= mass[at]
-    answers = [at for at in order if attempts[at].ending == "answered"]
-    failures = [at for at in order if attempts[at].ending == "failed"]
-    answer_mass = mass[answers]
-    # What was cut off behind the last end is not known. It is taken to last as long as the longest that ended.
-    if answers:
-        answer_mass[-1] += max(left, 0.0)
-    answer_ms = np.array([attempts[at].duration_ms for at in answers])
-    mixture = _mixture(beyond, correlation)
-    estimates = [each.cost_usd for each in attempts if each.estimated and each.cost_usd is not None]
-    return LinkModel(
-        answers=[attempts[at] for at in answers],
-        failures=[attempts[at] for at in failures],
-        answer_ms=answer_ms,
-        failure_ms=np.array([attempts[at].duration_ms for at in failures]),
-        answer_mass=answer_mass,
-        failure_mass=mass[failures],
-        ends=_ends(answer_mass, mixture),
-        longest_ms=max((each.duration_ms for each in attempts), default=0.0),
-        estimate_usd=float(np.mean(estimates)) if estimates else None,
-    )
-
-
-def _ends(mass: Floats, mixture: Floats) -> Floats:
-    """Return the normal scores at which the shares of answers end."""
-    shares = np.cumsum(mass) / mass.sum() if len(mass) else np.zeros(0)
-    return np.asarray(np.interp(shares, mixture, _GRID))
+def _ended(ordered: Sequence[PastAttempt], mass: Floats, ending: str) -> tuple[list[PastAttempt], Floats, Floats]:
+    """Return the attempts that ended so, their times, and the share of attempts that each of them stands for."""
+    places = [place for place, each in enumerate(ordered) if each.ending == ending]
+    found = [ordered[place] for place in places]
+    return found, np.array([each.duration_ms for each in found]), mass[places]
 
 
 def _mixture(beyond: Sequence[float], correlation: float) -> Floats:
@@ -155,25 +121,6 @@ def _mixture(beyond: Sequence[float], correlation: float) -> Floats:
     both = both_longer(later, mine, scores, np.full(_BOUNDS, correlation))
     share = len(bounds) / len(beyond)
     return np.asarray(share * (1.0 - both / np.maximum(later, 1e-12)).mean(axis=0) + (1.0 - share) * alone)
-
-
-@attrs.frozen(kw_only=True)
-class Fate:
-    """The end of an attempt that nothing cuts off.
-
-    Attributes:
-        duration_ms: how long it takes.
-        error: how it fails; ``None`` for an answer.
-        cost_usd: what it costs; ``None`` where that is unknown.
-        estimated: True if that is a projection.
-        measured: True if the attempt was seen to its end.
-    """
-
-    duration_ms: float
-    error: ErrorSnapshot | None
-    cost_usd: float | None
-    estimated: bool
-    measured: bool
 
 
 class Fates:
@@ -195,40 +142,38 @@ class Fates:
         self._scores: dict[int, dict[str, float]] = {}
         self.models = self._models(calls if learned is None else learned)
 
-    def of(self, call: int, label: str, occurrence: int) -> Fate:
-        """Return what the attempt comes to that is the ``occurrence``-th (from 0) of a call at a link."""
+    def of(self, call: int, label: str, occurrence: int) -> tuple[PastAttempt, bool]:
+        """Return the fate of a call's attempt at a link, the ``occurrence``-th (from 0) there.
+
+        Returns:
+            A past attempt that ends as this one does where nothing cuts it off, and True if it is this one, which was
+            seen to its end.
+        """
         its = [each for each in self._calls[call].attempts if each.label == label]
         past = its[occurrence] if occurrence < len(its) else None
         if past is not None and past.ending != "cut":
-            return _fate(past, measured=True)
+            return past, True
         model = self.models[label]
-        after_ms = 0.0 if past is None else past.duration_ms
+        after_ms = -1.0 if past is None else past.duration_ms
         chance = random.Random(f"{self._seed} {call} {label} {occurrence}")
-        if past is None:
-            after_ms = -1.0
         if chance.random() < model.failing_after(after_ms) or not model.answers:
             failure = model.failure_beyond(after_ms, chance.random())
             if failure is not None:
-                return _fate(failure, measured=False)
+                return failure, False
         score = self._score(call, label) if occurrence == 0 else chance.gauss(0.0, 1.0)
         answer = model.answer_at(score)
         if answer is None or answer.duration_ms <= after_ms:
             # Nothing that was seen lasted longer: it ends as soon as it can.
-            last = answer or model.failures[-1]
             longest = max(after_ms, model.longest_ms) + 1.0
-            return attrs.evolve(_fate(last, measured=False), duration_ms=longest)
-        return _fate(answer, measured=False)
+            return attrs.evolve(answer or model.failures[-1], duration_ms=longest), False
+        return answer, False
 
     def estimate_usd(self, call: int, label: str) -> float | None:
         """Return what an attempt that is cut off is booked at: as in this call, else as usual at its link."""
         for each in self._calls[call].attempts:
             if each.label == label and each.estimated and each.cost_usd is not None:
                 return each.cost_usd
-        model = self.models[label]
-        if model.estimate_usd is not None:
-            return model.estimate_usd
-        costs = [each.cost_usd for each in model.answers if each.cost_usd is not None]
-        return float(np.mean(costs)) if costs else None
+        return self.models[label].estimate_usd
 
     def _score(self, call: int, label: str) -> float:
         """Return the score of a latency that was not seen to its end, given those of the call that are known."""
@@ -243,20 +188,27 @@ class Fates:
     def _drawn(self, call: int) -> dict[str, float]:
         """Return the scores of a call's attempts: first those that were seen, then those that were cut off."""
         scores: dict[str, float] = {}
-        attempts = self._calls[call].attempts
+        attempts = [each for each in self._calls[call].attempts if each.label in self.models]
         for each in attempts:
-            if each.ending == "answered" and each.label in self.models:
+            if each.ending == "answered":
                 scores.setdefault(each.label, self.models[each.label].score_of(each.duration_ms))
         for each in attempts:
-            if each.ending == "cut" and each.label in self.models and each.label not in scores:
+            if each.ending == "cut" and each.label not in scores:
                 chance = random.Random(f"{self._seed} {call} {each.label}")
                 beyond = self.models[each.label].score_beyond(each.duration_ms)
                 scores[each.label] = self._given(list(scores.values()), chance, beyond)
         return scores
 
     def _given(self, known: Sequence[float], chance: random.Random, above: float) -> float:
-        """Draw a score, given others that are equally correlated with it and each other, and a bound below."""
-        return _drawn_score(known, self._correlation, chance.random(), above)
+        """Draw a score above a bound, given ``known`` ones that are equally correlated with it and each other."""
+        mean, variance = 0.0, 1.0
+        if known:
+            weight = self._correlation / (1.0 + (len(known) - 1) * self._correlation)
+            mean, variance = weight * sum(known), 1.0 - len(known) * self._correlation * weight
+        spread = max(variance, 1e-6) ** 0.5
+        below = float(normal_share(np.array([(above - mean) / spread]))[0]) if np.isfinite(above) else 0.0
+        share = below + chance.random() * (1.0 - below)
+        return float(mean + spread * normal_quantile(np.array([share]))[0])
 
     def _models(self, calls: Sequence[PastCall]) -> dict[str, LinkModel]:
         """Return a model per link: first of the links that were tried first, which nothing selected."""
@@ -268,7 +220,7 @@ class Fates:
         models: dict[str, LinkModel] = {}
         for label in sorted(by_label, key=lambda each: -first_share[each]):
             beyond = [self._beyond(call, each, models) for call, each in by_label[label]]
-            models[label] = link_model([each for _, each in by_label[label]], beyond, self._correlation)
+            models[label] = LinkModel([each for _, each in by_label[label]], beyond, self._correlation)
         return models
 
     def _beyond(self, call: PastCall, attempt: PastAttempt, models: Mapping[str, LinkModel]) -> float:
@@ -280,26 +232,3 @@ class Fates:
             if other.first and other.label in models and in_flight:
                 return models[other.label].score_beyond(attempt.started_ms - other.started_ms)
         return -np.inf
-
-
-def _drawn_score(known: Sequence[float], correlation: float, uniform: float, above: float) -> float:
-    """Return a score above a bound, given ``known`` ones that are equally correlated with it and each other."""
-    count = len(known)
-    mean, variance = 0.0, 1.0
-    if count:
-        weight = correlation / (1.0 + (count - 1) * correlation)
-        mean, variance = weight * sum(known), 1.0 - count * correlation * weight
-    spread = max(variance, 1e-6) ** 0.5
-    below = float(normal_share(np.array([(above - mean) / spread]))[0]) if np.isfinite(above) else 0.0
-    share = below + uniform * (1.0 - below)
-    return float(mean + spread * normal_quantile(np.array([share]))[0])
-
-
-def _fate(attempt: PastAttempt, *, measured: bool) -> Fate:
-    return Fate(
-        duration_ms=attempt.duration_ms,
-        error=attempt.error if attempt.ending == "failed" else None,
-        cost_usd=attempt.cost_usd,
-        estimated=attempt.estimated,
-        measured=measured,
-    )

@@ -1,4 +1,8 @@
-"""A past call, from a record or from spans: how each of its attempts ended."""
+"""Past calls, from records or from spans: how each attempt ended, as far as that was seen.
+
+A stream's call is over when its first item is there: that is what is raced for. The outcome of the stream afterwards is
+the winner's alone, whatever the policy.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +29,10 @@ class PastAttempt:
     """One attempt of a past call.
 
     Attributes:
-        label: the link's label.
         first: True if it was the first of its call.
-        started_ms: when it started, after its call did.
         duration_ms: how long it took, or until it was cut off.
         ending: ``answered`` and ``failed`` were seen to their end; ``cut`` would have gone on.
-        error: how it failed.
-        cost_usd: what it cost; ``None`` where that is unknown.
+        error: how it failed; ``None`` unless it did.
         estimated: True if the cost is a projection.
     """
 
@@ -47,16 +48,7 @@ class PastAttempt:
 
 @attrs.frozen(kw_only=True)
 class PastCall:
-    """A past call.
-
-    Attributes:
-        started_unix_s: when it was entered, in seconds since 1970; ``None`` where that is unknown.
-        outcome: how it ended.
-        duration_ms: how long it took.
-        cost_usd: what was settled; ``None`` where that is unknown.
-        uncertain_usd: what may have been spent on top; ``None`` where that is unknown.
-        attempts: what was started, in order; skipped links left out.
-    """
+    """A past call; what is not known of it is ``None``, and skipped links are left out."""
 
     started_unix_s: float | None
     outcome: str | None
@@ -71,10 +63,6 @@ def past_calls(calls: Iterable[CallRecord | CallTree]) -> list[PastCall]:
     return [_of_record(call) if isinstance(call, CallRecord) else _of_tree(call) for call in calls]
 
 
-# A stream's call is over when its first item is there: that is what is raced for. The outcome of the stream afterwards
-# is the winner's alone, whatever the policy.
-
-
 def _of_record(call: CallRecord) -> PastCall:
     return PastCall(
         started_unix_s=call.started_unix_s,
@@ -82,22 +70,11 @@ def _of_record(call: CallRecord) -> PastCall:
         duration_ms=call.duration_ms if call.first_item_ms is None else call.first_item_ms,
         cost_usd=call.cost_usd,
         uncertain_usd=call.uncertain_usd,
-        attempts=tuple(_of_attempt(each) for each in call.attempts if each.status is not AttemptStatus.SKIPPED),
-    )
-
-
-def _of_attempt(attempt: AttemptRecord) -> PastAttempt:
-    kind = "" if attempt.error is None else attempt.error.message
-    streamed = attempt.first_item_ms is not None and attempt.status is not AttemptStatus.REJECTED
-    return PastAttempt(
-        label=attempt.label,
-        first=attempt.trigger is AttemptTrigger.INITIAL,
-        started_ms=attempt.started_ms,
-        duration_ms=attempt.duration_ms if attempt.first_item_ms is None else attempt.first_item_ms,
-        ending="answered" if streamed else _ending(attempt.status, attempt.error, kind),
-        error=None if streamed else attempt.error or _rejected(attempt.status),
-        cost_usd=attempt.cost_usd,
-        estimated=attempt.cost_source == "estimated",
+        attempts=tuple(
+            _attempt(each, each.status, each.error, "" if each.error is None else each.error.message)
+            for each in call.attempts
+            if each.status is not AttemptStatus.SKIPPED
+        ),
     )
 
 
@@ -110,40 +87,46 @@ def _of_tree(call: CallTree) -> PastCall:
         cost_usd=call.cost_usd,
         uncertain_usd=call.uncertain_usd,
         attempts=tuple(
-            _of_bar(bar) for bar in call.attempts if bar.status is not AttemptStatus.SKIPPED and bar.status is not None
+            _attempt(bar, bar.status, _error_of(bar), bar.error_type or "")
+            for bar in call.attempts
+            if bar.status is not None and bar.status is not AttemptStatus.SKIPPED
         ),
     )
 
 
-def _of_bar(bar: AttemptBar) -> PastAttempt:
-    error = None
-    if bar.status is AttemptStatus.FAILED:
-        error = ErrorSnapshot(
-            category=_CATEGORIES.get(bar.error_category or "", ErrorCategory.GENERIC),
-            message=bar.error_category or "",
-            status=bar.error_status,
-            retry_after_ms=bar.retry_after_ms,
-            may_have_cost=bar.cost_usd is None or bar.uncertain,
-        )
-    assert bar.status is not None
-    streamed = bar.first_item_ms is not None and bar.status is not AttemptStatus.REJECTED
-    return PastAttempt(
-        label=bar.label,
-        first=bar.trigger is AttemptTrigger.INITIAL,
-        started_ms=bar.started_ms,
-        duration_ms=bar.answer_ms,
-        ending="answered" if streamed else _ending(bar.status, error, bar.error_type or ""),
-        error=None if streamed else error or _rejected(bar.status),
-        cost_usd=bar.cost_usd,
-        estimated=bar.uncertain,
+def _error_of(bar: AttemptBar) -> ErrorSnapshot | None:
+    if bar.status is not AttemptStatus.FAILED:
+        return None
+    return ErrorSnapshot(
+        category=_CATEGORIES.get(bar.error_category or "", ErrorCategory.GENERIC),
+        message=bar.error_category or "",
+        status=bar.error_status,
+        retry_after_ms=bar.retry_after_ms,
+        may_have_cost=bar.cost_usd is None or bar.uncertain,
     )
 
 
-def _rejected(status: AttemptStatus) -> ErrorSnapshot | None:
-    """Return the error of an answer that was turned down: it came, so it may have cost."""
-    if status is not AttemptStatus.REJECTED:
-        return None
-    return ErrorSnapshot(category=ErrorCategory.REJECTED, message="rejected")
+def _attempt(
+    attempt: AttemptRecord | AttemptBar, status: AttemptStatus, error: ErrorSnapshot | None, kind: str
+) -> PastAttempt:
+    """Return an attempt; ``kind`` is what is known of its error's class."""
+    if attempt.first_item_ms is not None and status is not AttemptStatus.REJECTED:
+        ending: Ending = "answered"
+    else:
+        ending = _ending(status, error, kind)
+    if status is AttemptStatus.REJECTED and error is None:
+        # The answer came, so it may have cost.
+        error = ErrorSnapshot(category=ErrorCategory.REJECTED, message="rejected")
+    return PastAttempt(
+        label=attempt.label,
+        first=attempt.trigger is AttemptTrigger.INITIAL,
+        started_ms=attempt.started_ms,
+        duration_ms=attempt.duration_ms if attempt.first_item_ms is None else attempt.first_item_ms,
+        ending=ending,
+        error=error if ending == "failed" else None,
+        cost_usd=attempt.cost_usd,
+        estimated=attempt.cost_source == "estimated",
+    )
 
 
 def _ending(status: AttemptStatus, error: ErrorSnapshot | None, kind: str) -> Ending:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from routeware.lab.calls import CallTree
+from routeware.lab.replay_past import PastCall, past_calls
 from routeware.lab.tune_facts import Estimate
 from routeware.policy import RoutingPolicy
 from routeware.records import CallRecord
-
-if TYPE_CHECKING:
-    from routeware.lab.replay_past import PastCall
-    from routeware.lab.replay_run import Served
 
 __all__ = ["Estimate", "Replayed", "recorded", "replay"]
 
@@ -91,20 +88,19 @@ def replay(
             cannot be; says which.
     """
     from routeware.lab.replay_links import Fates
-    from routeware.lab.replay_past import past_calls
     from routeware.lab.replay_run import serve
 
-    past = past_calls(calls)
-    if not past:
-        raise ValueError("there are no calls to replay")
+    past = _some(calls)
     if not -0.95 <= correlation <= 0.95:
         raise ValueError(f"a correlation is from -0.95 to 0.95, not {correlation:g}")
     _require_times(past)
-    _require_ends(past, policy)
-    served = serve(past, Fates(past, correlation, seed), policy, seed)
-    share = served.measured / served.attempts if served.attempts else 1.0
+    ended = _ended(past)
+    for link in policy.chain:
+        if link.label not in ended:
+            raise ValueError(f"no call has seen {link.label} to its end: there is nothing to draw it from")
+    records, share = serve(past, Fates(past, correlation, seed), policy, seed)
     others = _by_other_models(past, policy, correlation, seed, resamples // _RESAMPLES_PER_MODEL)
-    return _replayed(_of_served(served), share, seed, correlation, resamples, others)
+    return _replayed(past_calls(records), share, seed, correlation, resamples, others)
 
 
 def recorded(calls: Iterable[CallRecord | CallTree], *, seed: int = 0, resamples: int = 200) -> Replayed:
@@ -113,16 +109,14 @@ def recorded(calls: Iterable[CallRecord | CallTree], *, seed: int = 0, resamples
     Raises:
         ValueError: there are no calls.
     """
-    from routeware.lab.replay_past import past_calls
+    return _replayed(_some(calls), 1.0, seed, 0.0, resamples)
 
+
+def _some(calls: Iterable[CallRecord | CallTree]) -> list[PastCall]:
     past = past_calls(calls)
     if not past:
         raise ValueError("there are no calls to replay")
-    figures = [
-        _Figures(call.outcome == "succeeded", call.duration_ms, call.cost_usd, call.uncertain_usd, len(call.attempts))
-        for call in past
-    ]
-    return _replayed(figures, 1.0, seed, 0.0, resamples)
+    return past
 
 
 def _require_times(past: Sequence[PastCall]) -> None:
@@ -136,40 +130,14 @@ def _require_times(past: Sequence[PastCall]) -> None:
                 raise ValueError(f"call {number} cannot have taken {ms:.14g} ms")
 
 
-def _require_ends(past: Sequence[PastCall], policy: RoutingPolicy) -> None:
-    ended = {attempt.label for call in past for attempt in call.attempts if attempt.ending != "cut"}
-    for link in policy.chain:
-        if link.label not in ended:
-            raise ValueError(f"no call has seen {link.label} to its end: there is nothing to draw it from")
-
-
-@attrs.frozen
-class _Figures:
-    """One call in figures."""
-
-    succeeded: bool
-    duration_ms: float
-    cost_usd: float | None
-    uncertain_usd: float | None
-    attempts: int
-
-
-def _of_served(served: Served) -> list[_Figures]:
-    return [
-        _Figures(
-            record.outcome == "succeeded",
-            record.duration_ms,
-            record.cost_usd,
-            record.uncertain_usd,
-            sum(attempt.status != "skipped" for attempt in record.attempts),
-        )
-        for record in served.records
-    ]
+def _ended(past: Sequence[PastCall]) -> set[str]:
+    """Return the labels of the links that a call has seen to their end."""
+    return {attempt.label for call in past for attempt in call.attempts if attempt.ending != "cut"}
 
 
 def _by_other_models(
     past: Sequence[PastCall], policy: RoutingPolicy, correlation: float, seed: int, count: int
-) -> list[list[_Figures]]:
+) -> list[list[PastCall]]:
     """Serve some of the calls by the links as they are known, and by links as ``count`` resamples would know them.
 
     A link that few calls have tried is known badly, and every drawn attempt shares that error: resampling the calls
@@ -181,30 +149,29 @@ def _by_other_models(
     if not count:
         return []
     some, dice = past[:: -(-len(past) // _SOME_CALLS)], random.Random(f"{seed} models")
-    ended = {attempt.label for call in past for attempt in call.attempts if attempt.ending != "cut"}
-    found = []
+    ended, found = _ended(past), []
     for number in range(count + 1):
         learned = dice.choices(past, k=len(past)) if number else past
         fates = Fates(some, correlation, seed, learned)
         if ended == {label for label, model in fates.models.items() if model.answers or model.failures}:
-            found.append(_of_served(serve(some, fates, policy, seed)))
+            found.append(past_calls(serve(some, fates, policy, seed)[0]))
     return found
 
 
 def _replayed(
-    figures: Sequence[_Figures],
+    calls: Sequence[PastCall],
     share: float,
     seed: int,
     correlation: float,
     resamples: int,
-    others: Sequence[Sequence[_Figures]] = (),
+    others: Sequence[Sequence[PastCall]] = (),
 ) -> Replayed:
     import numpy as np
 
-    random = np.random.default_rng(seed)
-    count = len(figures)
-    weights = np.vstack([np.ones(count), *(_weights(random, count) for _ in range(resamples))])
-    values = _statistics(figures, weights)
+    random, count = np.random.default_rng(seed), len(calls)
+    # How often each call is in a resample; the first row is the calls themselves.
+    drawn = (np.bincount(random.integers(0, count, count), minlength=count) for _ in range(resamples))
+    values = _statistics(calls, np.vstack([np.ones(count), *drawn]))
     known_by = [_statistics(each, np.ones((1, len(each)))) for each in others]
     estimates = {
         name: _estimate(found, [each[name][0] - known_by[0][name][0] for each in known_by[1:]])
@@ -213,13 +180,13 @@ def _replayed(
     return Replayed(calls=count, measured_share=share, seed=seed, correlation=correlation, **estimates)
 
 
-def _statistics(figures: Sequence[_Figures], weights: Any) -> dict[str, Any]:
+def _statistics(calls: Sequence[PastCall], weights: Any) -> dict[str, Any]:
     """Return each figure for each row of weights; NaN where it is unknown."""
     import numpy as np
 
-    count = len(figures)
-    succeeded = np.array([each.succeeded for each in figures])
-    durations = np.array([each.duration_ms for each in figures])
+    count = len(calls)
+    succeeded = np.array([each.outcome == "succeeded" for each in calls])
+    durations = np.array([each.duration_ms for each in calls])
     order = np.flatnonzero(succeeded)[np.argsort(durations[succeeded], kind="stable")]
     below = np.cumsum(weights[:, order], axis=1)
 
@@ -237,9 +204,9 @@ def _statistics(figures: Sequence[_Figures], weights: Any) -> dict[str, Any]:
         "p50_ms": quantile(0.5),
         "p95_ms": quantile(0.95),
         "p99_ms": quantile(0.99),
-        "cost_usd": total([each.cost_usd for each in figures]),
-        "uncertain_usd": total([each.uncertain_usd for each in figures]),
-        "attempts_per_call": weights @ np.array([each.attempts for each in figures]) / count,
+        "cost_usd": total([each.cost_usd for each in calls]),
+        "uncertain_usd": total([each.uncertain_usd for each in calls]),
+        "attempts_per_call": weights @ np.array([len(each.attempts) for each in calls]) / count,
     }
 
 
@@ -255,10 +222,3 @@ def _estimate(values: Any, errors: Sequence[float]) -> Estimate:
     spread = _DEVIATIONS * float(np.sqrt(np.mean(np.square(of_models)))) if of_models else 0.0
     down, up = math.hypot(max(value - low, 0.0), spread), math.hypot(max(high - value, 0.0), spread)
     return Estimate(float(value), max(0.0, float(value - down)), float(value + up))
-
-
-def _weights(random: Any, count: int) -> Any:
-    """Return how often each call is in one resample."""
-    import numpy as np
-
-    return np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)

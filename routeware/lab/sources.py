@@ -1,6 +1,6 @@
 """Opens whatever ``tune`` and ``replay`` are given: tables, records, spans, a Jaeger. The content says which it is.
 
-From what was read to what is tuned: which two links, what an attempt costs, and whether the unit can be right.
+And finds in it what is tuned: which two links, what an attempt costs, and whether the unit can be right.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-import attrs
 import numpy as np
 
 from routeware.lab.calls import CallTree, calls
@@ -19,21 +18,18 @@ from routeware.lab.reading_query import QueryAddress
 from routeware.lab.spans import TraceError
 from routeware.lab.table_csv import csv_rows
 from routeware.lab.table_json import json_rows, top_keys
-from routeware.lab.tables import Mapping, Table, is_known_column, table_of
-from routeware.lab.tune_frontier import Prices
+from routeware.lab.tables import Mapping, is_known_column, table_of
 from routeware.lab.tune_samples import ANSWERED, Observed, RacedCalls, Sample, observed_calls
 from routeware.money import Usage
 from routeware.policy import RoutingPolicy
 from routeware.records import CallRecord
 
 __all__ = [
-    "Source",
     "check_unit",
-    "left_out",
     "links_of",
     "parsed_prices",
     "past_calls_of",
-    "prices_of",
+    "price_of",
     "raced_of",
     "read_source",
     "read_sources",
@@ -41,26 +37,13 @@ __all__ = [
 
 _RECORD_KEYS = frozenset(("label", "outcome", "attempts"))
 _CONSOLE_KEYS = frozenset(("context", "parent_id", "start_time"))
-
-
-@attrs.frozen(kw_only=True)
-class Source:
-    """The contents of one file or address.
-
-    Attributes:
-        samples: the observations by label.
-        raced: the calls that raced, by the labels of primary and backup; spans only.
-        table: how the table was read; ``None`` for spans.
-    """
-
-    samples: dict[str, Sample]
-    raced: dict[tuple[str, str], RacedCalls] = attrs.field(factory=dict)
-    table: Table | None = None
+_SLOWEST_SECONDS = 5.0
+_FARTHEST_TARGET = 50.0
 
 
 def read_sources(
     sources: Sequence[str], mapping: Mapping, *, service: str | None = None, limit: int = 1_500
-) -> list[Source]:
+) -> list[Observed]:
     """Return what each of ``sources`` says. Files that are about one link each are the links of one race.
 
     Raises:
@@ -76,22 +59,21 @@ def read_sources(
     return read
 
 
-def read_source(source: str, mapping: Mapping, *, service: str | None = None, limit: int = 1_500) -> Source:
+def read_source(source: str, mapping: Mapping, *, service: str | None = None, limit: int = 1_500) -> Observed:
     """Return what a file or an address says.
 
     Raises:
         TraceError: it cannot be read.
     """
     if "://" in source:
-        return _of_spans(observed_calls(_asked(source, service, limit)))
+        return observed_calls(_asked(source, service, limit))
     with opened(source) as file:
         if not _is_json(file):
-            table = table_of(csv_rows(file, source, is_known_column), source, mapping)
-        elif _is_of_spans(file):
-            return _of_spans(observed_calls(calls(read_stream(file, source))))
-        else:
-            table = table_of(json_rows(file, source), source, mapping)
-    return Source(samples=table.samples, table=table)
+            return table_of(csv_rows(file, source, is_known_column), source, mapping)
+        keys = top_keys(file)
+        if SPAN_KEYS.isdisjoint(keys) and not keys >= _CONSOLE_KEYS:
+            return table_of(json_rows(file, source), source, mapping)
+        return observed_calls(calls(read_stream(file, source)))
 
 
 def past_calls_of(
@@ -114,11 +96,11 @@ def _records(source: str) -> Iterator[CallRecord]:
         values = JsonValues(as_utf8(file), source, (), None)
         for found in values:
             if found.at_end:
-                continue
+                raise values.error("a call's record is an object, and this is none")
             try:
                 record = CallRecord.from_dict(found.value)
             except ValueError as error:
-                raise TraceError(source, str(error), place=values.error("").place) from None
+                raise values.error(str(error)) from None
             yield record
 
 
@@ -129,10 +111,6 @@ def _asked(source: str, service: str | None, limit: int) -> Iterator[CallTree]:
     return calls(span for name in names for span in address.recent(name, limit))
 
 
-def _of_spans(observed: Observed) -> Source:
-    return Source(samples=observed.samples, raced=observed.raced)
-
-
 def _is_json(file: Bytes) -> bool:
     start = file.read(4096)
     file.seek(0)
@@ -140,16 +118,7 @@ def _is_json(file: Bytes) -> bool:
     return text.lstrip().startswith((b"{", b"["))
 
 
-def _is_of_spans(file: Bytes) -> bool:
-    keys = top_keys(file)
-    return not SPAN_KEYS.isdisjoint(keys) or keys >= _CONSOLE_KEYS
-
-
-_SLOWEST_SECONDS = 5.0
-_FARTHEST_TARGET = 50.0
-
-
-def links_of(sources: Sequence[Source], primary: str | None, backup: str | None) -> tuple[Sample, Sample]:
+def links_of(sources: Sequence[Observed], primary: str | None, backup: str | None) -> tuple[Sample, Sample]:
     """Return the two links to race; of exactly two, the one that comes first is the primary.
 
     Raises:
@@ -160,16 +129,13 @@ def links_of(sources: Sequence[Source], primary: str | None, backup: str | None)
         raise ValueError("no latencies: neither rows nor calls of routeware's")
     if len(samples) < 2:
         raise ValueError(f"a race needs two links, and there is {', '.join(samples)}")
-    if primary is None and backup is None and len(samples) > 2:
-        raise ValueError(f"say which --primary and --backup; there are {', '.join(samples)}")
     first = _named(samples, primary) if primary is not None else None
     second = _named(samples, backup) if backup is not None else None
-    if first is None or second is None:
-        rest = [label for label in samples if label not in (first, second)]
-        if len(rest) > (2 if first is second is None else 1):
-            raise ValueError(f"say which --primary and --backup; there are {', '.join(samples)}")
-        first = first or (rest.pop(0) if rest else second)
-        second = second or (rest.pop(0) if rest else first)
+    rest = [label for label in samples if label not in (first, second)]
+    if (first is None or second is None) and len(rest) > (2 if first is second else 1):
+        raise ValueError(f"say which --primary and --backup; there are {', '.join(samples)}")
+    first = first or (rest.pop(0) if rest else second)
+    second = second or (rest.pop(0) if rest else first)
     if first is None or second is None or first == second:
         raise ValueError(f"{first} cannot be raced against itself")
     return samples[first], samples[second]
@@ -184,45 +150,37 @@ def _named(samples: dict[str, Sample], name: str) -> str:
     return fitting[0]
 
 
-def raced_of(sources: Sequence[Source], primary: Sample, backup: Sample) -> RacedCalls | None:
+def raced_of(sources: Sequence[Observed], primary: Sample, backup: Sample) -> RacedCalls | None:
     """Return the calls in which these two raced in this order; ``None`` if there are none."""
-    found = [source.raced[key] for source in sources if (key := (primary.label, backup.label)) in source.raced]
+    key = (primary.label, backup.label)
+    found = [source.raced[key] for source in sources if key in source.raced]
     if not found:
         return None
-    after, latency = (np.concatenate([getattr(each, name) for each in found]) for name in ("after_ms", "latency_ms"))
-    return RacedCalls(after, latency)
+    return RacedCalls(
+        np.concatenate([each.after_ms for each in found]), np.concatenate([each.latency_ms for each in found])
+    )
 
 
-def left_out(sources: Sequence[Source]) -> int:
-    """Return how many answered rows had no latency."""
-    return sum(source.table.left_out for source in sources if source.table is not None)
-
-
-def check_unit(names: Sequence[str], sources: Sequence[Source], target_ms: float | None) -> None:
+def check_unit(names: Sequence[str], sources: Sequence[Observed], target_ms: float | None) -> None:
     """Refuse seconds that were taken for milliseconds, unless the user has said what the unit is.
 
     Raises:
         TraceError: the latencies are too short for milliseconds, or the target is far beyond them.
     """
     for name, source in zip(names, sources, strict=True):
-        if source.table is None or source.table.unit_given or source.table.unit != "ms":
+        if source.latency is None or source.unit_given or source.unit != "ms":
             continue
         answers = [sample.elapsed_ms[sample.kinds == ANSWERED] for sample in source.samples.values()]
         every = np.concatenate(answers) if answers else np.zeros(0)
         if not len(every):
             continue
         median, p95 = float(np.median(every)), float(np.quantile(every, 0.95))
-        column = source.table.latency
+        remedy = "are these seconds? Say --unit s, or --unit ms if not"
         if median < _SLOWEST_SECONDS:
-            raise TraceError(
-                name, f"the median of {column} is {median:.3g}: are these seconds? Say --unit s, or --unit ms if not"
-            )
+            raise TraceError(name, f"the median of {source.latency} is {median:.3g}: {remedy}")
         if target_ms is not None and p95 > 0 and target_ms > _FARTHEST_TARGET * p95:
-            raise TraceError(
-                name,
-                f"the target of {target_ms:g} ms is {target_ms / p95:.0f} times the 95th percentile of {column}: are "
-                "these seconds? Say --unit s, or --unit ms if not",
-            )
+            times = f"{target_ms / p95:.0f} times the 95th percentile of {source.latency}"
+            raise TraceError(name, f"the target of {target_ms:g} ms is {times}: {remedy}")
 
 
 def parsed_prices(given: Sequence[str]) -> dict[str, float]:
@@ -243,12 +201,8 @@ def parsed_prices(given: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def prices_of(primary: Sample, backup: Sample, given: dict[str, float], policy: RoutingPolicy | None) -> Prices:
-    """Return what an attempt at each link costs: as given, by the policy's price of the tokens, or as spans say."""
-    return Prices(*(_price_of(sample, given, policy) for sample in (primary, backup)))
-
-
-def _price_of(sample: Sample, given: dict[str, float], policy: RoutingPolicy | None) -> float | None:
+def price_of(sample: Sample, given: dict[str, float], policy: RoutingPolicy | None) -> float | None:
+    """Return what an attempt at a link costs: as given, by the policy's price of the tokens, or as spans say."""
     named = given.get(sample.label, given.get(sample.label.partition(":")[0]))
     if named is not None:
         return named

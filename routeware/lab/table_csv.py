@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import codecs
 import csv
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -19,8 +20,8 @@ from routeware.lab.spans import TraceError
 
 __all__ = ["Row", "Rows", "csv_rows"]
 
-Row = tuple[object, Sequence[object]]
-"""The place of a row in its file (its text says it), and its cells."""
+Row = tuple[object, Sequence[object] | None]
+"""The place of a row in its file (its text says it), and its cells; ``None`` where it is no object as it should be."""
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NEVER_DELIMITERS = frozenset("_\"'.()[]/%- \r\n\x00")
@@ -28,6 +29,7 @@ _LONGEST_LINE = 1 << 20
 _START = 1 << 16
 _MOST_NUL_SHARE = 0.2
 _MOST_LAID_OUT = 100_000
+_PERCENTILE = re.compile(r"^(\d+(?:\.\d+)?)%$")
 
 
 @attrs.frozen
@@ -39,7 +41,6 @@ class Rows:
         rows: the rows, to be read once.
         decimal_comma: whether a comma separates the decimals.
         link: the label of all rows, where the file is about one link and has no column for it.
-        link_is_host: whether the column of the link holds addresses, of which the host is the link.
         defaults: which columns are meant by default: ``latency``, ``link``, ``status``, ``error``, ``order``,
             ``words`` (the text of a failure), and ``unit``.
         only: the column and the value of the rows that count.
@@ -49,18 +50,12 @@ class Rows:
     rows: Iterable[Row]
     decimal_comma: bool = False
     link: str | None = None
-    link_is_host: bool = False
     defaults: Mapping[str, str] = attrs.field(factory=dict)
     only: tuple[str, str] | None = None
 
 
 def csv_rows(file: Bytes, source: str, known: Callable[[str], bool]) -> Rows:
-    """Return the rows of a CSV file with a header.
-
-    Args:
-        file: the file's bytes.
-        source: its name in errors.
-        known: whether a name is one that the header is expected to have: it decides between delimiters.
+    """Return the rows of a CSV file with a header; ``known`` says which names a header is expected to have.
 
     Raises:
         TraceError: it is not text, or not CSV.
@@ -68,37 +63,20 @@ def csv_rows(file: Bytes, source: str, known: Callable[[str], bool]) -> Rows:
     lines = _lines(file, source)
     header = next(lines, "")
     delimiter = _delimiter(header, known)
-    numbered = _Numbered(iter([header]), lines)
-    reader = csv.reader(numbered, delimiter=delimiter, skipinitialspace=delimiter != "\t")
-    columns = [name.strip() for name in next(_checked(reader, numbered, source), [])]
+    reader = csv.reader(itertools.chain([header], lines), delimiter=delimiter, skipinitialspace=delimiter != "\t")
 
-    def rows() -> Iterator[Row]:
-        for row in _checked(reader, numbered, source):
-            if any(cell.strip() for cell in row):
-                yield f"line {numbered.line}", row
+    def rows() -> Iterator[tuple[str, list[str]]]:
+        try:
+            for row in reader:
+                # Its number of lines, not of rows: a quoted cell may hold several.
+                yield f"line {reader.line_num}", row
+        except csv.Error as error:
+            raise TraceError(source, f"not a CSV file: {error}", place=f"line {reader.line_num}") from None
 
-    return _as_a_tool_writes_it(Rows(columns, rows(), decimal_comma=delimiter != ","))
-
-
-def _checked(reader: Iterator[list[str]], numbered: _Numbered, source: str) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise TraceError(source, f"not a CSV file: {error}", place=f"line {numbered.line}") from None
-
-
-class _Numbered:
-    """Lines that are counted as they are read: a quoted cell may hold several."""
-
-    def __init__(self, first: Iterator[str], rest: Iterator[str]) -> None:
-        self._parts = (first, rest)
-        self.line = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for part in self._parts:
-            for line in part:
-                self.line += 1
-                yield line
+    found = rows()
+    columns = [name.strip() for name in next(found, ("", []))[1]]
+    filled = (row for row in found if any(cell.strip() for cell in row[1]))
+    return _as_a_tool_writes_it(Rows(columns, filled, decimal_comma=delimiter != ","))
 
 
 def _delimiter(header: str, known: Callable[[str], bool]) -> str:
@@ -120,20 +98,17 @@ def _lines(file: Bytes, source: str) -> Iterator[str]:
     """Yield the lines of a text. UTF-8 and UTF-16 are recognised; what is neither is read as Windows' Western text."""
     encoding = _encoding(file)
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace" if encoding == "utf-16" else "strict")
-    rest, number = "", 0
-    while True:
+    rest, number, piece = "", 0, b" "
+    while piece:
         piece = file.read(_START)
-        rest += decoder.decode(piece, final=not piece)
-        *lines, rest = rest.splitlines(keepends=True) if piece else [*rest.splitlines(keepends=True), ""]
-        if lines and not piece and rest == "" and not lines[-1]:
-            lines.pop()
+        lines = (rest + decoder.decode(piece, final=not piece)).splitlines(keepends=True)
+        # The last line may go on in the next piece.
+        rest = lines.pop() if piece and lines else ""
         for line in lines:
             number += 1
             if "\x00" in line:
                 raise TraceError(source, "not a CSV file: a NUL byte", place=f"line {number}")
             yield line
-        if not piece:
-            return
         if len(rest) > _LONGEST_LINE:
             raise TraceError(source, "a line is longer than 1 MiB", place=f"line {number + 1}")
 
@@ -141,14 +116,12 @@ def _lines(file: Bytes, source: str) -> Iterator[str]:
 def _encoding(file: Bytes) -> str:
     """Return the encoding of a text, from its mark and from a first pass over it."""
     start = file.read(_START)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        file.seek(0)
-        return "utf-16"
-    if start.count(0) > _MOST_NUL_SHARE * len(start):
-        file.seek(0)
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        if start.count(0) > _MOST_NUL_SHARE * len(start):
+            return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
         while start:
             decoder.decode(start)
             start = file.read(_START)
@@ -172,30 +145,27 @@ def _as_a_tool_writes_it(table: Rows) -> Rows:
         found = {"latency": "metric_value", "link": "name", "status": "status", "error": "error", "order": "timestamp"}
         return attrs.evolve(table, defaults=found | {"unit": "ms"}, only=("metric_name", "http_req_duration"))
     if {"Name", "Request Count", "99%", "100%"} <= names:  # Locust's *_stats.csv
-        return locust_rows(table)
+        defaults = {"latency": "latency_ms", "link": "link", "status": "status", "unit": "ms"}
+        return Rows(("link", "latency_ms", "status"), _locust(table), defaults=defaults)
     return table
 
 
-_LOCUST = re.compile(r"^(\d+(?:\.\d+)?)%$")
-
-
-def locust_rows(table: Rows) -> Rows:
-    """Return Locust's statistics as rows. It keeps percentiles of each name; rows are laid out along them."""
-    at = {name: place for place, name in enumerate(table.columns)}
-    marks = sorted((float(found[1]) / 100, at[name]) for name in table.columns if (found := _LOCUST.match(name)))
-
-    def rows() -> Iterator[Row]:
-        for place, row in table.rows:
-            name, count = str(row[at["Name"]]), str(row[at["Request Count"]])
-            failed = str(row[at["Failure Count"]]) if "Failure Count" in at else "0"
-            if name == "Aggregated" or not count.isdecimal() or not failed.isdecimal():
-                continue
-            values = [str(row[mark]) for _, mark in marks]
-            lowest = str(row[at["Min Response Time"]]) if "Min Response Time" in at else values[0]
-            yield from _laid_out(place, name, int(count), int(failed), [lowest, *values], [0.0, *(q for q, _ in marks)])
-
-    defaults = {"latency": "latency_ms", "link": "link", "status": "status", "unit": "ms"}
-    return Rows(("link", "latency_ms", "status"), rows(), defaults=defaults)
+def _locust(table: Rows) -> Iterator[Row]:
+    """Yield Locust's statistics as rows. It keeps percentiles of each name; rows are laid out along them."""
+    marks = sorted((float(found[1]) / 100, name) for name in table.columns if (found := _PERCENTILE.match(name)))
+    for place, cells in table.rows:
+        row = dict(zip(table.columns, map(str, cells or ()), strict=False))
+        name, count, failed = row.get("Name"), row.get("Request Count", ""), row.get("Failure Count", "0")
+        if name == "Aggregated":
+            continue
+        if len(row) < len(set(table.columns)) or not count.isdecimal() or not failed.isdecimal():
+            yield place, None
+            continue
+        values = [row[mark] for _, mark in marks]
+        lowest = row.get("Min Response Time", values[0])
+        yield from _laid_out(
+            place, row["Name"], int(count), int(failed), [lowest, *values], [0.0, *(q for q, _ in marks)]
+        )
 
 
 def _laid_out(

@@ -10,6 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import attrs
+
 from routeware.lab.reading_bytes import Bytes, as_utf8
 from routeware.lab.reading_json import EACH, JsonValues
 from routeware.lab.reading_place import mistakes, new_parser
@@ -92,31 +94,36 @@ class _WithoutNan:
         return self._file.seek(offset)
 
 
+@attrs.frozen
 class _Here:
     """The place of the value that was yielded last; it is looked for only where an error shows it."""
 
-    def __init__(self, values: JsonValues) -> None:
-        self._values = values
+    values: JsonValues
 
     def __str__(self) -> str:
-        return self._values.error("").place or ""
+        return self.values.error("").place or ""
 
 
 def _objects(file: Bytes, source: str) -> Rows:
     """Return objects, one after another or in an array. Objects inside of them become columns with a dot."""
     values = JsonValues(file, source, (), None)
     here = _Here(values)
-    found = (flattened(each.value) for each in values if not each.at_end)
-    first = next(found, None)
-    if first is None:
+    found = (None if each.at_end else _flattened(each.value) for each in values)
+    malformed = 0
+    for first in found:
+        if first is not None:
+            break
+        malformed += 1
+    else:
         raise TraceError(source, "no rows: neither a table nor spans")
-    columns = list(first)
+    columns, cells = list(first), list(first.values())
 
     def rows() -> Iterator[Row]:
-        yield here, list(first.values())
+        yield from [(here, None)] * malformed
+        yield here, cells
         for each in found:
-            columns.extend(name for name in each if name not in columns)
-            yield here, [each.get(name) for name in columns]
+            columns.extend(name for name in each or () if name not in columns)
+            yield here, None if each is None else [each.get(name) for name in columns]
 
     if "end_to_end_latency_s" in columns:  # llmperf's individual responses
         defaults = {"latency": "end_to_end_latency_s", "error": "error_code", "unit": "s"}
@@ -124,7 +131,7 @@ def _objects(file: Bytes, source: str) -> Rows:
     return Rows(columns, rows())
 
 
-def flattened(found: Mapping[str, object]) -> dict[str, object]:
+def _flattened(found: Mapping[str, object]) -> dict[str, object]:
     """Return an object with the members of the objects inside of it among its own."""
     flat: dict[str, object] = {}
     for key, value in found.items():
@@ -144,11 +151,14 @@ def _har(file: Bytes, source: str) -> Rows:
         for found in values:
             entry = found.value if isinstance(found.value, dict) else {}
             request, response = (entry.get(key) for key in ("request", "response"))
-            if found.at_end or not isinstance(request, dict):
+            if not isinstance(request, dict):
+                if not found.at_end:
+                    yield here, None
                 continue
-            status = response.get("status") if isinstance(response, dict) else None
-            error = entry.get("_error") or (response.get("_error") if isinstance(response, dict) else None)
-            word = error or "failed" if status in (0, None, "0") else status
+            response = response if isinstance(response, dict) else {}
+            word = status = response.get("status")
+            if status in (0, None, "0"):
+                word = entry.get("_error") or response.get("_error") or "failed"
             yield here, (_host(str(request.get("url"))), entry.get("time"), word, entry.get("startedDateTime"))
 
     defaults = {"latency": "time_ms", "link": "host", "status": "status", "order": "started", "unit": "ms"}
@@ -205,6 +215,7 @@ def _locust(file: Bytes, source: str) -> Rows:
         for found in values:
             entry = found.value
             if found.at_end or not isinstance(entry.get("response_times"), dict):
+                yield here, None
                 continue
             # By length and then by text: whole numbers in order.
             counts = sorted(entry["response_times"].items(), key=lambda each: (len(each[0]), each[0]))

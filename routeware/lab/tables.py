@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import attrs
@@ -12,10 +12,10 @@ import numpy as np
 from routeware.lab.spans import TraceError
 from routeware.lab.table_csv import Rows
 from routeware.lab.table_words import UNITS, is_missing, kind_of_error, kind_of_status, number, unit_of
-from routeware.lab.tune_samples import ANSWERED, FAILED, Sample, mean_tokens
+from routeware.lab.tune_samples import ANSWERED, FAILED, Observed, Sample, mean_tokens
 from routeware.text import visible
 
-__all__ = ["Mapping", "Table", "is_known_column", "table_of"]
+__all__ = ["Mapping", "is_known_column", "table_of"]
 
 _LATENCIES = (
     *("latency_ms", "latency_s", "latency_us", "latency_ns", "elapsed_ms", "elapsed_s", "duration_ms", "duration_s"),
@@ -58,112 +58,68 @@ class Mapping:
         return any((self.latency, self.link, self.status, self.pair_by, self.order_by, self.size))
 
 
-@attrs.frozen(kw_only=True)
-class Table:
-    """The contents of a table.
-
-    Attributes:
-        samples: the observations by label, in the order of their first appearance.
-        left_out: how many answered rows had no latency.
-        latency: the column of latencies.
-        unit: their unit.
-        unit_given: whether the user said so, and is to be believed.
-    """
-
-    samples: dict[str, Sample]
-    left_out: int = 0
-    latency: str = "latency_ms"
-    unit: str = "ms"
-    unit_given: bool = False
-
-
 def is_known_column(name: str) -> bool:
     """Return True for a name that a header of latencies is expected to have."""
     return name in _LATENCIES or name in _STATUSES or name in _LINKS
 
 
-def table_of(rows: Rows, source: str, mapping: Mapping) -> Table:
+def table_of(rows: Rows, source: str, mapping: Mapping) -> Observed:
     """Return the observations in a table.
 
     Raises:
         TraceError: a column is missing, or a cell cannot be understood; says which, where, and what stands there.
     """
-    columns = _Columns.of(rows, source, mapping)
+    reader = _Reader(rows, source, mapping)
     by_link: dict[str, _Column] = {}
-    left_out = 0
+    left_out = malformed = 0
     for place, cells in rows.rows:
-        row = _Row(place, cells, source, rows)
-        if columns.only is not None and str(row.cell(columns.only[0])).strip() != columns.only[1]:
+        if cells is None:
+            malformed += 1
             continue
-        label = row.label(columns)
-        found = row.observed(columns)
+        reader.place, reader.cells = place, cells
+        if rows.only is not None and str(reader.cell(reader.at[rows.only[0]])).strip() != rows.only[1]:
+            continue
+        label, found = reader.label(), reader.observed()
         if found is None:
             left_out += 1
             continue
         if label not in by_link:
             by_link[label] = _Column()
-        by_link[label].add(*found, row, columns)
-    samples = {label: column.sample(label, columns) for label, column in by_link.items()}
-    return Table(
-        samples=samples,
-        left_out=left_out,
-        latency=rows.columns[columns.latency],
-        unit=columns.unit,
+        by_link[label].add(*found, reader)
+    return Observed(
+        samples={label: column.sample(label, ordered=reader.order is not None) for label, column in by_link.items()},
+        latency=rows.columns[reader.latency],
+        unit=reader.unit,
         unit_given=mapping.unit is not None or "unit" in rows.defaults,
+        left_out=left_out,
+        malformed=malformed,
     )
 
 
-@attrs.frozen
-class _Columns:
-    """The places of things in a row; ``None`` for those that are missing."""
+class _Reader:
+    """The columns of a table by their roles, ``None`` for those that are missing; and what one row says in them."""
 
-    link: tuple[int, ...]
-    fixed_link: str | None
-    latency: int
-    unit: str
-    status: int | None
-    true_or_false: bool
-    error: int | None
-    words: int | None
-    key: int | None
-    order: int | None
-    size: int | None
-    tokens: tuple[int, int] | None
-    only: tuple[int, str] | None
+    def __init__(self, rows: Rows, source: str, mapping: Mapping) -> None:
+        self.rows = rows
+        self.place: object = ""
+        self.cells: Sequence[object] = ()
+        self.at = {name: place for place, name in reversed(list(enumerate(rows.columns)))}
+        self._source = source
+        self.latency = self._latency(mapping)
+        self.status = self._first(mapping.status, "status", (*_STATUSES, *_FALSE_OR_TRUE), "--status")
+        self._true_or_false = self.status is not None and rows.columns[self.status] in _FALSE_OR_TRUE
+        self._links = self._link(mapping)
+        self._fixed_link = rows.link if mapping.link is None else None
+        self.unit = mapping.unit or rows.defaults.get("unit") or unit_of(rows.columns[self.latency]) or "ms"
+        self.error = self._first(None, "error", _ERRORS if self.status is None else ())
+        self._words = self._first(None, "words", ())
+        self.key = self._asked(mapping.pair_by, "--pair-by")
+        self.order = self._first(mapping.order_by, "order", (), "--order-by")
+        self.size = self._asked(mapping.size, "--by")
+        tokens = [self._first(None, name, (f"{name}_tokens", f"number_{name}_tokens")) for name in ("input", "output")]
+        self.tokens = [place for place in tokens if place is not None] if None not in tokens else None
 
-    @classmethod
-    def of(cls, rows: Rows, source: str, mapping: Mapping) -> _Columns:
-        at = {name: place for place, name in reversed(list(enumerate(rows.columns)))}
-        named = _Named(at, rows, source)
-        latency = named.latency(mapping)
-        status = named.first(mapping.status, "status", (*_STATUSES, *_FALSE_OR_TRUE), "--status")
-        name = None if status is None else rows.columns[status]
-        return cls(
-            link=named.link(mapping),
-            fixed_link=rows.link if mapping.link is None else None,
-            latency=latency,
-            unit=mapping.unit or rows.defaults.get("unit") or unit_of(rows.columns[latency]) or "ms",
-            status=status,
-            true_or_false=name in _FALSE_OR_TRUE,
-            error=named.first(None, "error", _ERRORS if status is None else (), ""),
-            words=named.first(None, "words", (), ""),
-            key=named.asked(mapping.pair_by, "--pair-by"),
-            order=named.first(mapping.order_by, "order", (), "--order-by"),
-            size=named.asked(mapping.size, "--by"),
-            tokens=named.tokens(),
-            only=None if rows.only is None else (at[rows.only[0]], rows.only[1]),
-        )
-
-
-@attrs.frozen
-class _Named:
-    """Columns by their names."""
-
-    at: dict[str, int]
-    rows: Rows
-    source: str
-
-    def asked(self, name: str | None, option: str) -> int | None:
+    def _asked(self, name: str | None, option: str) -> int | None:
         """Return the column that an option names; ``None`` if the option was not given."""
         if name is None:
             return None
@@ -171,111 +127,91 @@ class _Named:
             raise self._missing(repr(name), f"({option})")
         return self.at[name]
 
-    def first(self, name: str | None, role: str, names: Sequence[str], option: str) -> int | None:
+    def _first(self, name: str | None, role: str, names: Sequence[str], option: str = "") -> int | None:
         """Return the column that is asked for, else the one of the file's format, else the first that exists."""
         if name is not None:
-            return self.asked(name, option)
+            return self._asked(name, option)
         default = self.rows.defaults.get(role)
         return next((self.at[each] for each in (default, *names) if each is not None and each in self.at), None)
 
-    def tokens(self) -> tuple[int, int] | None:
-        """Return the columns of input and output tokens; ``None`` unless both are there."""
-        found = [
-            self.first(None, name, (f"{name}_tokens", f"number_{name}_tokens"), "") for name in ("input", "output")
-        ]
-        return None if found[0] is None or found[1] is None else (found[0], found[1])
-
-    def latency(self, mapping: Mapping) -> int:
-        found = self.first(mapping.latency, "latency", _LATENCIES, "--latency")
+    def _latency(self, mapping: Mapping) -> int:
+        found = self._first(mapping.latency, "latency", _LATENCIES, "--latency")
         if found is None:
             raise self._missing("'latency_ms'", "name yours with --latency COLUMN and --unit ms|s|us|ns")
         return found
 
-    def link(self, mapping: Mapping) -> tuple[int, ...]:
+    def _link(self, mapping: Mapping) -> tuple[int, ...]:
         if mapping.link is not None:
             parts = [mapping.link] if mapping.link in self.at else [part.strip() for part in mapping.link.split(",")]
-            return tuple(place for part in parts if (place := self.asked(part, "--link")) is not None)
+            return tuple(place for part in parts if (place := self._asked(part, "--link")) is not None)
         if self.rows.link is not None:
             return ()
-        default = self.rows.defaults.get("link")
-        for names in ((default,), ("link",), ("provider", "model")):
+        for names in ((self.rows.defaults.get("link"),), ("link",), ("provider", "model")):
             if names[0] in self.at:
                 return tuple(self.at[name] for name in names if name in self.at)
         raise TraceError(
-            self.source,
+            self._source,
             "no column 'link' or 'provider' that says whose latency it is: name yours with --link COLUMN; "
             f"there are {self._all()}",
         )
 
     def _missing(self, name: str, remedy: str) -> TraceError:
-        return TraceError(self.source, f"no column {name}; there are {self._all()}; {remedy}".removesuffix("; "))
+        return TraceError(self._source, f"no column {name}; there are {self._all()}; {remedy}".removesuffix("; "))
 
     def _all(self) -> str:
         return visible(", ".join(map(str, self.rows.columns[:_LONGEST_SHOWN]))) or "none"
 
-
-@attrs.frozen
-class _Row:
-    """One row, with what is needed to refuse it."""
-
-    place: object
-    cells: Sequence[object]
-    source: str
-    rows: Rows
-
     def cell(self, column: int) -> object:
         if column >= len(self.cells):
-            raise TraceError(self.source, f"a row with too few columns ({len(self.cells)})", place=str(self.place))
+            raise TraceError(self._source, f"a row with too few columns ({len(self.cells)})", place=str(self.place))
         return self.cells[column]
 
-    def label(self, columns: _Columns) -> str:
-        if columns.fixed_link is not None:
-            return columns.fixed_link
-        return visible(":".join(str(self.cell(column)).strip() for column in columns.link))
+    def label(self) -> str:
+        if self._fixed_link is not None:
+            return self._fixed_link
+        return visible(":".join(str(self.cell(column)).strip() for column in self._links))
 
-    def observed(self, columns: _Columns) -> tuple[float, int] | None:
+    def observed(self) -> tuple[float, int] | None:
         """Return how long the attempt lasted and how it ended; ``None`` for an answer without a latency."""
-        kind = self._kind(columns)
-        cell = self.cell(columns.latency)
+        kind = self._kind()
+        cell = self.cell(self.latency)
         if is_missing(cell):
-            if kind == ANSWERED and (columns.status is not None or columns.error is not None):
+            if kind == ANSWERED and (self.status is not None or self.error is not None):
                 return None
             return 0.0, FAILED
         try:
             elapsed = number(cell, decimal_comma=self.rows.decimal_comma)
         except ValueError as error:
-            raise self._refused(columns.latency, cell, str(error)) from None
+            raise self._refused(self.latency, cell, str(error)) from None
         if elapsed < 0:
-            raise self._refused(columns.latency, cell, "negative")
-        return elapsed * UNITS[columns.unit], kind
+            raise self._refused(self.latency, cell, "negative")
+        return elapsed * UNITS[self.unit], kind
 
-    def _kind(self, columns: _Columns) -> int:
-        if columns.status is not None:
-            kind = self._status(columns, self.cell(columns.status))
-            if kind == ANSWERED or columns.words is None:
+    def _kind(self) -> int:
+        if self.status is not None:
+            kind = self._status(self.status, self.cell(self.status))
+            if kind == ANSWERED or self._words is None:
                 return kind
             # JMeter says that a sample failed in one column, and why in another.
-            return kind if kind_of_error(self.cell(columns.words)) != 1 else 1
-        if columns.error is not None:
-            return kind_of_error(self.cell(columns.error))
-        return ANSWERED
+            return kind if kind_of_error(self.cell(self._words)) != 1 else 1
+        return ANSWERED if self.error is None else kind_of_error(self.cell(self.error))
 
-    def _status(self, columns: _Columns, cell: object) -> int:
-        if columns.true_or_false and str(cell).strip() in ("0", "1"):
+    def _status(self, column: int, cell: object) -> int:
+        if self._true_or_false and str(cell).strip() in ("0", "1"):
             return ANSWERED if str(cell).strip() == "1" else FAILED
-        if columns.error is not None and str(cell).strip() == "0":
-            return max(kind_of_error(self.cell(columns.error)), 1)
+        if self.error is not None and str(cell).strip() == "0":
+            return max(kind_of_error(self.cell(self.error)), 1)
         kind = kind_of_status(cell)
         if kind is None:
             remedy = "spell it ok, failed or timeout, or name another column with --status"
-            raise self._refused(columns.status or 0, cell, f"no known status: {remedy}")
+            raise self._refused(column, cell, f"no known status: {remedy}")
         return kind
 
     def _refused(self, column: int, cell: object, why: str) -> TraceError:
         shown = visible(repr(cell) if isinstance(cell, str) else str(cell))
         shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 3]}..."
         name = visible(str(self.rows.columns[column]))
-        return TraceError(self.source, f"{shown} is {why}", place=f"{self.place}, column {name}")
+        return TraceError(self._source, f"{shown} is {why}", place=f"{self.place}, column {name}")
 
 
 class _Column:
@@ -289,36 +225,37 @@ class _Column:
         self._sizes: list[float | str | None] = []
         self._tokens: list[tuple[float | None, float | None]] = []
 
-    def add(self, elapsed_ms: float, kind: int, row: _Row, columns: _Columns) -> None:
+    def add(self, elapsed_ms: float, kind: int, row: _Reader) -> None:
         self._elapsed.append(elapsed_ms)
         self._kinds.append(kind)
-        if columns.key is not None:
-            self._keys.append(str(row.cell(columns.key)).strip())
-        if columns.order is not None:
-            self._order.append(_sortable(row.cell(columns.order)))
-        if columns.size is not None:
-            self._sizes.append(_size(row.cell(columns.size), decimal_comma=row.rows.decimal_comma))
-        if columns.tokens is not None and kind == ANSWERED:
-            sent, received = (_amount(row.cell(column)) for column in columns.tokens)
+        if row.key is not None:
+            self._keys.append(str(row.cell(row.key)).strip())
+        if row.order is not None:
+            self._order.append(_sortable(row.cell(row.order)))
+        if row.size is not None:
+            self._sizes.append(_size(row.cell(row.size), decimal_comma=row.rows.decimal_comma))
+        if row.tokens is not None and kind == ANSWERED:
+            sent, received = (_amount(row.cell(column)) for column in row.tokens)
             self._tokens.append((sent, received))
 
-    def sample(self, label: str, columns: _Columns) -> Sample:
-        order = np.arange(len(self._elapsed))
-        if columns.order is not None:
-            order = np.array(sorted(order.tolist(), key=self._order.__getitem__), dtype=np.int64)
+    def sample(self, label: str, *, ordered: bool) -> Sample:
+        elapsed_ms, kinds = np.array(self._elapsed, dtype=np.float64), np.array(self._kinds, dtype=np.uint8)
+        places = sorted(range(len(elapsed_ms)), key=self._order.__getitem__) if ordered else None
+        if places is not None:
+            elapsed_ms, kinds = elapsed_ms[places], kinds[places]
         return Sample(
             label,
-            np.array(self._elapsed, dtype=np.float64)[order],
-            np.array(self._kinds, dtype=np.uint8)[order],
-            _ordered(self._keys, order.tolist()),
-            columns.order is not None,
-            _ordered(self._sizes, order.tolist()),
+            elapsed_ms,
+            kinds,
+            _ordered(self._keys, places),
+            ordered,
+            _ordered(self._sizes, places),
             tokens=mean_tokens(self._tokens),
         )
 
 
-def _ordered(values: Sequence[_T], order: Iterable[int]) -> tuple[_T, ...]:
-    return tuple(values[place] for place in order) if values else ()
+def _ordered(values: Sequence[_T], places: Sequence[int] | None) -> tuple[_T, ...]:
+    return tuple(values) if places is None else tuple(values[place] for place in places if values)
 
 
 def _sortable(cell: object) -> tuple[float, str]:

@@ -1,18 +1,13 @@
-"""Finds a race threshold from observations: the frontier of latency and spending, and the choice on it.
+"""Finds a race threshold from observations: the frontier of latency and spending, the choice on it, and the other ways.
 
 The estimate alone is not enough to choose by. It is as often too low as too high, so the threshold that just meets a
 target by it misses on new data about half the time; the upper bound of the share of misses is what has to meet it.
 
+Often the cheapest answer is to swap the two links: for half of the pairs of hosted models the backup alone meets a
+target that the primary needs 30 % extra attempts for. And providers change within weeks: a threshold from July met its
+target in August for 9 % of those pairs, so the second half of the data is served by the first half's threshold.
+
 Sources: Kaplan & Meier 1958; Efron 1979, Bootstrap methods (in blocks: Künsch 1989); Dean & Barroso 2013.
-
-The ways to serve the calls: as it is now, raced, and with the two links swapped.
-
-Often the cheapest answer is to swap: for half of the pairs of hosted models the backup alone meets a target that the
-primary needs 30 % extra attempts for.
-
-The test that yesterday's threshold holds today: the second half of the data, served by the first half's threshold.
-
-Providers change within weeks: a threshold from July met its target in August for 9 % of the pairs of hosted models.
 """
 
 from __future__ import annotations
@@ -25,14 +20,17 @@ import numpy as np
 
 from routeware.lab.summary import duration
 from routeware.lab.tune_facts import Choice, Drift, Estimate, LinkSummary, Sensitivity, Threshold, Tuning, Way
-from routeware.lab.tune_frontier import Goal, Links, Prices, candidates_of, choose, frontier_of, points_of, prepare
+from routeware.lab.tune_frontier import Frontier, Goal
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, RacedCalls, Sample
 from routeware.lab.tune_verdict import notes, verdict
 
-__all__ = ["FEWEST", "drift", "tune", "ways_of"]
+__all__ = ["tune"]
 
 _THRESHOLDS = 48
 _SHOWN_SPEARMANS = (0.0, 0.2, 0.4, 0.6)
+_FEWEST = 100
+"""Rows per link from which halves are compared."""
+_BY_CHANCE = 0.01
 
 
 def tune(
@@ -71,7 +69,9 @@ def tune(
     Raises:
         ValueError: a link has no answer, or nothing can be paired.
     """
-    _require_answers(primary, backup)
+    for sample in (primary, backup):
+        if not (sample.kinds == ANSWERED).any():
+            raise ValueError(f"{sample.label} has no answer in these data")
     target_ms = target_p95_ms if target_p99_ms is None else target_p99_ms
     goal = Goal(
         target_ms=target_ms,
@@ -80,100 +80,70 @@ def tune(
         max_extra=max_extra,
         confidence=confidence,
     )
-    prices = Prices(primary_usd_per_attempt, usd_per_attempt)
-    links = prepare(
-        primary, backup, paired=paired, target_ms=target_ms, correlation=correlation, raced=raced, seed=seed
+    prices = (primary_usd_per_attempt, usd_per_attempt)
+    frontier = Frontier(
+        primary, backup, goal, paired=paired, prices=prices, correlation=correlation, raced=raced, seed=seed
     )
-    points = points_of(links, goal, prices, candidates_of(primary, target_ms, _THRESHOLDS), progress)
-    choice = choose(links, goal, prices, points)
-    ways = ways_of(links, goal, prices, points[-1], choice)
+    candidates, points = frontier.candidates(_THRESHOLDS, target_ms), list[Threshold]()
+    for threshold_ms in candidates:
+        points.append(frontier.point(threshold_ms))
+        progress(len(points) / len(candidates))
+    choice = frontier.choose(points)
+    ways = _ways(frontier, points[-1], choice)
     return Tuning(
         primary=_summary(primary),
         backup=_summary(backup),
         method="paired" if paired else "independent",
-        pairs=links.pairs,
-        correlation=links.assumed,
+        pairs=frontier.pairs,
+        correlation=frontier.assumed,
         confidence=confidence,
         target_ms=target_ms,
         thresholds=tuple(points),
         choice=choice,
-        notes=notes(primary, backup, links.pairs, links.assumed, tuple(points)),
-        verdict=None if choice is None else verdict(ways, choice, links.assumed, confidence, links.pairs),
+        notes=notes(primary, backup, frontier.pairs, frontier.assumed, points),
+        verdict=None if choice is None else verdict(ways, choice, frontier.assumed, confidence, frontier.pairs),
         ways=ways,
-        sensitivity=_sensitivity(links, goal, choice),
-        drift=_drift(links, goal),
+        sensitivity=_sensitivity(frontier, choice),
+        drift=None if choice is None else _drift(frontier),
     )
-
-
-def _require_answers(*samples: Sample) -> None:
-    for sample in samples:
-        if not (sample.kinds == ANSWERED).any():
-            raise ValueError(f"{sample.label} has no answer in these data")
-
-
-def _sensitivity(links: Links, goal: Goal, choice: Choice | None) -> tuple[Sensitivity, ...]:
-    """Return what the chosen threshold would do at rank correlations from 0 to 0.6."""
-    chosen = None if choice is None else choice.chosen or choice.best
-    if links.pairs is not None or chosen is None or chosen.race_after_ms is None:
-        return ()
-    rows = []
-    for spearman in _SHOWN_SPEARMANS:
-        other = links.again(links.primary, links.backup, spearman)
-        point = frontier_of(other, goal, Prices()).point(chosen.race_after_ms)
-        misses = None if point.misses is None else point.misses.value
-        rows.append(Sensitivity(spearman, point.p95_ms.value, point.p99_ms.value, misses))
-    return tuple(rows)
-
-
-def _drift(links: Links, goal: Goal) -> Drift | None:
-    if goal.target_ms is None and goal.max_extra is None:
-        return None
-
-    def threshold(first: Sample, second: Sample) -> Choice:
-        choice = choose(links.again(first, second, None), goal, Prices())
-        assert choice is not None
-        return choice
-
-    def serve(first: Sample, second: Sample, after_ms: float) -> Threshold:
-        return frontier_of(links.again(first, second, None), goal, Prices()).point(after_ms)
-
-    try:
-        return drift(links.primary, links.backup, threshold, serve)
-    except ValueError:  # the halves of pairs may have none
-        return None
 
 
 def _summary(sample: Sample) -> LinkSummary:
-    kinds = sample.kinds
+    counts = np.bincount(sample.kinds, minlength=3).tolist()
     return LinkSummary(
         label=sample.label,
         attempts=len(sample),
-        answered=int((kinds == ANSWERED).sum()),
-        censored=int((kinds == CENSORED).sum()),
-        failed=int((kinds == FAILED).sum()),
+        answered=counts[ANSWERED],
+        censored=counts[CENSORED],
+        failed=counts[FAILED],
     )
 
 
-def ways_of(links: Links, goal: Goal, prices: Prices, never: Threshold, choice: Choice | None) -> tuple[Way, ...]:
+def _ways(frontier: Frontier, never: Threshold, choice: Choice | None) -> tuple[Way, ...]:
     """Return what the calls are like now, raced, with the links swapped, and swapped and raced.
 
     A way that would not meet the goal is left out, but for the two that need no threshold.
     """
-    free = Estimate(0.0, 0.0, 0.0)
-    kept, swapped = (links.primary.label, links.backup.label), (links.backup.label, links.primary.label)
-    ways = [_way("now", kept, never, goal, free)]
+    goal, (primary_usd, backup_usd) = frontier.goal, frontier.prices
+    dearer = None if primary_usd is None or backup_usd is None else backup_usd - primary_usd
+    first, second = frontier.primary.label, frontier.backup.label
+    ways = [_way("now", first, second, never, goal, Estimate(0.0, 0.0, 0.0))]
     if (result := _raced(choice)) is not None:
-        ways.append(_way("race", kept, result, goal, _more(result, prices, None)))
-    other, back = links.again(links.backup, links.primary, None), prices.swapped()
-    alone = frontier_of(other, goal, back).point(math.inf)
-    ways.append(_way("swap", swapped, alone, goal, _more(alone, back, prices)))
-    if choice is not None and not ways[-1].meets and (result := _raced(choose(other, goal, back))) is not None:
-        ways.append(_way("swap_and_race", swapped, result, goal, _more(result, back, prices)))
+        ways.append(_way("race", first, second, result, goal, _more(result, 0.0, backup_usd)))
+    other = frontier.again(frontier.backup, frontier.primary, prices=(backup_usd, primary_usd))
+    alone = other.point(math.inf)
+    ways.append(_way("swap", second, first, alone, goal, _more(alone, dearer, primary_usd)))
+    if choice is not None and not ways[-1].meets and (result := _raced(other.choose())) is not None:
+        ways.append(_way("swap_and_race", second, first, result, goal, _more(result, dearer, primary_usd)))
     return tuple(ways)
 
 
-def _way(name: str, order: tuple[str, str], result: Threshold, goal: Goal, more: Estimate | None) -> Way:
-    return Way(name=name, first=order[0], second=order[1], result=result, meets=_meets(result, goal), more_usd=more)
+def _way(name: str, first: str, second: str, result: Threshold, goal: Goal, more: Estimate | None) -> Way:
+    """Return a way, and whether it meets the goal: a cap on spending is met by never racing."""
+    meets = None if goal.max_extra is None else (result.extra.value or 0.0) <= goal.max_extra
+    if goal.target_ms is not None:
+        meets = (result.misses_at_most or 0.0) <= goal.allowed
+    return Way(name=name, first=first, second=second, result=result, meets=meets, more_usd=more)
 
 
 def _raced(choice: Choice | None) -> Threshold | None:
@@ -182,61 +152,51 @@ def _raced(choice: Choice | None) -> Threshold | None:
     return None if chosen is None or chosen.race_after_ms is None else chosen
 
 
-def _meets(point: Threshold, goal: Goal) -> bool | None:
-    """Return whether a call meets the goal; ``None`` without one. A cap on spending is met by never racing."""
-    if goal.target_ms is None:
-        return None if goal.max_extra is None else (point.extra.value or 0.0) <= goal.max_extra
-    return (point.misses_at_most or 0.0) <= goal.allowed
-
-
-def _more(point: Threshold, prices: Prices, before: Prices | None) -> Estimate | None:
-    """Return dollars per call more than now: those of the backups, and where the order changes those of the first."""
-    base = 0.0
-    if before is not None:
-        if prices.primary_usd is None or before.primary_usd is None:
-            return None
-        base = prices.primary_usd - before.primary_usd
+def _more(point: Threshold, base: float | None, usd: float | None) -> Estimate | None:
+    """Return dollars per call more than now: ``base`` for the first attempt, and those of the backups."""
+    if base is None:
+        return None
     if not point.extra.value:
         return Estimate(base, base, base)
-    usd = prices.backup_usd
     if usd is None:
         return None
     extra = (point.extra.value, point.extra.low, point.extra.high)
     return Estimate(*(None if each is None else base + each * usd for each in extra))
 
 
-FEWEST = 100
-"""Rows per link from which halves are compared."""
+def _sensitivity(frontier: Frontier, choice: Choice | None) -> tuple[Sensitivity, ...]:
+    """Return what the chosen threshold would do at rank correlations from 0 to 0.6."""
+    chosen = None if choice is None else choice.chosen or choice.best
+    if frontier.pairs is not None or chosen is None or chosen.race_after_ms is None:
+        return ()
+    rows = []
+    for spearman in _SHOWN_SPEARMANS:
+        point = frontier.again(frontier.primary, frontier.backup, spearman=spearman).point(chosen.race_after_ms)
+        misses = None if point.misses is None else point.misses.value
+        rows.append(Sensitivity(spearman, point.p95_ms.value, point.p99_ms.value, misses))
+    return tuple(rows)
 
-_BY_CHANCE = 0.01
 
-
-def drift(
-    primary: Sample,
-    backup: Sample,
-    choose: Callable[[Sample, Sample], Choice],
-    serve: Callable[[Sample, Sample, float], Threshold],
-) -> Drift | None:
+def _drift(frontier: Frontier) -> Drift | None:
     """Return how the first half's threshold does on the second half; ``None`` where no order or too few rows are known.
 
-    Args:
-        primary: the link that is tried first.
-        backup: the other link.
-        choose: finds a threshold.
-        serve: computes what a call looks like at a threshold.
+    Providers change within weeks: a threshold from July met its target in August for 9 % of the pairs of hosted models.
     """
-    links = (primary, backup)
-    if any(not link.ordered or len(link) < FEWEST for link in links):
+    links = (frontier.primary, frontier.backup)
+    if any(not link.ordered or len(link) < _FEWEST for link in links):
         return None
     earlier, later = ([_half(link, late=late) for link in links] for late in (False, True))
     if any(not (half.kinds == ANSWERED).any() for half in (*earlier, *later)):
         return None
-    choice = choose(earlier[0], earlier[1])
-    chosen = choice.chosen or choice.best
-    if chosen is None:
+    try:
+        choice = frontier.again(*earlier).choose()
+        assert choice is not None
+        chosen = choice.chosen or choice.best
+        if chosen is None:
+            return None
+        there = frontier.again(*later).point(math.inf if chosen.race_after_ms is None else chosen.race_after_ms)
+    except ValueError:  # the halves of pairs may have none
         return None
-    after_ms = math.inf if chosen.race_after_ms is None else chosen.race_after_ms
-    there = serve(later[0], later[1], after_ms)
     changed = tuple(link.label for link, old, new in zip(links, earlier, later, strict=True) if _differ(old, new))
     return Drift(
         race_after_ms=chosen.race_after_ms,
@@ -251,8 +211,7 @@ def drift(
 def _half(sample: Sample, *, late: bool) -> Sample:
     middle = len(sample) // 2
     rows = slice(middle, None) if late else slice(None, middle)
-    keys = sample.keys[rows] if sample.keys else ()
-    return attrs.evolve(sample, elapsed_ms=sample.elapsed_ms[rows], kinds=sample.kinds[rows], keys=keys)
+    return attrs.evolve(sample, elapsed_ms=sample.elapsed_ms[rows], kinds=sample.kinds[rows], keys=sample.keys[rows])
 
 
 def _differ(first: Sample, second: Sample) -> bool:
@@ -269,16 +228,13 @@ def _differ(first: Sample, second: Sample) -> bool:
 def _sentence(choice: Choice, chosen: Threshold, there: Threshold, changed: tuple[str, ...]) -> str:
     after = "never racing" if chosen.race_after_ms is None else f"racing after {chosen.race_after_ms:,.0f} ms"
     source = "the first half's threshold" if choice.chosen is not None else "the first half's nearest threshold"
-    parts = [f"In the second half of the data, {source} ({after}) gives a p95 of {_ms(there.p95_ms.value)}"]
+    p95 = "unknown length" if there.p95_ms.value is None else duration(there.p95_ms.value)
+    text = f"In the second half of the data, {source} ({after}) gives a p95 of {p95}"
     if there.misses is not None and there.misses.value is not None:
-        parts.append(f"and {there.misses.value:.1%} of the calls take longer than {duration(choice.bound)}")
-    text = f"{', '.join(parts)}."
+        text += f", and {there.misses.value:.1%} of the calls take longer than {duration(choice.bound)}"
+    text += "."
     if changed:
         text += (
             f" The halves of {' and of '.join(changed)} differ by more than chance: expect a fixed threshold to age."
         )
     return text
-
-
-def _ms(amount: float | None) -> str:
-    return "unknown length" if amount is None else duration(amount)

@@ -1,15 +1,13 @@
-"""The dependence of two latencies of one request, where the data cannot show it: a Gaussian copula.
+"""Survival curves of many resamples at once, and the dependence of two latencies of one request.
+
+A resample of a million latencies is a draw of how many fall into each of some hundred bins, so hundreds of resamples
+cost no more than one pass over the data. Row 0 of every array is the sample itself.
 
 The same request tends to be slow at both providers. A file without pairs holds no trace of that, so the dependence has
 to be assumed: as a rank correlation (Spearman's), which is the same whatever the latencies' distributions are. The
 Gaussian copula with that rank correlation then gives the share of requests that are slow at both.
 
 Sources: Nelsen 2006, An Introduction to Copulas; Drezner & Wesolowsky 1990 (the integral).
-
-Survival curves of many resamples at once: latencies in bins, resampled by their counts.
-
-A resample of a million latencies is a draw of how many fall into each of some hundred bins, so hundreds of resamples
-cost no more than one pass over the data. Row 0 of every array is the sample itself.
 """
 
 from __future__ import annotations
@@ -23,8 +21,6 @@ import numpy.typing as npt
 from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample
 
 __all__ = [
-    "ASSUMED",
-    "RANGE",
     "Curves",
     "both_longer",
     "curves",
@@ -36,17 +32,17 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-ASSUMED = 0.5
-"""The rank correlation that is taken for granted by default: cautious. The median of 626 pairs of hosted models over
-identical prompts was 0.42, nine in ten lay between 0.06 and 0.68 (computed from BFCL-Result, July 2024)."""
-
-RANGE = (0.05, 0.75)
-"""Between these, nine in ten correlations are taken to lie: a little wider than they did."""
-
-_LARGEST_SCORE = 8.0
+_EXACT = 1_200
+"""Distinct latencies up to which each has a bin of its own."""
+_EVEN = 400
+_BEYOND = 100
+_TAIL = np.concatenate([np.linspace(0.0, 0.9, 500), 1.0 - np.geomspace(0.1, 1e-6, 400)])
+_MOST_BLOCKS = 2_000
+_FAILURE_TIMES = 12
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_SCORES = np.linspace(-_LARGEST_SCORE, _LARGEST_SCORE, 16_001)
+_SCORES = np.linspace(-8.0, 8.0, 16_001)
 _SHARES = np.array([0.5 * math.erfc(-score / math.sqrt(2.0)) for score in _SCORES.tolist()])
 """The standard normal distribution, finely enough to interpolate in: to six digits, and both ways."""
 
@@ -87,17 +83,6 @@ def both_longer(first: Floats, second: Floats, scores: tuple[Floats, Floats], co
 def normal_share(score: Floats) -> Floats:
     """Return the standard normal distribution's share below each score, exact to six digits."""
     return np.asarray(np.interp(score, _SCORES, _SHARES))
-
-
-Ints = npt.NDArray[np.int64]
-
-_EXACT = 1_200
-"""Distinct latencies up to which each has a bin of its own."""
-_EVEN = 400
-_BEYOND = 100
-_TAIL = np.concatenate([np.linspace(0.0, 0.9, 500), 1.0 - np.geomspace(0.1, 1e-6, 400)])
-_MOST_BLOCKS = 2_000
-_FAILURE_TIMES = 12
 
 
 def grid_of(samples: tuple[Sample, ...], target_ms: float | None) -> Floats:

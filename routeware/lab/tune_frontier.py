@@ -1,4 +1,4 @@
-"""Points on a frontier, with their intervals, and the choice of one.
+"""Two links put together for racing, what is asked of them, and the threshold that answers it.
 
 Shares get Wilson's interval (1927), at the number of independent calls that the resamples are worth: near 5 % the plain
 interval is too short on the side that matters, because a share that happens to be low looks more certain than it is.
@@ -6,14 +6,11 @@ interval is too short on the side that matters, because a share that happens to 
 Latencies get theirs by turning that around: the interval of a 99th percentile is every time at which "1 % of the calls
 take longer" is inside the interval of that share. The quantiles of resampled 99th percentiles will not do: they end
 at the longest latency that was seen, and covered the truth in 57 to 78 % of the cases instead of 90.
-
-Two links put together for racing, what is asked of them, and the threshold that answers it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from statistics import NormalDist
 
 import attrs
@@ -25,82 +22,167 @@ from routeware.lab.tune_facts import Assumption, Choice, Estimate, Threshold
 from routeware.lab.tune_race import Paired, Race, Raced, Unpaired, assumption, spearmans
 from routeware.lab.tune_samples import ANSWERED, RacedCalls, Sample
 
-__all__ = [
-    "REPEATS",
-    "SEARCHED",
-    "Frontier",
-    "Goal",
-    "Links",
-    "Prices",
-    "bounds",
-    "candidates_of",
-    "choose",
-    "frontier_of",
-    "meeting",
-    "points_of",
-    "prepare",
-    "wilson",
-    "within",
-]
+__all__ = ["SEARCHED", "Frontier", "Goal", "Prices", "bounds", "wilson"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+Prices = tuple[float | None, float | None]
+"""Dollars per attempt at the primary and at the backup; ``None`` is unknown."""
+
+SEARCHED = 240
+"""Thresholds that are tried to meet a target."""
+
+_REPEATS = 300
+"""Resamples."""
+
+_FEW_THRESHOLDS = 16
 _COARSE = 128
 _SHARES = (0.5, 0.95, 0.99)
 
 
-class Frontier:
-    """Points over thresholds, with their intervals.
+@attrs.frozen(kw_only=True)
+class Goal:
+    """The goal: a percentile to keep, or extra attempts not to exceed, or nothing.
 
-    Args:
-        race: the two links.
-        target_ms: the latency that is to be kept; ``None`` without one.
-        confidence: of the intervals, two-sided, and of the bound on misses, one-sided.
-        usd: the price of an attempt at the backup; ``None`` if unknown.
+    Attributes:
+        target_ms: the latency to keep.
+        allowed: the share of calls that may take longer.
+        rule: the goal's name.
+        max_extra: the most extra attempts per call.
+        confidence: of the intervals, two-sided, and of the bound on misses, one-sided; 0 to 1.
     """
 
-    def __init__(self, race: Race, target_ms: float | None, confidence: float, usd: float | None) -> None:
-        self._race = race
-        self._target_ms = target_ms
-        self._confidence = confidence
-        self._usd = usd
+    target_ms: float | None = None
+    allowed: float = 0.05
+    rule: str = "target_p95"
+    max_extra: float | None = None
+    confidence: float = 0.9
+
+
+class Frontier:
+    """Two links in an order: what a call is like at each threshold, and the threshold that meets the goal.
+
+    Args:
+        primary: what was observed of the link that is tried first.
+        backup: what was observed of the other link.
+        goal: what is asked of them.
+        paired: whether rows with the same key belong together.
+        prices: of an attempt at each.
+        assumed: the dependence to go by where there are no pairs; by default found from ``correlation``, ``raced``.
+        correlation: the rank correlation that the user gives.
+        raced: calls of these two links that raced.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: nothing can be paired.
+    """
+
+    def __init__(
+        self,
+        primary: Sample,
+        backup: Sample,
+        goal: Goal,
+        *,
+        paired: bool = False,
+        prices: Prices = (None, None),
+        assumed: Assumption | None = None,
+        correlation: float | None = None,
+        raced: RacedCalls | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.primary, self.backup, self.goal, self.prices = primary, backup, goal, prices
+        self.assumed: Assumption | None = None
+        self._paired, self._seed = paired, seed
+        random = np.random.default_rng(seed)
+        if paired:
+            self.race: Race = Paired(primary, backup, _REPEATS, random)
+            return
+        grid = grid_of((primary, backup), goal.target_ms)
+        both = curves(primary, grid, _REPEATS, random), curves(backup, grid, _REPEATS, random)
+        self.assumed = assumed or assumption(correlation, raced, both, grid, goal.target_ms)
+        self.race = Unpaired(*both, grid, spearmans(self.assumed, _REPEATS, random))
+
+    def again(
+        self, primary: Sample, backup: Sample, *, spearman: float | None = None, prices: Prices = (None, None)
+    ) -> Frontier:
+        """Put two samples together in the same way: halves of these, or the other order, or at another correlation."""
+        assumed = self.assumed if spearman is None else Assumption(spearman, spearman, spearman, "given", 0)
+        return Frontier(
+            primary, backup, self.goal, paired=self._paired, prices=prices, assumed=assumed, seed=self._seed
+        )
+
+    @property
+    def pairs(self) -> int | None:
+        """Return the number of pairs; ``None`` where none were asked for."""
+        return self.race.calls if self._paired else None
+
+    def candidates(self, count: int, target_ms: float | None = None) -> list[float]:
+        """Return thresholds worth a look: at the primary's own quantiles, evenly up to a target, and never."""
+        seen = self.primary.elapsed_ms[self.primary.kinds == ANSWERED]
+        share = count if target_ms is None else count // 2
+        places = np.concatenate([np.linspace(0.0, 0.98, share - 6), 1.0 - np.geomspace(0.015, 0.001, 6)])
+        found = {0.0, *np.quantile(seen, places).tolist()}
+        if target_ms is not None:
+            # A race that starts at the target is too late to meet it.
+            found = {each for each in found if each < target_ms} | {target_ms * step / share for step in range(share)}
+        return [*sorted(found), math.inf]
+
+    def choose(self, points: list[Threshold] | None = None) -> Choice | None:
+        """Return the threshold that the goal asks for, of ``points`` under a cap; ``None`` if it asks for none."""
+        if self.goal.target_ms is not None:
+            return self._meeting(self.goal.target_ms)
+        if self.goal.max_extra is None:
+            return None
+        return _within(points or [self.point(each) for each in self.candidates(_FEW_THRESHOLDS)], self.goal.max_extra)
+
+    def _meeting(self, target_ms: float) -> Choice:
+        """Return the latest threshold, which is the cheapest, whose misses are few enough, by bound and by point."""
+        candidates, allowed = self.candidates(SEARCHED, target_ms), self.goal.allowed
+        missed = self.race.misses(np.array(candidates), target_ms)
+        highest = wilson(missed, NormalDist().inv_cdf(self.goal.confidence), self.race.calls)[1]
+        by_bound = [each for each, bound in zip(candidates, highest, strict=True) if bound <= allowed]
+        by_point = [each for each, share in zip(candidates, missed[0], strict=True) if share <= allowed]
+        best = candidates[int(np.argmin(missed[0]))]
+        return Choice(
+            rule=self.goal.rule,
+            bound=target_ms,
+            chosen=self.point(max(by_bound)) if by_bound else None,
+            by_the_point=self.point(max(by_point)) if by_point else None,
+            best=None if by_bound else self.point(best),
+            unraced=bool(by_bound) and max(by_bound) == np.inf,
+        )
 
     def point(self, threshold_ms: float) -> Threshold:
         """Return a call that races at ``threshold_ms``."""
-        raced = self._race.at(threshold_ms)
-        missed = None if self._target_ms is None else self._race.misses(threshold_ms, self._target_ms)
+        raced, target_ms, usd = self.race.at(threshold_ms), self.goal.target_ms, self.prices[1]
+        missed = None if target_ms is None else self.race.misses(np.array([threshold_ms]), target_ms)
         races = bool(np.isfinite(threshold_ms))
-        extra = self._share(raced.extra) if races else Estimate(0.0, 0.0, 0.0)
+        extra = self._share(raced.extra[:, None]) if races else Estimate(0.0, 0.0, 0.0)
         (p50_ms, p95_ms, p99_ms), mean_ms = self._latencies(raced, skewed=races)
         return Threshold(
-            race_after_ms=float(threshold_ms) if np.isfinite(threshold_ms) else None,
+            race_after_ms=float(threshold_ms) if races else None,
             p50_ms=p50_ms,
             p95_ms=p95_ms,
             p99_ms=p99_ms,
             mean_ms=mean_ms,
             extra=extra,
-            extra_usd=None if self._usd is None else _times(extra, self._usd),
+            extra_usd=None if usd is None else _times(extra, usd),
             failed=float(raced.failed[0]),
             misses=None if missed is None else self._share(missed),
-            misses_at_most=None if missed is None else self.at_most(missed),
+            misses_at_most=None if missed is None else self._at_most(missed),
         )
 
-    def misses(self, thresholds_ms: list[float], target_ms: float) -> tuple[Floats, Floats]:
-        """Return the share of misses at each threshold, and its upper bound."""
-        missed = self._race.misses_at(np.array(thresholds_ms), target_ms)
-        return missed[0], wilson(missed, NormalDist().inv_cdf(self._confidence), self._race.calls)[1]
-
-    def at_most(self, values: Floats) -> float:
+    def _at_most(self, values: Floats) -> float:
         """Return the one-sided upper bound of a share whose resamples these are."""
-        return float(wilson(values[:, None], NormalDist().inv_cdf(self._confidence), self._race.calls)[1][0])
+        return float(wilson(values, NormalDist().inv_cdf(self.goal.confidence), self.race.calls)[1][0])
 
     def _deviations(self) -> float:
-        return NormalDist().inv_cdf((1.0 + self._confidence) / 2.0)
+        return NormalDist().inv_cdf((1.0 + self.goal.confidence) / 2.0)
 
     def _share(self, values: Floats) -> Estimate:
-        low, high = bounds(values[:, None], self._deviations(), self._race.calls)
-        return Estimate(float(values[0]), float(low[0]), float(high[0]))
+        low, high = bounds(values, self._deviations(), self.race.calls)
+        return Estimate(float(values[0, 0]), float(low[0]), float(high[0]))
 
     def _latencies(self, raced: Raced, *, skewed: bool) -> tuple[list[Estimate], Estimate]:
         """Return the quantiles and the mean: first on a coarse choice of the edges, then on those in between."""
@@ -117,9 +199,8 @@ class Frontier:
         between = [np.arange(first, last + 1) for first, last in zip(begins, ends, strict=True)]
         fine = np.unique(np.concatenate(between))
         found = self._reached(raced.waiting(fine), raced.edges_ms[fine] > raced.reach_ms, skewed)
-        known = reached < len(coarse)
         edges = np.append(raced.edges_ms[fine], np.nan)
-        times = np.where(known, edges[np.minimum(found, len(fine))], np.nan)
+        times = np.where(reached < len(coarse), edges[np.minimum(found, len(fine))], np.nan)
         return [Estimate(*(_known(each) for each in row)) for row in times], mean_ms
 
     def _reached(self, waiting: Floats, unknown: npt.NDArray[np.bool_], skewed: bool) -> Ints:
@@ -127,23 +208,17 @@ class Frontier:
 
         The number of places stands for "nowhere".
         """
-        low, high = bounds(waiting, self._deviations(), self._race.calls, skewed=skewed)
-        rows = []
-        for share in _SHARES:
-            allowed = 1.0 - share + 1e-9
-            rows.append([_first((each <= allowed) & ~unknown) for each in (waiting[0], low, high)])
-        return np.array(rows, dtype=np.int64)
+        low, high = bounds(waiting, self._deviations(), self.race.calls, skewed=skewed)
+        allowed = np.array([1.0 - share + 1e-9 for share in _SHARES])[:, None, None]
+        reached = (np.stack([waiting[0], low, high]) <= allowed) & ~unknown
+        return np.asarray(np.where(reached.any(axis=2), reached.argmax(axis=2), len(unknown)), dtype=np.int64)
 
     def _resampled(self, values: Floats) -> Estimate:
         """Return the figure and the quantiles of its resamples. An end that many of them do not reach is unknown."""
-        tail = (1.0 - self._confidence) / 2.0
+        tail = (1.0 - self.goal.confidence) / 2.0
         known = np.where(np.isnan(values[1:]), np.inf, values[1:])
         low, high = np.quantile(known, [tail, 1.0 - tail], method="nearest")
         return Estimate(_known(values[0]), _known(low), _known(high))
-
-
-def _first(reached: npt.NDArray[np.bool_]) -> int:
-    return int(reached.argmax()) if reached.any() else len(reached)
 
 
 def wilson(values: Floats, deviations: float, calls: int) -> tuple[Floats, Floats]:
@@ -199,170 +274,9 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def meeting(frontier: Frontier, candidates: list[float], target_ms: float, allowed: float, rule: str) -> Choice:
-    """Return the latest threshold, which is the cheapest, whose misses are few enough: by the bound and by the point.
-
-    Args:
-        frontier: of the two links.
-        candidates: the thresholds to choose from.
-        target_ms: the latency to keep.
-        allowed: the share of calls that may take longer: 0.05 for a 95th percentile.
-        rule: its name in the result.
-    """
-    shares, highest = frontier.misses(candidates, target_ms)
-    by_bound = [each for each, bound in zip(candidates, highest, strict=True) if bound <= allowed]
-    by_point = [each for each, share in zip(candidates, shares, strict=True) if share <= allowed]
-    best = candidates[int(np.argmin(shares))]
-    return Choice(
-        rule=rule,
-        bound=target_ms,
-        chosen=frontier.point(max(by_bound)) if by_bound else None,
-        by_the_point=frontier.point(max(by_point)) if by_point else None,
-        best=None if by_bound else frontier.point(best),
-        unraced=bool(by_bound) and max(by_bound) == np.inf,
-    )
-
-
-def within(points: list[Threshold], max_extra: float) -> Choice:
+def _within(points: list[Threshold], max_extra: float) -> Choice:
     """Return the threshold with the best 95th percentile among those that are cheap enough; of equals the cheapest."""
     affordable = [each for each in points if each.extra.value is not None and each.extra.value <= max_extra]
     known = [each for each in affordable if each.p95_ms.value is not None]
     chosen = min(reversed(known), key=lambda each: each.p95_ms.value or 0.0, default=None)
     return Choice(rule="max_extra", bound=max_extra, chosen=chosen, by_the_point=chosen, best=None)
-
-
-REPEATS = 300
-"""Resamples."""
-
-SEARCHED = 240
-"""Thresholds that are tried to meet a target."""
-
-_FEW_THRESHOLDS = 16
-
-
-@attrs.frozen(kw_only=True)
-class Goal:
-    """The goal: a percentile to keep, or extra attempts not to exceed, or nothing.
-
-    Attributes:
-        target_ms: the latency to keep.
-        allowed: the share of calls that may take longer.
-        rule: the goal's name.
-        max_extra: the most extra attempts per call.
-        confidence: of intervals and bounds, 0 to 1.
-    """
-
-    target_ms: float | None = None
-    allowed: float = 0.05
-    rule: str = "target_p95"
-    max_extra: float | None = None
-    confidence: float = 0.9
-
-
-@attrs.frozen
-class Prices:
-    """Dollars per attempt at the primary and at the backup; ``None`` is unknown."""
-
-    primary_usd: float | None = None
-    backup_usd: float | None = None
-
-    def swapped(self) -> Prices:
-        """Return the prices of the other order."""
-        return Prices(self.backup_usd, self.primary_usd)
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class Links:
-    """Two links in an order, put together for racing.
-
-    Attributes:
-        primary: what was observed of the link that is tried first.
-        backup: what was observed of the other link.
-        race: the two of them.
-        pairs: the number of pairs; ``None`` where none were asked for.
-        assumed: the dependence that was assumed; ``None`` for pairs.
-        again: puts two samples together in the same way: the halves of these, or the same in the other order, or at
-            another correlation.
-    """
-
-    primary: Sample
-    backup: Sample
-    race: Race
-    pairs: int | None
-    assumed: Assumption | None
-    again: Callable[[Sample, Sample, float | None], Links]
-
-
-def prepare(
-    primary: Sample,
-    backup: Sample,
-    *,
-    paired: bool,
-    target_ms: float | None,
-    correlation: float | None = None,
-    raced: RacedCalls | None = None,
-    assumed: Assumption | None = None,
-    seed: int = 0,
-) -> Links:
-    """Put two links together.
-
-    Raises:
-        ValueError: nothing can be paired.
-    """
-    random = np.random.default_rng(seed)
-
-    def again(first: Sample, second: Sample, fixed: float | None) -> Links:
-        held = assumed if fixed is None else Assumption(fixed, fixed, fixed, "given", 0)
-        return prepare(first, second, paired=paired, target_ms=target_ms, assumed=held, seed=seed)
-
-    if paired:
-        pairs = Paired(primary, backup, REPEATS, random)
-        return Links(primary=primary, backup=backup, race=pairs, pairs=pairs.calls, assumed=None, again=again)
-    grid = grid_of((primary, backup), target_ms)
-    both = curves(primary, grid, REPEATS, random), curves(backup, grid, REPEATS, random)
-    if assumed is None:
-        assumed = assumption(correlation, raced, both, grid, target_ms)
-    race = Unpaired(*both, grid, spearmans(assumed, REPEATS, random))
-    return Links(primary=primary, backup=backup, race=race, pairs=None, assumed=assumed, again=again)
-
-
-def points_of(
-    links: Links, goal: Goal, prices: Prices, candidates: list[float], progress: Callable[[float], object]
-) -> list[Threshold]:
-    """Return a point of the frontier for each of ``candidates``."""
-    frontier = frontier_of(links, goal, prices)
-    points = []
-    for done, threshold_ms in enumerate(candidates):
-        points.append(frontier.point(threshold_ms))
-        progress((done + 1) / len(candidates))
-    return points
-
-
-def frontier_of(links: Links, goal: Goal, prices: Prices) -> Frontier:
-    """Return the frontier of two links."""
-    return Frontier(links.race, goal.target_ms, goal.confidence, prices.backup_usd)
-
-
-def choose(links: Links, goal: Goal, prices: Prices, points: list[Threshold] | None = None) -> Choice | None:
-    """Return the threshold that the goal asks for; ``None`` if it asks for none."""
-    if goal.target_ms is not None:
-        candidates = candidates_of(links.primary, goal.target_ms, SEARCHED)
-        return meeting(frontier_of(links, goal, prices), candidates, goal.target_ms, goal.allowed, goal.rule)
-    if goal.max_extra is None:
-        return None
-    if points is None:
-        few = candidates_of(links.primary, None, _FEW_THRESHOLDS)
-        points = points_of(links, goal, prices, few, lambda _share: None)
-    return within(points, goal.max_extra)
-
-
-def candidates_of(primary: Sample, target_ms: float | None, count: int) -> list[float]:
-    """Return thresholds worth a look: at the primary's own quantiles, evenly up to a target, and never."""
-    seen = primary.elapsed_ms[primary.kinds == ANSWERED]
-    share = count if target_ms is None else count // 2
-    places = np.concatenate([np.linspace(0.0, 0.98, share - 6), 1.0 - np.geomspace(0.015, 0.001, 6)])
-    found = {0.0, *np.quantile(seen, places).tolist()}
-    if target_ms is not None:
-        # A race that starts at the target is too late to meet it.
-        found = {each for each in found if each < target_ms} | {target_ms * step / share for step in range(share)}
-    return [*sorted(found), math.inf]

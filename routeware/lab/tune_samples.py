@@ -15,17 +15,7 @@ import numpy.typing as npt
 from routeware.lab.calls import AttemptBar, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 
-__all__ = [
-    "ANSWERED",
-    "CENSORED",
-    "FAILED",
-    "Observed",
-    "RacedCalls",
-    "Sample",
-    "mean_tokens",
-    "observed_calls",
-    "samples_from_calls",
-]
+__all__ = ["ANSWERED", "CENSORED", "FAILED", "Observed", "RacedCalls", "Sample", "mean_tokens", "observed_calls"]
 
 Floats = npt.NDArray[np.float64]
 Kinds = npt.NDArray[np.uint8]
@@ -38,7 +28,6 @@ class Sample:
     """The observations of one link.
 
     Attributes:
-        label: the link's label.
         elapsed_ms: how long each attempt lasted; 0 for a failure whose time was not recorded.
         kinds: for each ``ANSWERED``, ``CENSORED`` or ``FAILED``.
         keys: for each the value to pair it by; empty without pairs.
@@ -77,68 +66,61 @@ class RacedCalls:
         return len(self.after_ms)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Observed:
-    """The facts that spans of calls give.
+    """The facts that one file or address gives.
 
     Attributes:
         samples: the observations by label, in the order of their first appearance.
-        raced: the calls that raced, by the labels of primary and backup.
+        raced: the calls that raced, by the labels of primary and backup; spans only.
+        latency: the column of the latencies; ``None`` for spans.
+        unit: their unit.
+        unit_given: whether the user or the file's format says so, and is to be believed.
+        left_out: how many answered rows had no latency.
+        malformed: how many rows were no objects of the expected shape.
     """
 
     samples: dict[str, Sample]
-    raced: dict[tuple[str, str], RacedCalls]
+    raced: dict[tuple[str, str], RacedCalls] = attrs.field(factory=dict)
+    latency: str | None = None
+    unit: str = "ms"
+    unit_given: bool = False
+    left_out: int = 0
+    malformed: int = 0
 
 
-def samples_from_calls(calls: Iterable[CallTree]) -> dict[str, Sample]:
-    """Return the observations per link from the attempts of calls, in the order of the calls.
+def observed_calls(calls: Iterable[CallTree]) -> Observed:
+    """Return the observations per link from the attempts of calls, and the calls that raced.
 
     A lost race, a time-out and a cancellation were cut off; an answered error and a rejected answer are failures. They
     cannot be paired: of the two attempts of a race, one was always cut off.
     """
-    return observed_calls(calls).samples
-
-
-def observed_calls(calls: Iterable[CallTree]) -> Observed:
-    """Return the observations per link as :func:`samples_from_calls` does, and the calls that raced."""
-    seen: dict[str, list[_Attempt]] = {}
+    seen: dict[str, list[tuple[float | None, int, AttemptBar]]] = {}
     raced: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for call in calls:
-        for attempt in call.attempts:
-            kind = _kind_of(attempt)
+        for bar in call.attempts:
+            kind = _kind_of(bar)
             if kind is not None:
-                began_ms = None if call.started_at_ms is None else call.started_at_ms + attempt.started_ms
-                seen.setdefault(attempt.label, []).append(_Attempt(began_ms, attempt.answer_ms, kind, attempt))
+                began_ms = None if call.started_at_ms is None else call.started_at_ms + bar.started_ms
+                seen.setdefault(bar.label, []).append((began_ms, kind, bar))
         if (race := _race_of(call)) is not None:
-            labels, after_ms, latency_ms = race
-            raced.setdefault(labels, []).append((after_ms, latency_ms))
+            raced.setdefault(race[0], []).append(race[1:])
     return Observed(
-        {label: _in_order(label, attempts) for label, attempts in seen.items()},
-        {labels: RacedCalls(*np.array(found, dtype=np.float64).T) for labels, found in raced.items()},
+        samples={label: _in_order(label, attempts) for label, attempts in seen.items()},
+        raced={labels: RacedCalls(*np.array(found, dtype=np.float64).T) for labels, found in raced.items()},
     )
 
 
-@attrs.frozen
-class _Attempt:
-    """One attempt, and when it began, if that is known."""
-
-    began_ms: float | None
-    elapsed_ms: float
-    kind: int
-    bar: AttemptBar
-
-
-def _in_order(label: str, attempts: list[_Attempt]) -> Sample:
-    dated = all(each.began_ms is not None for each in attempts)
+def _in_order(label: str, attempts: list[tuple[float | None, int, AttemptBar]]) -> Sample:
+    dated = all(began_ms is not None for began_ms, _, _ in attempts)
     if dated:
-        attempts = sorted(attempts, key=lambda each: each.began_ms or 0.0)
-    elapsed = np.array([each.elapsed_ms for each in attempts])
-    answers = [each.bar for each in attempts if each.kind == ANSWERED]
+        attempts = sorted(attempts, key=lambda each: each[0] or 0.0)
+    answers = [bar for _, kind, bar in attempts if kind == ANSWERED]
     costs = [bar.cost_usd for bar in answers if bar.cost_usd is not None and not bar.uncertain]
     return Sample(
         label,
-        elapsed,
-        np.array([each.kind for each in attempts], dtype=np.uint8),
+        np.array([bar.answer_ms for _, _, bar in attempts]),
+        np.array([kind for _, kind, _ in attempts], dtype=np.uint8),
         ordered=dated,
         cost_usd=float(np.mean(costs)) if costs else None,
         tokens=mean_tokens([(bar.input_tokens, bar.output_tokens) for bar in answers]),
@@ -160,17 +142,17 @@ def _race_of(call: CallTree) -> tuple[tuple[str, str], float, float] | None:
     backup = next((bar for bar in call.attempts if bar.trigger is AttemptTrigger.RACE), None)
     if primary is None or backup is None or primary.label == backup.label:
         return None
-    answers = [bar for bar in call.attempts if _answered_first(bar)]
+    # A stream has answered with its first item, whatever becomes of it.
+    answers = [
+        bar
+        for bar in call.attempts
+        if bar.first_item_ms is not None or (bar.selected and bar.status is AttemptStatus.SUCCEEDED)
+    ]
     answered_ms = min((bar.started_ms + bar.answer_ms - primary.started_ms for bar in answers), default=float("inf"))
     return (primary.label, backup.label), backup.started_ms - primary.started_ms, answered_ms
 
 
-def _answered_first(bar: AttemptBar) -> bool:
-    """Return True for the answer of a call: of a stream the first item, whatever becomes of the stream."""
-    return bar.first_item_ms is not None or (bar.selected and bar.status is AttemptStatus.SUCCEEDED)
-
-
-_KINDS: Mapping[AttemptStatus, int] = {
+_KINDS: Mapping[AttemptStatus | None, int] = {
     AttemptStatus.SUCCEEDED: ANSWERED,
     AttemptStatus.FAILED: FAILED,
     AttemptStatus.REJECTED: FAILED,
@@ -189,4 +171,4 @@ def _kind_of(attempt: AttemptBar) -> int | None:
         return ANSWERED
     if attempt.status is AttemptStatus.FAILED and attempt.error_category == "timeout" and attempt.error_status is None:
         return CENSORED
-    return None if attempt.status is None else _KINDS.get(attempt.status)
+    return _KINDS.get(attempt.status)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from routeware.lab.tune_facts import Bucket, Sizes, Tuning
-from routeware.lab.tune_frontier import prepare
+from routeware.lab.tune_frontier import Frontier, Goal
 from routeware.lab.tune_race import pairs_of
 from routeware.lab.tune_samples import Sample
 from routeware.text import visible
@@ -83,10 +83,13 @@ def _offers(primary: Sample, backup: Sample, tuning: Tuning) -> list[Point]:
     """Return the starts of one size, from never to at once, each with its extra attempts and its misses."""
     target_ms, paired = tuning.target_ms or 0.0, tuning.pairs is not None
     spearman = None if tuning.correlation is None else tuning.correlation.spearman
-    race = prepare(primary, backup, paired=paired, target_ms=target_ms, correlation=spearman).race
-    starts = np.linspace(0.0, target_ms, _STEPS, endpoint=False)[::-1].tolist()
-    never = (0.0, float(race.misses(math.inf, target_ms)[0]), None)
-    raced = [(float(race.at(start).extra[0]), float(race.misses(start, target_ms)[0]), start) for start in starts]
+    race = Frontier(primary, backup, Goal(target_ms=target_ms), paired=paired, correlation=spearman).race
+    starts = np.linspace(0.0, target_ms, _STEPS, endpoint=False)[::-1]
+    misses = race.misses(np.append(starts, math.inf), target_ms)[0].tolist()
+    raced = [
+        (float(race.at(start).extra[0]), late, start) for start, late in zip(starts.tolist(), misses, strict=False)
+    ]
+    never = (0.0, misses[-1], None)
     return [never, *raced]
 
 

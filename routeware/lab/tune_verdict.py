@@ -6,6 +6,7 @@ The notes to a frontier: what to know before believing it, in plain sentences.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from routeware.lab.summary import duration
 from routeware.lab.tune_facts import Assumption, Choice, Estimate, Threshold, Verdict, Way
@@ -168,7 +169,7 @@ _FEW_BEYOND = 5
 
 
 def notes(
-    primary: Sample, backup: Sample, pairs: int | None, assumed: Assumption | None, points: tuple[Threshold, ...]
+    primary: Sample, backup: Sample, pairs: int | None, assumed: Assumption | None, points: Sequence[Threshold]
 ) -> tuple[str, ...]:
     """Return what to know of the samples, of how they were put together, and of what they do not reach."""
     lines = [*_together(primary, backup, pairs, assumed), *_small(primary, backup, pairs)]

@@ -21,8 +21,8 @@ from routeware.classify import ErrorSnapshot
 from routeware.cli.app import app
 from routeware.lab import Estimate, Replayed, replay
 from routeware.lab.calls import call_from_record
-from routeware.lab.replay_links import Fate, Fates
-from routeware.lab.replay_past import past_calls
+from routeware.lab.replay_links import Fates
+from routeware.lab.replay_past import PastAttempt, past_calls
 from routeware.lab.replay_run import serve
 from routeware.lab.replaying import recorded
 from tests.fakes.clock import run_jumping
@@ -125,7 +125,7 @@ def test_every_call_of_the_recorded_policy_is_as_it_was() -> None:
     records = served(policy(1500), world(120, 2, 0.3), gives_up_ms=3500)
 
     past = past_calls(records)
-    again = serve(past, Fates(past, 0.5, 0), policy(1500), 0).records
+    again, _ = serve(past, Fates(past, 0.5, 0), policy(1500), 0)
 
     assert {record.outcome for record in records} == {"succeeded", "cancelled"}
     for before, after in zip(records, again, strict=True):
@@ -262,7 +262,7 @@ def test_calls_come_when_they_came() -> None:
     starts: dict[int, float] = {}
 
     class Noting(Fates):
-        def of(self, call: int, label: str, occurrence: int) -> Fate:
+        def of(self, call: int, label: str, occurrence: int) -> tuple[PastAttempt, bool]:
             starts.setdefault(call, asyncio.get_running_loop().time())
             return super().of(call, label, occurrence)
 
@@ -282,7 +282,7 @@ def test_calls_may_lie_years_apart(days: int) -> None:
     ]
     past = past_calls(dated)
 
-    replayed = serve(past, Fates(past, 0.0, 0), policy(1500), 0).records
+    replayed, _ = serve(past, Fates(past, 0.0, 0), policy(1500), 0)
 
     assert [call.duration_ms for call in replayed] == pytest.approx([call.duration_ms for call in past], abs=0.01)
 

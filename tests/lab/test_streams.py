@@ -21,7 +21,7 @@ from routeware.lab.calls import AttemptBar, CallTree, call_from_record, calls
 from routeware.lab.reading_spans import jaeger_span
 from routeware.lab.replaying import recorded
 from routeware.lab.summary import summary
-from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, observed_calls, samples_from_calls
+from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, observed_calls
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.clock import run_jumping
 from tests.fakes.drawing import drawn
@@ -99,7 +99,7 @@ def test_a_first_item_that_was_not_accepted_is_a_failure() -> None:
         first_item_ms=150,
     )
 
-    sample = samples_from_calls([CallTree(name="ask", outcome="failed", duration_ms=200, attempts=(bar,))])["a:m"]
+    sample = observed_calls([CallTree(name="ask", outcome="failed", duration_ms=200, attempts=(bar,))]).samples["a:m"]
 
     assert sample.kinds.tolist() == [FAILED]
 

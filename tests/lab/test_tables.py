@@ -14,8 +14,8 @@ pytest.importorskip("numpy")
 
 from routeware.lab.sources import read_source, read_sources
 from routeware.lab.spans import TraceError
-from routeware.lab.tables import Mapping, Table
-from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample
+from routeware.lab.tables import Mapping
+from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Observed, Sample
 
 
 @pytest.fixture
@@ -29,11 +29,9 @@ def samples_of(path: Path, **mapping: str) -> dict[str, Sample]:
     return read_source(str(path), Mapping(**mapping)).samples
 
 
-def table_of(path: Path, **mapping: str) -> Table:
+def table_of(path: Path, **mapping: str) -> Observed:
     """A table, with how it was read."""
-    table = read_source(str(path), Mapping(**mapping)).table
-    assert table is not None
-    return table
+    return read_source(str(path), Mapping(**mapping))
 
 
 def observed(sample: Sample) -> list[tuple[float, int]]:

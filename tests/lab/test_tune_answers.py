@@ -18,7 +18,7 @@ from routeware.cli.app import app
 from routeware.lab.tune import tune
 from routeware.lab.tune_curves import both_longer, normal_quantile, normal_share, pearson
 from routeware.lab.tune_facts import Tuning
-from routeware.lab.tune_frontier import Goal, Prices, frontier_of, prepare
+from routeware.lab.tune_frontier import Frontier, Goal
 from routeware.lab.tune_samples import ANSWERED, RacedCalls, Sample
 from tests.fakes.exported import Traced, jaeger
 
@@ -233,8 +233,7 @@ def test_intervals_cover_what_they_say() -> None:
         hits = 0
         for seed in range(60):
             x, y = pair(200, 0.0, seed=seed)
-            links = prepare(sample("a", x), sample("b", y), paired=False, target_ms=None, seed=seed)
-            point = frontier_of(links, Goal(), Prices()).point(math.inf)
+            point = Frontier(sample("a", x), sample("b", y), Goal(), seed=seed).point(math.inf)
             estimate = point.p95_ms if share == 0.95 else point.p99_ms
             hits += (estimate.low or 0.0) <= truth <= (estimate.high or math.inf)
         assert hits >= 47

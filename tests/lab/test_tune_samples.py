@@ -12,7 +12,7 @@ pytest.importorskip("numpy")
 
 from routeware.lab.calls import AttemptBar, CallTree, calls
 from routeware.lab.reading import read_file
-from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample, observed_calls, samples_from_calls
+from routeware.lab.tune_samples import ANSWERED, CENSORED, FAILED, Sample, observed_calls
 from routeware.records import AttemptStatus, AttemptTrigger
 from tests.fakes.exported import Traced, jaeger
 
@@ -40,7 +40,7 @@ def test_spans_say_how_an_attempt_ended(tmp_path: Path) -> None:
     file = tmp_path / "spans.json"
     file.write_text(json.dumps(jaeger(traced.spans())))
 
-    sample = samples_from_calls(calls(read_file(file)))["a:m"]
+    sample = observed_calls(calls(read_file(file))).samples["a:m"]
 
     kinds = [ANSWERED, CENSORED, CENSORED, CENSORED, FAILED, FAILED, FAILED]
     assert observed(sample) == [(10.0 + place, kind) for place, kind in enumerate(kinds)]
@@ -56,7 +56,7 @@ def test_skipped_links_say_nothing(tmp_path: Path) -> None:
     file = tmp_path / "spans.json"
     file.write_text(json.dumps(jaeger(traced.spans())))
 
-    assert list(samples_from_calls(calls(read_file(file)))) == ["a:m"]
+    assert list(observed_calls(calls(read_file(file))).samples) == ["a:m"]
 
 
 def test_spans_of_unknown_time_are_in_no_order() -> None:
@@ -72,7 +72,7 @@ def test_spans_of_unknown_time_are_in_no_order() -> None:
     call = CallTree(name="ask", outcome="succeeded", duration_ms=20.0, attempts=(attempt,))
     other = attrs.evolve(call, started_at_ms=5.0, attempts=(attrs.evolve(attempt, duration_ms=10.0),))
 
-    sample = samples_from_calls([call, other])["a:m"]
+    sample = observed_calls([call, other]).samples["a:m"]
 
     assert observed(sample) == [(20.0, ANSWERED), (10.0, ANSWERED)]
     assert not sample.ordered
@@ -113,7 +113,7 @@ def test_spans_say_what_an_attempt_costs(tmp_path: Path) -> None:
     file = tmp_path / "spans.json"
     file.write_text(json.dumps(jaeger(traced.spans())))
 
-    sample = samples_from_calls(calls(read_file(file)))["a:m"]
+    sample = observed_calls(calls(read_file(file))).samples["a:m"]
 
     assert sample.cost_usd == pytest.approx(0.003)
     assert sample.tokens == (100.0, 20.0)

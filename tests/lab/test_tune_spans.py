@@ -18,7 +18,7 @@ from routeware import Attempt, CallRecord, RoutingPolicy, record_of, routed
 from routeware.lab.calls import call_from_record, calls
 from routeware.lab.reading import read_file
 from routeware.lab.tune import tune
-from routeware.lab.tune_samples import Sample, samples_from_calls
+from routeware.lab.tune_samples import Sample, observed_calls
 from tests.fakes.exported import jaeger
 
 CALLS = 240
@@ -41,8 +41,8 @@ async def test_spans_give_the_same_frontier_as_the_latencies_that_they_came_from
     file = tmp_path / "jaeger.json"
     file.write_text(json.dumps(jaeger(exporter.get_finished_spans())))
 
-    read = samples_from_calls(calls(read_file(file)))
-    known = samples_from_calls(call_from_record(record) for record in records)
+    read = observed_calls(calls(read_file(file))).samples
+    known = observed_calls(call_from_record(record) for record in records).samples
 
     assert {label: _counts(sample) for label, sample in read.items()} == {
         label: _counts(sample) for label, sample in known.items()
