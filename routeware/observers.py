@@ -24,7 +24,6 @@ __all__ = [
     "Cost",
     "Cut",
     "Failure",
-    "Sums",
     "failed_attempt",
     "report_broken",
     "sums_of",
@@ -259,20 +258,15 @@ class CallFacts(Protocol):
         ...
 
 
-class Sums(NamedTuple):
-    """The cost of a call, in dollars; ``None`` if it is unknown."""
-
-    cost_usd: float | None
-    uncertain_usd: float | None
-    wasted_usd: float | None
-
-
-def sums_of(call: CallFacts, costs: Iterator[Cost] | None = None) -> Sums:
-    """Add up what the attempts of ``call`` cost: what is settled, what is uncertain, and all but the winner's.
+def sums_of(call: CallFacts, costs: Iterator[Cost] | None = None) -> tuple[float | None, float | None, float | None]:
+    """Add up what the attempts of ``call`` cost, in dollars; ``None`` for a sum that is unknown.
 
     Args:
         call: the call.
         costs: what each attempt cost, if it is at hand.
+
+    Returns:
+        What is settled, what is uncertain, and both of all but the winner.
     """
     settled = uncertain = wasted = 0
     known = answer_known = waste_known = True
@@ -291,7 +285,7 @@ def sums_of(call: CallFacts, costs: Iterator[Cost] | None = None) -> Sums:
         uncertain += uncertain_now
         if attempt is not winner:
             wasted += settled_now + uncertain_now
-    return Sums(
+    return (
         usd(settled) if answer_known else None,
         usd(uncertain) if known else None,
         usd(wasted) if waste_known else None,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
-from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar, assert_never
+from typing import Any, Generic, Literal, Self, TypeVar, assert_never
 
 import attrs
 
 from routeware.classify import ErrorSnapshot
 from routeware.money import Price, Usage
+from routeware.policy import Link
 from routeware.restoring import restored
 
 __all__ = [
@@ -217,7 +218,7 @@ class CallRecord:
 
     def trail(self) -> str:
         """Return the attempts in one line: ``gpt-4o 429 rate_limit, claude-sonnet-4-5 answered``."""
-        return trail_of([Step(one.provider, one.model, one.label, one.status, one.error) for one in self.attempts])
+        return trail_of([(one, one.status, one.error) for one in self.attempts])
 
     def decision(self) -> RoutingDecision:
         """Return the same call as a routing decision."""
@@ -282,33 +283,25 @@ def own_attributes(error: BaseException) -> dict[str, Any]:
     return own if type(own) is dict else {}
 
 
-class Step(NamedTuple):
-    """One attempt, as a trail tells it."""
-
-    provider: str
-    model: str
-    label: str
-    status: AttemptStatus
-    error: ErrorSnapshot | None
+Step = tuple["Link | AttemptRecord", AttemptStatus, ErrorSnapshot | None]
+"""One attempt, as a trail tells it: the link, or what has its names, then how it ended, and its error."""
 
 
 def trail_of(steps: Sequence[Step]) -> str:
     """Tell attempts in one line, each by its link's own label, or else by its model if that is clear."""
-    return ", ".join([f"{_short_name(step, steps)} {_became(step)}" for step in steps])
+    links = [link for link, _, _ in steps]
+    return ", ".join([f"{_short_name(link, links)} {_became(status, error)}" for link, status, error in steps])
 
 
-def _short_name(step: Step, steps: Sequence[Step]) -> str:
-    if step.label != f"{step.provider}:{step.model}":
-        return step.label
-    if len(steps) > 1 and any(one.model == step.model and one.label != step.label for one in steps):
-        return step.label
-    return step.model
+def _short_name(link: Link | AttemptRecord, links: Sequence[Link | AttemptRecord]) -> str:
+    if link.label != f"{link.provider}:{link.model}":
+        return link.label
+    return link.label if any(one.model == link.model and one.label != link.label for one in links) else link.model
 
 
-def _became(step: Step) -> str:
-    if step.status is not AttemptStatus.FAILED:
-        return _BECAME[step.status]
-    error = step.error
+def _became(status: AttemptStatus, error: ErrorSnapshot | None) -> str:
+    if status is not AttemptStatus.FAILED:
+        return _BECAME[status]
     if error is None:
         return "failed"
     return error.category.value if error.status is None else f"{error.status} {error.category.value}"

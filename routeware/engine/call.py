@@ -23,7 +23,7 @@ from routeware.health import LinkStates
 from routeware.observers import Failure
 from routeware.pricing import text_tokens
 from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
-from routeware.telemetry import CallTrace, Meters
+from routeware.telemetry import CallTrace, Metrics
 from routeware.threshold import Decision
 
 __all__ = ["Call"]
@@ -183,7 +183,7 @@ class Call:
         return None if self.listeners is None else self.listeners.trace
 
     @property
-    def meters(self) -> Meters | None:
+    def meters(self) -> Metrics | None:
         """Its meters; ``None`` where nothing reads them."""
         return None if self.listeners is None else self.listeners.meters
 

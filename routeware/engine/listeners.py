@@ -10,7 +10,7 @@ from routeware.budget import Session
 from routeware.engine.execution import Execution
 from routeware.engine.prepared import PreparedPolicy
 from routeware.observers import FOREIGN, CallFacts, report_broken
-from routeware.telemetry import CallTrace, EventLog, Meters
+from routeware.telemetry import CallTrace, EventLog, Metrics
 
 __all__ = ["Listeners", "listen"]
 
@@ -27,7 +27,7 @@ class Listeners:
 
     __slots__ = ("_broken", "_log", "meters", "trace")
 
-    def __init__(self, trace: CallTrace | None, meters: Meters | None, log: EventLog | None, broken: set[str]) -> None:
+    def __init__(self, trace: CallTrace | None, meters: Metrics | None, log: EventLog | None, broken: set[str]) -> None:
         self.trace = trace
         self.meters = meters
         self._log = log
@@ -60,7 +60,7 @@ class Listeners:
             try:
                 self.meters.call_ended(call)
             except FOREIGN as error:
-                report_broken(self._broken, "Meters", error)
+                report_broken(self._broken, "Metrics", error)
             if attached is not None:
                 CallTrace.detach(attached)
 

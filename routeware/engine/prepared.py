@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import RLock
-from typing import Any
 
 from routeware.classify import (
     ErrorSnapshot,
@@ -26,8 +25,6 @@ from routeware.observers import FOREIGN, Failure
 from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
 from routeware.pricing import PriceBook, tariff_of
 from routeware.telemetry import EventLog, LinkSpans, Metrics, Tracing
-from routeware.telemetry import attributes as names
-from routeware.text import bounded
 
 __all__ = ["DEFAULT_TIMEOUT_MS", "PreparedLink", "PreparedPolicy", "bare_link"]
 
@@ -106,7 +103,7 @@ class PreparedLink:
 
 def bare_link(link: Link) -> PreparedLink:
     """Prepare ``link`` without a policy around it: for an attempt that is made by hand."""
-    return PreparedLink(link, link.price, link.timeout_ms, LinkStats(), LinkSpans("", {}, {}, {}))
+    return PreparedLink(link, link.price, link.timeout_ms, LinkStats(), ("", {}, {}, {}))
 
 
 def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
@@ -233,7 +230,7 @@ class PreparedPolicy:
         self.per_call_cap = _nanos(policy.budget.per_call_usd)
         self.session_cap = _nanos(policy.budget.session_usd)
         self.is_capped = policy.budget.capped
-        self.span_attributes = _span_attributes(tracing, policy)
+        self.span_attributes = tracing.call_attributes(policy)
         self._statuses = statuses_taken(policy.failover)
         self.registrations = registrations
         self._prices = prices
@@ -308,15 +305,6 @@ class PreparedPolicy:
             except FOREIGN as failure:  # it must not hide the provider's
                 logger.warning("the classify hook failed (%s): classified without it", type(failure).__qualname__)
         return classify(error, with_text=with_text, reported=reported), False
-
-
-def _span_attributes(tracing: Tracing, policy: RoutingPolicy) -> dict[str, Any]:
-    return {
-        names.CALL_NAME: bounded(tracing.name),
-        names.POLICY_LABEL: bounded(policy.label),
-        names.POLICY_CHAIN: [bounded(link.label) for link in policy.chain],
-        names.MAX_ATTEMPTS: policy.max_attempts,
-    }
 
 
 def _cooldown(rules: FailoverRules) -> CooldownRule | None:

@@ -5,8 +5,8 @@ categories, counts and times. Never of prompts, answers, headers, keys or a prov
 """
 
 from routeware.telemetry.log import EventLog
-from routeware.telemetry.metrics import MeterProvider, Meters, Metrics
-from routeware.telemetry.tracing import NO_SPAN, CallTrace, Context, LinkSpans, Span, TracerProvider, Tracing
+from routeware.telemetry.metrics import MeterProvider, Metrics
+from routeware.telemetry.spans import NO_SPAN, CallTrace, Context, LinkSpans, Span, TracerProvider, Tracing
 
 __all__ = [
     "NO_SPAN",
@@ -15,7 +15,6 @@ __all__ = [
     "EventLog",
     "LinkSpans",
     "MeterProvider",
-    "Meters",
     "Metrics",
     "Span",
     "TracerProvider",

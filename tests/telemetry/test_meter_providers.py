@@ -31,7 +31,7 @@ async def test_without_a_reader_nothing_is_worked_out(monkeypatch: pytest.Monkey
     def never(*args: object) -> None:
         raise AssertionError("measured for nobody")
 
-    monkeypatch.setattr("routeware.telemetry.metrics.Meters.call_ended", never)
+    monkeypatch.setattr("routeware.telemetry.metrics.Metrics.call_ended", never)
 
     await script(a=answers()).ask()()
     await script(a=answers()).ask(options={"meter_provider": NoOpMeterProvider()})()

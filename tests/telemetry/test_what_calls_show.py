@@ -107,9 +107,9 @@ async def test_a_plain_call() -> None:
 )
 def test_every_status_has_its_words(status: AttemptStatus, words: str) -> None:
     """A record that was stored may have any of them."""
-    from routeware.records import Step, trail_of
+    from routeware.records import trail_of
 
-    assert trail_of([Step("a", "m", "a:m", status, None)]) == f"m {words}"
+    assert trail_of([(Link(provider="a", model="m"), status, None)]) == f"m {words}"
     assert trail_of([]) == ""
 
 

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 from opentelemetry.metrics import Meter
 
-from routeware.telemetry.instruments import Instruments
+from routeware.telemetry.metrics import Instruments
 
 ROOT = Path(__file__).parent.parent.parent.parent
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

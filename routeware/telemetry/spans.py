@@ -1,4 +1,4 @@
-"""Spans: one for a call, and one below it for every attempt that was started.
+"""Spans: one for a call, and one below it for every attempt that was started. Here each starts, and here it ends.
 
 No span is ever made current with ``start_as_current_span``: a call's spans outlive single blocks, and are ended once,
 by hand, in the order that a trace viewer needs. Starting a span runs code of the program (samplers, span processors),
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextvars import Token
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -19,40 +19,27 @@ from opentelemetry.trace import Link as SpanLink
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from routeware.budget import Session
-from routeware.classify import error_type
-from routeware.observers import FOREIGN, AttemptFacts, CallFacts, report_broken
-from routeware.policy import Link
-from routeware.records import AttemptStatus, AttemptTrigger, Step, trail_of
+from routeware.observers import FOREIGN, AttemptFacts, CallFacts, failed_attempt, report_broken
+from routeware.policy import Link, RoutingPolicy
+from routeware.records import AttemptStatus, AttemptTrigger, trail_of
 from routeware.telemetry import attributes as names
-from routeware.telemetry.endings import add_sums, failure_of, of_attempt, of_call
+from routeware.telemetry.attributes import Attributes, add_failure, add_sums, of_attempt, of_call
 from routeware.text import bounded, encodable
 
 __all__ = ["NO_SPAN", "CallTrace", "Context", "LinkSpans", "Span", "TracerProvider", "Tracing"]
 
 NO_SPAN: Span = trace.INVALID_SPAN
 
+LinkSpans = tuple[str, Attributes, Attributes, Attributes]
+"""What the spans of one link share, prepared once: the name of its attempts' spans and what these start with, what a
+call's first attempt starts with, and what a call's span ends with that its first attempt has answered. Most calls are
+answered by their first attempt: of the attributes of such a call only the costs are its own.
+"""
+
 _RED = (AttemptStatus.FAILED, AttemptStatus.REJECTED)
 
 # Jaeger keeps microseconds, and rounds a start and a duration apart: nearer than this, an order could be lost.
 _APART_NS = 5_000
-
-
-class LinkSpans(NamedTuple):
-    """The names and attributes that the spans of one link share, prepared once.
-
-    Most calls are answered by their first attempt: of the attributes of such a call only the costs are its own.
-
-    Attributes:
-        name: of the spans of its attempts.
-        fixed: what these start with.
-        first: what the span of a call's first attempt starts with.
-        answered: what the span of a call ends with that its first attempt has answered.
-    """
-
-    name: str
-    fixed: dict[str, Any]
-    first: dict[str, Any]
-    answered: dict[str, Any]
 
 
 class Tracing:
@@ -79,6 +66,40 @@ class Tracing:
         self.tracer: Tracer = trace.get_tracer("routeware", tracer_provider=tracer_provider)
         self._waits_for_sdk = tracer_provider is None
 
+    def call_attributes(self, policy: RoutingPolicy) -> Attributes:
+        """Prepare what the span of every call under one policy starts with."""
+        return {
+            names.CALL_NAME: bounded(self.name),
+            names.POLICY_LABEL: bounded(policy.label),
+            names.POLICY_CHAIN: tuple(bounded(link.label) for link in policy.chain),
+            names.MAX_ATTEMPTS: policy.max_attempts,
+        }
+
+    def link_spans(self, link: Link) -> LinkSpans:
+        """Prepare the spans of attempts at one link."""
+        label = bounded(link.label)
+        if self.operation is None:
+            name, fixed = f"{self.name} {link.label}", {names.LINK_LABEL: label}
+        else:
+            name = f"{self.operation} {link.model}"
+            fixed = {
+                names.OPERATION: bounded(self.operation),
+                names.PROVIDER: bounded(names.otel_provider_name(link.provider)),
+                names.REQUEST_MODEL: bounded(link.model),
+                names.LINK_LABEL: label,
+            }
+        first = {**fixed, names.ATTEMPT_NUMBER: 1, names.ATTEMPT_TRIGGER: AttemptTrigger.INITIAL.value}
+        answered = {
+            names.CALL_OUTCOME: "succeeded",
+            names.CALL_ATTEMPTS: 1,
+            names.CALL_SELECTED: label,
+            names.CALL_WASTED_USD: 0.0,
+            names.CALL_RACED: False,
+            names.CALL_FAILED_OVER: False,
+            names.CALL_TRAIL: bounded(trail_of([(link, AttemptStatus.SUCCEEDED, None)])),
+        }
+        return bounded(name), fixed, first, answered
+
     def start_call(
         self, fixed: Mapping[str, Any], session: Session | None, own: Mapping[str, Any] | None
     ) -> CallTrace | None:
@@ -96,48 +117,20 @@ class Tracing:
         try:
             attributes = fixed if session is None and own is None else _merged(fixed, session, own)
             span = self.tracer.start_span(self._call_span_name, None, SpanKind.INTERNAL, attributes)
-            if span is NO_SPAN or (not span.is_recording() and _echoes_parent(span)):
+            recording = span.is_recording()
+            if not recording and (span is NO_SPAN or _echoes_parent(span)):
                 return None
-            return CallTrace(self, span)
+            return CallTrace(self, span, recording)
         except FOREIGN as error:
             report_broken(self.broken, "CallTrace", error)
             return None
-
-    def link_spans(self, link: Link) -> LinkSpans:
-        """Prepare the spans of attempts at one link."""
-        label = bounded(link.label)
-        if self.operation is None:
-            name, fixed = f"{self.name} {link.label}", {names.LINK_LABEL: label}
-        else:
-            name = f"{self.operation} {link.model}"
-            fixed = {
-                names.OPERATION: bounded(self.operation),
-                names.PROVIDER: bounded(names.otel_provider_name(link.provider)),
-                names.REQUEST_MODEL: bounded(link.model),
-                names.LINK_LABEL: label,
-            }
-        answered = Step(link.provider, link.model, link.label, AttemptStatus.SUCCEEDED, None)
-        return LinkSpans(
-            bounded(name),
-            fixed,
-            {**fixed, names.ATTEMPT_NUMBER: 1, names.ATTEMPT_TRIGGER: AttemptTrigger.INITIAL.value},
-            {
-                names.CALL_OUTCOME: "succeeded",
-                names.CALL_ATTEMPTS: 1,
-                names.CALL_SELECTED: label,
-                names.CALL_WASTED_USD: 0.0,
-                names.CALL_RACED: False,
-                names.CALL_FAILED_OVER: False,
-                names.CALL_TRAIL: bounded(trail_of([answered])),
-            },
-        )
 
 
 def _encodable(value: object) -> Any:
     return bounded(value) if isinstance(value, str) else value
 
 
-def _merged(fixed: Mapping[str, Any], session: Session | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
+def _merged(fixed: Mapping[str, Any], session: Session | None, own: Mapping[str, Any] | None) -> Attributes:
     given = {**({} if session is None else session.attributes), **(own or {})}
     for name, value in given.items():
         if isinstance(value, str) and not value.isascii():
@@ -161,17 +154,17 @@ class CallTrace:
         recording: True if the call's span is recorded. A sampler may record an attempt's all the same.
     """
 
-    __slots__ = ("_before", "_context", "_decided_ns", "_first", "_last_ns", "_span", "_tracing", "recording")
+    __slots__ = ("_answered", "_before", "_context", "_decided_ns", "_last_ns", "_span", "_tracing", "recording")
 
-    def __init__(self, tracing: Tracing, span: Span) -> None:
+    def __init__(self, tracing: Tracing, span: Span, recording: bool) -> None:
         self._tracing = tracing
         self._span = span
         self._context = trace.set_span_in_context(span)
-        self._first: LinkSpans | None = None
+        self._answered: Attributes | None = None  # what the span ends with if its first attempt answers
         self._before: Span | None = None
         self._last_ns = 0
         self._decided_ns: int | None = None
-        self.recording = span.is_recording()
+        self.recording = recording
 
     @property
     def trace_id(self) -> str | None:
@@ -182,12 +175,13 @@ class CallTrace:
         self, attempt: AttemptFacts, prepared: LinkSpans, streams: bool, ledger_wait_s: float | None
     ) -> Span:
         """Start the span of ``attempt``, a child of the call's; linked to the one that it replaces or races."""
+        name, fixed, first, answered = prepared
         before, links = self._before, None
         if before is None and attempt.number == 1:
-            self._first = prepared
-            attributes = prepared.first.copy()
+            self._answered = answered
+            attributes = first.copy()
         else:
-            attributes = prepared.fixed.copy()
+            attributes = fixed.copy()
             attributes[names.ATTEMPT_NUMBER] = attempt.number
             attributes[names.ATTEMPT_TRIGGER] = attempt.trigger.value
             if before is not None:
@@ -201,12 +195,11 @@ class CallTrace:
         if streams and tracing.operation is not None:
             attributes[names.REQUEST_STREAM] = True
         try:
-            self._before = span = tracing.tracer.start_span(
-                prepared.name, self._context, SpanKind.CLIENT, attributes, links
-            )
+            span = tracing.tracer.start_span(name, self._context, SpanKind.CLIENT, attributes, links)
         except FOREIGN as error:
             report_broken(tracing.broken, "CallTrace", error)
             return NO_SPAN
+        self._before = span
         return span
 
     def attach(self, span: Span | None = None) -> Token[Context]:
@@ -236,15 +229,18 @@ class CallTrace:
         if not span.is_recording():
             span.end()  # a sampler has dropped it, or it could not be started: nothing is worked out for it
             return
-        tracing, failure = self._tracing, attempt.failure
-        if failure is not None and attempt.status in _RED:
-            message = bounded(failure.snapshot.message)
-            span.set_status(Status(StatusCode.ERROR, message))
-            kind = bounded(error_type(failure.error))
-            span.add_event("exception", {"exception.type": kind, "exception.message": message})
-        span.set_attributes(of_attempt(attempt, known=tracing.operation is not None, tells_usage=tracing.tells_usage))
-        if attempt.cut is not None:
-            end_ns = attempt.cut.at_ns
+        tracing, failure, cut = self._tracing, attempt.failure, attempt.cut
+        found = of_attempt(attempt, known=tracing.operation is not None, tells_usage=tracing.tells_usage)
+        if failure is not None:
+            add_failure(found, failure)
+            if attempt.status in _RED:
+                message = bounded(failure.snapshot.message)
+                span.set_status(Status(StatusCode.ERROR, message))
+                shown = {"exception.type": found[names.ERROR_TYPE], "exception.message": message}
+                span.add_event("exception", shown)
+        span.set_attributes(found)
+        if cut is not None:
+            end_ns = cut.at_ns
         else:
             # A viewer's critical path follows what ends last, so it must not end in a loser.
             # A stream's winner ends with its stream.
@@ -260,8 +256,9 @@ class CallTrace:
         if not self.recording:
             span.end()
             return
-        if call.outcome == "succeeded" and len(call.attempts) == 1 and self._first is not None:
-            found = self._first.answered.copy()
+        answered = self._answered
+        if answered is not None and call.outcome == "succeeded" and len(call.attempts) == 1:
+            found = answered.copy()
             add_sums(found, call.attempts[0])
         else:
             found = of_call(call)
@@ -278,5 +275,15 @@ class CallTrace:
             found[names.STREAM_ENDED] = call.stream_end
         span.set_attributes(found)
         if call.error is not None and call.outcome != "cancelled":
-            span.set_status(Status(StatusCode.ERROR, f"{call.outcome}: {failure_of(call, call.error)}"))
+            span.set_status(Status(StatusCode.ERROR, f"{call.outcome}: {_failure_of(call, call.error)}"))
         span.end(max(time.time_ns(), self._last_ns + _APART_NS))
+
+
+def _failure_of(call: CallFacts, error: BaseException) -> str:
+    """Describe what a call raises without its text, which may quote a provider."""
+    failed = failed_attempt(call, error)
+    if failed is None or failed.failure is None:
+        return type(error).__name__
+    message = bounded(failed.failure.snapshot.message)
+    own = failed.failure.error is error or call.is_exhausted
+    return message if own else f"{type(error).__name__} after {message}"
