@@ -12,9 +12,10 @@ import tomllib
 from contextlib import nullcontext
 from pathlib import Path
 
+import attrs
 import pytest
 
-from routeware import RoutingPolicy
+from routeware import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules, RoutingPolicy
 from routeware.cli.demo_serve import ADDRESS
 from tests.docs.loopback import providers, sdks_environment
 from tests.docs.readme import PAGES, README, Block, blocks, command
@@ -220,6 +221,15 @@ def rows(lines: list[str]) -> dict[str, dict[str, str]]:
         elif not set(cells[0]) <= {"-"}:
             found.setdefault(cells[0], {}).update(zip(heads[1:], cells[1:], strict=True))
     return found
+
+
+@pytest.mark.parametrize("part", [Link, FailoverRules, LatencyRules, BudgetRules, ObserveRules])
+def test_every_setting_has_a_row_on_the_page_of_policies(part: type[attrs.AttrsInstance]) -> None:
+    """Whoever looks for a setting looks there; two that belong together may share a row."""
+    page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:chain\[\]\.)?(\w+)`", "\n".join(re.findall(r"^\| ([^|]*) \|", page, re.MULTILINE))))
+
+    assert {field.name for field in attrs.fields(part)} <= named
 
 
 def test_the_readme_compares_by_the_figures_of_the_page() -> None:
