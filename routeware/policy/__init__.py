@@ -1,11 +1,11 @@
 """Policies: what a call may do, as frozen data that is valid once it exists."""
 
 from routeware.policy.checks import nearest
+from routeware.policy.files import PolicyFile
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules, OnExceed
 from routeware.policy.routing import SETTING_PATHS, UNCHANGED, RoutingPolicy, Unchanged, with_settings
 from routeware.policy.shape import keywords_named
 from routeware.policy.spread import drawn_order, spread_places
-from routeware.policy.watch import PolicyFile
 
 __all__ = [
     "SETTING_PATHS",

@@ -13,10 +13,10 @@ import attrs
 from routeware.errors import PolicyError
 from routeware.policy import checks
 from routeware.policy.checks import within
+from routeware.policy.files import PolicyFile, read_table
 from routeware.policy.parts import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules
 from routeware.policy.shape import named, names_nearest, part, plain
 from routeware.policy.spread import check_spreads
-from routeware.policy.watch import PolicyFile
 
 __all__ = ["SETTING_PATHS", "UNCHANGED", "RoutingPolicy", "Unchanged", "with_settings"]
 
@@ -131,8 +131,6 @@ class RoutingPolicy:
         """
         if isinstance(path, Mapping):
             raise TypeError("from_toml takes a file's path; RoutingPolicy.from_dict(...) takes a mapping")
-        from routeware.policy.files import read_table  # noqa: PLC0415  # a policy in code needs no TOML parser
-
         try:
             return cls.from_dict(read_table(path, table))
         except PolicyError as error:

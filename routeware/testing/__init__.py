@@ -5,12 +5,19 @@ plug-in is ``routeware.testing.plugin``, the tests that every ledger has to pass
 these two import pytest.
 """
 
-from routeware.testing.errors import ScriptError, UnscriptedCallError
-from routeware.testing.failures import ScriptedProviderError, fails
 from routeware.testing.handles import attempt, reported, trail
-from routeware.testing.process import forbid_calls, is_active, set_active
+from routeware.testing.process import UnscriptedCallError, forbid_calls, is_active, set_active
 from routeware.testing.script import Play, ScriptedAttempt, scripted
-from routeware.testing.steps import after, answers, hangs, streams, wait
+from routeware.testing.steps import (
+    ScriptedProviderError,
+    ScriptError,
+    after,
+    answers,
+    fails,
+    hangs,
+    streams,
+    wait,
+)
 
 __all__ = [
     "Play",

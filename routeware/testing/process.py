@@ -6,11 +6,29 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 
 from routeware.engine import REHEARSAL, Registrations
+from routeware.errors import RoutewareError
 from routeware.records import CallRecord
-from routeware.testing.errors import UnscriptedCallError
 from routeware.testing.script import is_scripted, listening
 
-__all__ = ["all_calls", "forbid_calls", "is_active", "set_active"]
+__all__ = ["UnscriptedCallError", "all_calls", "forbid_calls", "is_active", "set_active"]
+
+
+class UnscriptedCallError(RoutewareError):
+    """A routed call was made outside of a script while :func:`forbid_calls` was in force.
+
+    Attributes:
+        function: the name of the routed function.
+    """
+
+    def __init__(self, function: str) -> None:
+        super().__init__(function)
+        self.function = function
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function} was called outside of a script, and calls are forbidden here: it might have spent money."
+            " Play it with routeware.testing.scripted(...)"
+        )
 
 
 def set_active(active: bool, /) -> None:

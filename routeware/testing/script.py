@@ -17,8 +17,7 @@ from routeware.decorator import RoutedGenerator, View, registrations_of
 from routeware.engine import Attempt, ProviderFunction, Registrations
 from routeware.policy import Link, nearest
 from routeware.records import CallRecord
-from routeware.testing.errors import ScriptError
-from routeware.testing.steps import check_step, play_function, play_generator
+from routeware.testing.steps import ScriptError, check_step, play_function, play_generator
 
 __all__ = ["Play", "ScriptedAttempt", "is_scripted", "listening", "scripted"]
 

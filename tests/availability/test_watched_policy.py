@@ -162,7 +162,7 @@ async def test_a_first_policy_that_cannot_be_followed_is_an_error(path: Path) ->
 def test_outside_of_a_loop_the_process_clock_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script may ask for its policy before it starts a loop."""
     now = [5.0]
-    monkeypatch.setattr("routeware.policy.watch.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("routeware.policy.files.time.monotonic", lambda: now[0])
     policy = RoutingPolicy.watch_toml(path, table=None)
 
     write(path, SECOND)
@@ -174,7 +174,7 @@ def test_outside_of_a_loop_the_process_clock_counts(path: Path, monkeypatch: pyt
 def test_a_clock_that_goes_back_is_another_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop of a test's own begins at 0, and must not wait until it catches up with the machine."""
     now = [5_000.0]
-    monkeypatch.setattr("routeware.policy.watch.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("routeware.policy.files.time.monotonic", lambda: now[0])
     policy = RoutingPolicy.watch_toml(path)
 
     write(path, SECOND)
