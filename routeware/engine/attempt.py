@@ -9,6 +9,7 @@ from typing import TypeVar
 from routeware.engine.execution import Execution
 from routeware.engine.prepared import bare_link
 from routeware.engine.registrations import NO_REQUEST
+from routeware.errors import PolicyError
 from routeware.money import MOST_USD, Usage, amount_usd, nanos
 from routeware.policy import Link
 from routeware.pricing import Reading
@@ -159,13 +160,18 @@ class Attempt:
         an answer.
 
         Raises:
-            PolicyError: not a finite amount of at least 0.
+            ValueError: not a finite amount of at least 0.
         """
         self._execution.sign()
         if isinstance(usd, int | float) and MOST_USD < usd < math.inf:
             self._execution.bill.drop(("cost",))
-        else:
-            self._execution.bill.report_cost(nanos(amount_usd(usd, "report_cost")))
+            return
+        try:
+            amount = amount_usd(usd, "report_cost")
+        except PolicyError as error:
+            # As itself it would say that nothing was called, and so that the attempt is free.
+            raise ValueError(str(error)) from None
+        self._execution.bill.report_cost(nanos(amount))
 
 
 def reported_usage(attempt: Attempt) -> Usage | None:

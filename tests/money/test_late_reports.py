@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -123,8 +124,25 @@ async def test_an_amount_that_is_none_is_refused_by_its_name() -> None:
     """Whoever reads the error has called `report_cost`."""
     attempt = Attempt(Link(provider="a", model="m"), 2)
 
-    with pytest.raises(PolicyError, match=r"^report_cost: "):
+    with pytest.raises(ValueError, match=r"^report_cost: ") as refused:
         attempt.report_cost(-1)
+
+    assert not isinstance(refused.value, PolicyError)
+
+
+@pytest.mark.parametrize("report", [lambda one: one.report_cost(-1), lambda one: one.report_usage(input_tokens=-1)])
+async def test_a_wrong_report_does_not_make_a_paid_answer_free(report: Callable[[Attempt], None]) -> None:
+    """The provider was called, whatever is wrong with what its function says of it."""
+
+    async def run(attempt: Attempt) -> str:
+        report(attempt)
+        return "a"
+
+    async with routeware.session() as spending:
+        with pytest.raises(ValueError, match=r"^(report_cost|input_tokens): "):
+            await script(a=run).ask(usd={"a": 0.25})()
+
+    assert figures(spending) == (0, 0.25, 0)
 
 
 def test_an_attempt_can_be_made_for_a_test_of_a_provider_function() -> None:
