@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from routeware.money import Usage
-from routeware.pricing import read_error, read_reply, read_report
+from routeware.pricing import Reading, read_error, read_reply, read_report
 
 CHAT = {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010}
 READ = Usage(input_tokens=1000, output_tokens=10)
@@ -392,6 +392,62 @@ def test_an_output_that_was_deduced_is_told_apart() -> None:
     assert read_reply({"usage": thinking}).deduced_output
     assert not read_reply({"usage": CHAT}).deduced_output
     assert not read_reply({"usage": {"prompt_tokens": 12, "total_tokens": 12}}).deduced_output
+
+
+@pytest.mark.parametrize(
+    ("counts", "usage"),
+    [
+        (
+            {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 1000, "output_tokens": 50},
+            Usage(input_tokens=1000, output_tokens=50),
+        ),
+        (
+            {"prompt_tokens": 0, "completion_tokens": 50, "input_tokens": 1000, "output_tokens": 50},
+            Usage(input_tokens=1000, output_tokens=50),
+        ),
+        (
+            {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 1000, "output_tokens": 50}
+            | {"cache_read_input_tokens": 400, "total_tokens": 1450},
+            Usage(input_tokens=1400, output_tokens=50, cached_input_tokens=400),
+        ),
+        (
+            {"prompt_tokens": 1000, "completion_tokens": 50, "cached_tokens": 400}
+            | {"prompt_tokens_details": {"cached_tokens": 0}},
+            Usage(input_tokens=1000, output_tokens=50, cached_input_tokens=400),
+        ),
+        (
+            {"promptTokenCount": 0, "prompt_token_count": 1000, "candidatesTokenCount": 50},
+            Usage(input_tokens=1000, output_tokens=50),
+        ),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(input_tokens=0, output_tokens=0)),
+        ({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}, Usage(input_tokens=0, output_tokens=0)),
+    ],
+)
+def test_a_zero_under_one_name_hides_no_count_under_another(counts: dict[str, Any], usage: Usage) -> None:
+    """Servers that speak two APIs leave the names of one of them at 0; where all are 0, it is a count."""
+    assert read_reply({"usage": counts}).usage == usage
+
+
+def test_a_zero_in_one_place_hides_no_count_in_another() -> None:
+    """Frameworks keep empty counts of their own beside those of the provider."""
+    assert read_reply({"usage": {"prompt_tokens": 0, "completion_tokens": 0}, "usage_metadata": CHAT}).usage == READ
+    nothing = {"usage": {"prompt_tokens": 0, "completion_tokens": 0}, "meta": {"cost": 1}}
+    assert read_reply(nothing).usage == Usage(input_tokens=0, output_tokens=0)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"object": "list", "data": [{"object": "embedding", "embedding": [0.1]}], "model": "voyage-3.5"},
+        {"object": "list", "data": [{"relevance_score": 0.5, "index": 0}], "model": "rerank-2.5"},
+        {"embeddings": [[0.1]]},
+    ],
+)
+def test_voyage_counts_input_in_the_total_alone(reply: dict[str, Any]) -> None:
+    """Embeddings and rankings have no output."""
+    assert read_reply({**reply, "usage": {"total_tokens": 10}}).usage == Usage(input_tokens=10, output_tokens=0)
+    assert read_reply({**reply, "usage": {"total_tokens": "many"}}) == Reading()
+    assert read_reply({"choices": [], "usage": {"total_tokens": 10}}).usage is None
 
 
 # --- the frameworks' own classes ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from routeware.money import MOST_COUNT, counted
 from routeware.pricing.fields import fields
 
-__all__ = ["Counts", "plus"]
+__all__ = ["Counts", "either", "plus"]
 
 
 class Counts:
@@ -30,17 +30,23 @@ class Counts:
         return name in self.held
 
     def count(self, *names: str) -> int | None:
-        """Return the first count among ``names`` that is one; ``None`` without any."""
+        """Return the first count among ``names`` that is above 0, else 0 if one of them is; ``None`` without any.
+
+        Some APIs count under two names and leave one of them at 0.
+        """
+        found: int | None = None
         for name in names:
             value = self.held.get(name)
-            if type(value) is int and 0 <= value <= MOST_COUNT:
-                return value
-            if value is not None:
-                count = counted(value)
-                if count is not None:
-                    return count
+            if value is None:
+                continue
+            count = value if type(value) is int and 0 <= value <= MOST_COUNT else counted(value)
+            if count:
+                return count
+            if count is None:
                 self.dropped.append(name)
-        return None
+            else:
+                found = count
+        return found
 
     def part(self, *names: str) -> Counts:
         """Return the first part among ``names`` that holds anything; an empty one without any."""
@@ -86,6 +92,11 @@ class Counts:
 def _is_audio(entry: Counts) -> bool:
     modality = entry.held.get("modality")
     return isinstance(modality, str) and str.__str__(modality).upper() == "AUDIO"
+
+
+def either(first: int | None, other: int | None) -> int | None:
+    """Return the first of two counts of one thing that is known, unless it is 0 and the other is more."""
+    return first or (first if other is None else other)
 
 
 def plus(first: int | None, *others: int | None) -> int | None:

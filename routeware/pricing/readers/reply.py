@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from routeware.money import Usage, plain_usage, reported_nanos, usage_with
+from routeware.money import MOST_COUNT, Usage, plain_usage, reported_nanos, usage_with
 from routeware.pricing.fields import fields, given_fields
 from routeware.pricing.readers.counts import Counts
 from routeware.pricing.readers.reading import NO_READING, Reading
@@ -81,7 +81,8 @@ def _at_a_glance(reply: dict[str, object]) -> Reading | None:
     if type(counts) is not dict or "service_tier" in reply:
         return None
     sent, output = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if type(sent) is not int or type(output) is not int or (sent | output) >> 53:  # below 0, or above the largest count
+    # Below 0, above the largest count, or both 0, which may stand beside the counts.
+    if type(sent) is not int or type(output) is not int or not 0 < sent | output < MOST_COUNT:
         return None
     if len(counts) > 2 and (len(counts) > 3 or counts.get("total_tokens") != sent + output):
         return None
@@ -96,9 +97,13 @@ def _read(reply: object, depth: int) -> Reading:
     outcome = NO_READING
     for name in _COUNTS:
         if name in held:
-            outcome = _with_usage(held, held[name])
-            if outcome.usage is not None:
-                return outcome
+            found = _with_usage(held, held[name])
+            if _counts_any(found.usage):
+                return found
+            if outcome.usage is None:
+                outcome = found
+    if outcome.usage is not None:
+        return outcome
     if not _OLLAMA.isdisjoint(held):
         return _with_usage(held, reply)
     if depth > 0:
@@ -115,6 +120,8 @@ def _with_usage(held: Fields, value: object) -> Reading:
     usage, plain_input = _usage(counts)
     cost = _cost(counts)
     if usage is None:
+        usage = _all_input(counts, held)
+    if usage is None:
         return Reading(cost_nanos=cost, dropped=tuple(counts.dropped))
     if held:
         usage = _completed(usage, held)
@@ -129,16 +136,34 @@ def _with_usage(held: Fields, value: object) -> Reading:
 
 
 def _usage(counts: Counts) -> tuple[Usage | None, bool]:
+    """Read the first shape that counts anything: some APIs leave the counts of another one at 0 beside their own."""
     held = counts.held
     is_plain = type(held) is dict
+    found: tuple[Usage | None, bool] = None, False
     for shape in SHAPES:
         if is_plain and shape.marks.isdisjoint(held):
             continue  # asked in one step
         if any(_is_there(held.get(mark)) for mark in shape.marks):
             usage = shape.read(counts)
-            known = usage.input_tokens is not None or usage.output_tokens is not None
-            return (usage if known else None), shape.plain_input
-    return None, False
+            if _counts_any(usage):
+                return usage, shape.plain_input
+            if usage.input_tokens is None and usage.output_tokens is None:
+                break
+            if found[0] is None:
+                found = usage, shape.plain_input
+    return found
+
+
+def _all_input(counts: Counts, held: Fields) -> Usage | None:
+    """Read Voyage's embeddings and rankings: they give a total alone, and it is input."""
+    if not ("embeddings" in held or (held.get("object") == "list" and isinstance(held.get("data"), list))):
+        return None
+    total = counts.count("total_tokens")
+    return None if total is None else Usage(input_tokens=total, output_tokens=0)
+
+
+def _counts_any(usage: Usage | None) -> bool:
+    return usage is not None and bool(usage.input_tokens or usage.output_tokens)
 
 
 def _is_there(value: object) -> bool:

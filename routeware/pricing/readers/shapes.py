@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from routeware.money import Usage
-from routeware.pricing.readers.counts import Counts, plus
+from routeware.pricing.readers.counts import Counts, either, plus
 
 __all__ = ["SHAPES", "Shape"]
 
@@ -38,18 +38,20 @@ def _chat(counts: Counts) -> Usage:
     DeepSeek, Moonshot and LiteLLM count what went through a cache outside the details; all of it is in the input.
     """
     sent, output = counts.count("prompt_tokens"), counts.count("completion_tokens")
+    others = counts.count("input_tokens"), counts.count("output_tokens")
+    if not (sent or output) and any(others):
+        return Usage(input_tokens=sent, output_tokens=output)  # nothing is counted in this shape
+    sent, output = either(sent, others[0]), either(output, others[1])
     sent = plus(sent, counts.count("connector_tokens"))
     if "total_tokens" in counts:
         output = counts.all_output(output, sent, counts.count("total_tokens"))
     of_input, of_output = counts.part("prompt_tokens_details"), counts.part("completion_tokens_details")
-    cached, written = of_input.count("cached_tokens"), of_input.count("cache_write_tokens")
-    reasoning = of_output.count("reasoning_tokens")
     return Usage(
         input_tokens=sent,
         output_tokens=output,
-        cached_input_tokens=counts.count(*_CACHED) if cached is None else cached,
-        cache_write_tokens=counts.count("cache_creation_input_tokens") if written is None else written,
-        reasoning_tokens=counts.count("reasoning_tokens") if reasoning is None else reasoning,
+        cached_input_tokens=either(of_input.count("cached_tokens"), counts.count(*_CACHED)),
+        cache_write_tokens=either(of_input.count("cache_write_tokens"), counts.count("cache_creation_input_tokens")),
+        reasoning_tokens=either(of_output.count("reasoning_tokens"), counts.count("reasoning_tokens")),
         input_audio_tokens=of_input.count("audio_tokens"),
         output_audio_tokens=of_output.count("audio_tokens"),
         web_searches=_searches(counts),
@@ -60,7 +62,7 @@ def _chat(counts: Counts) -> Usage:
 def _searches(counts: Counts) -> int | None:
     """Return the searches that a provider ran: Anthropic's and OpenRouter's tool, Mistral's connector."""
     told = counts.part("server_tool_use").count("web_search_requests")
-    return counts.part("connectors").count("web_search") if told is None else told
+    return either(told, counts.part("connectors").count("web_search"))
 
 
 def _anthropic(counts: Counts) -> Usage:
