@@ -57,7 +57,8 @@ def connect(path: str, timeout_s: float, *, create: bool) -> sqlite3.Connection:
     """Open the file, and bring its tables up to date.
 
     Raises:
-        sqlite3.Error: it cannot be opened, it is none, or a later version of routeware has written it.
+        sqlite3.Error: it cannot be opened, it is no database or another one than a ledger, or a later version of
+            routeware has written it.
     """
     mode = "rwc" if create else "rw"
     uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
@@ -65,6 +66,7 @@ def connect(path: str, timeout_s: float, *, create: bool) -> sqlite3.Connection:
         raise sqlite3.OperationalError(f"unable to open database file: there is no folder {folder.name!r}")
     connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
     try:
+        _refuse_another(connection, may_be_new=create)
         _write_ahead(connection, time.monotonic() + timeout_s)
         connection.execute("PRAGMA synchronous = NORMAL")
         if _version(connection) != len(_CHANGES):
@@ -73,6 +75,13 @@ def connect(path: str, timeout_s: float, *, create: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_another(connection: sqlite3.Connection, *, may_be_new: bool) -> None:
+    # Before anything is written: tables and a version of ours would be in the way of whoever the database belongs to.
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not ({"tally", "reservation"} <= tables or (may_be_new and not tables)):
+        raise sqlite3.DatabaseError("the file is no ledger" if tables else "the file is empty")
 
 
 def _write_ahead(connection: sqlite3.Connection, until: float) -> None:

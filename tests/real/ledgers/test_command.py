@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -102,6 +104,38 @@ def test_a_ledger_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> Non
         assert (code, said) == (2, "")
         assert len(error.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "day"], ["set-limit", "day", "5"], ["release", "day"]])
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_another_applications_database_is_refused_and_left_as_it_is(
+    tmp_path: Path, mode: str, command: list[str]
+) -> None:
+    """Exit code 2: it gets no table, no version and no log of ours."""
+    file = tmp_path / "app.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("CREATE TABLE tally (name TEXT)")
+    before = file.read_bytes()
+
+    code, said, error = run(command[0], str(file), *command[1:])
+
+    assert (code, said) == (2, "")
+    assert error.endswith("app.db: the file is no ledger\n")
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_empty_file_is_no_ledger_to_the_command(tmp_path: Path) -> None:
+    """A SqliteLedger makes its tables in it; looking does not."""
+    file = tmp_path / "empty.db"
+    file.touch()
+
+    code, _, error = run("list", str(file))
+
+    assert (code, file.read_bytes()) == (2, b"")
+    assert error.endswith("empty.db: the file is empty\n")
 
 
 def test_an_empty_ledger_says_so(tmp_path: Path) -> None:

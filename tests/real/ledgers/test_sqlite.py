@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -136,6 +136,22 @@ async def test_a_file_that_is_none_is_a_ledger_that_cannot_be_asked(tmp_path: Pa
             with pytest.raises(LedgerUnavailableError) as raised:
                 await ledger.tally(Tally("day"))
             assert str(tmp_path / name) in str(raised.value)
+
+
+async def test_another_applications_database_is_no_ledger(tmp_path: Path) -> None:
+    """Its tables and its version are its owner's; an empty file becomes a ledger."""
+    (tmp_path / "empty.db").touch()
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection:
+        connection.execute("CREATE TABLE orders (id TEXT)")
+    before = (tmp_path / "app.db").read_bytes()
+
+    async with SqliteLedger(tmp_path / "app.db") as ledger:
+        with pytest.raises(LedgerUnavailableError, match=r"app\.db: the file is no ledger$"):
+            await ledger.tally(Tally("day"))
+    async with SqliteLedger(tmp_path / "empty.db") as ledger:
+        assert await ledger.tally(Tally("day")) == Balance()
+
+    assert (tmp_path / "app.db").read_bytes() == before
 
 
 async def test_amounts_beyond_64_bits_change_nothing(tmp_path: Path) -> None:
