@@ -40,7 +40,7 @@ def conclude_attempt(call: Call, execution: Execution) -> None:
     execution.conclude()
     if call.health is not None and call.health.troubled:
         note_end(execution, call)
-    if call.is_observed:
+    if not call.is_plain:
         if call.payer is not None or call.prepared.is_capped:
             execution.settle()
         if call.listeners is not None:

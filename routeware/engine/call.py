@@ -32,7 +32,8 @@ __all__ = ["Call"]
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
 
 
-_current_session = CURRENT_SESSION.get
+# Methods of imported objects are bound anew at each call of them.
+_current_session, _running_loop, _current_task = CURRENT_SESSION.get, asyncio.get_running_loop, asyncio.current_task
 
 
 @attrs.define(init=False, eq=False, repr=False, weakref_slot=False)
@@ -60,7 +61,7 @@ class Call:
     session: Session | None  # the innermost session
     payer: Session | None  # the same, once it was found open: the call is booked in it
     listeners: Listeners | None  # its listeners; ``None`` without any
-    is_observed: bool  # True if a listener, a learner or a session learns how it ends
+    is_plain: bool  # True as long as nothing but its caller asks or learns how it ends
     failure: BaseException | None  # the error of the attempt that failed last, as callers see it
     fatal: BaseException | None  # the first error that is not failed over
     refusal: BudgetExceededError | None  # the newest refusal of a budget; without a value before there is one
@@ -80,20 +81,19 @@ class Call:
         kwargs: Mapping[str, Any],
         attributes: Mapping[str, Any] | None,
     ) -> None:
-        is_alone = REHEARSAL.is_on and REHEARSAL.begin(prepared.registrations, prepared.tracing.name)
         self.prepared = prepared
         self.owner = owner
         self.args = args
         self.kwargs = kwargs
-        self.loop = loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
+        self.loop = loop = _running_loop()
+        task = _current_task(loop)
         if task is None:
             raise RuntimeError("a routed function has to be awaited in an asyncio task")
         # The task is let go of at the end: it may keep the error that this call raises, and that its traceback, and so
         # this call.
         self.caller = CallerTask(loop, task)
         self.cursor = 0
-        self.is_observed = False
+        self.is_plain = prepared.registrations.is_plain
         self.began = now = loop.time()
         self.deadline = None if prepared.deadline_s is None else now + prepared.deadline_s
         self.links = prepared.links or prepared.ask_prices()
@@ -104,20 +104,17 @@ class Call:
         self.failure = self.fatal = self.error = self.winner = None
         self.outcome = "failed"
         self.ended = -1.0
-        if prepared.is_elaborate or is_alone:
-            self._set_out(is_alone=is_alone)
+        if prepared.is_elaborate or REHEARSAL.is_on:
+            self._set_out(prepared)
         self.session = session = _current_session()
-        self.listeners = listen(prepared, session, attributes, now)
-        if self.listeners is not None:
-            self.is_observed = True
+        self.listeners = listeners = listen(prepared, session, attributes, now)
+        if listeners is not None:
+            self.is_plain = False
 
-    def _set_out(self, *, is_alone: bool) -> None:
-        """Draw the order of its links, and find what its policy asks of it besides a chain.
-
-        Args:
-            is_alone: True if it is to be its first link, once.
-        """
-        prepared = self.prepared
+    def _set_out(self, prepared: PreparedPolicy) -> None:
+        """Draw the order of its links, and find what its policy asks of it besides a chain."""
+        is_alone = REHEARSAL.is_on and REHEARSAL.begin(prepared.registrations, prepared.tracing.name)
+        self.is_plain = False
         if prepared.spreads:
             self.links = drawn(prepared, self.links)
             self.tactics = Tactics(self.links, prepared.retries)
@@ -131,7 +128,6 @@ class Call:
             self.tactics = tactics = Tactics(self.links, prepared.retries)
             self.race_after_s = tactics.ask(prepared.learner, self).race_after_s
             self.links = tactics.chain
-            self.is_observed = True
 
     def _is_unusual(self) -> bool:
         """Say whether one of the first two links cools: what a latency target knows is of the usual order."""
@@ -166,6 +162,16 @@ class Call:
     def stream_end(self) -> StreamEnd | None:
         """The end of a stream; ``None`` before, and for a plain call."""
         return None if self.driver is None else self._stream_end
+
+    @property
+    def is_observed(self) -> bool:
+        """True if a listener, a learner or a session learns how it ends."""
+        return (
+            self.listeners is not None
+            or self.payer is not None
+            or self.prepared.is_capped
+            or (self.tactics is not None and self.tactics.decision is not None)
+        )
 
     @property
     def is_capped(self) -> bool:
@@ -239,8 +245,8 @@ class Call:
     # What happens to it.
 
     def check_in(self, payer: Session | None) -> None:
-        """Take note of the session that pays for it, if any, and that an observer learns how it ends."""
-        self.is_observed = True
+        """Take note of the session that pays for it, if any."""
+        self.is_plain = False
         self.payer = payer
 
     def start(self, execution: Execution, ledger_wait_s: float | None = None) -> None:
@@ -254,22 +260,18 @@ class Call:
         self.cursor += 1
         self.attempts_left -= 1
         self.attempts.append(execution)
-        if self.attempts_left and (self.health is None or not self.health.troubled):
-            timeout_s: float | None = execution.prepared.followed_timeout_s
+        link = execution.prepared
+        if self.health is None and not self.prepared.retries:
+            timeout_s = link.followed_timeout_s if self.attempts_left else link.timeout_s
         else:
-            timeout_s = self._timeout_s(execution, now)
+            timeout_s = link.followed_timeout_s if self._may_go_on(execution, now) else link.timeout_s
         due = None if timeout_s is None else now + timeout_s
         if self.deadline is not None and (due is None or self.deadline < due):
             due = self.deadline
         execution.start(now, due)
         if self.listeners is not None and self.listeners.trace is not None:
             trace, streams = self.listeners.trace, self.driver is not None
-            execution.carry(trace.start_attempt(execution, execution.prepared.spans, streams, ledger_wait_s))
-
-    def _timeout_s(self, execution: Execution, now: float) -> float | None:
-        """Find the time-out of an attempt that may be the last, or whose followers may cool."""
-        own = execution.prepared.timeout_s
-        return execution.prepared.followed_timeout_s if own is None and self._may_go_on(execution, now) else own
+            execution.carry(trace.start_attempt(execution, link.spans, streams, ledger_wait_s))
 
     def _may_go_on(self, execution: Execution, now: float) -> bool:
         """Say whether a link follows that does not cool; after an attempt at a cooling link, any link will do."""
@@ -355,6 +357,7 @@ class Call:
     def fail(self, error: BaseException, outcome: CallOutcome | None = None) -> None:
         """Take note of what it raises, and how that is called where it is no failure of a provider."""
         self.caller.cancel()
+        self.is_plain = False
         self.winner = None
         self.error = error
         if outcome is not None:
@@ -370,12 +373,13 @@ class Call:
 
     def forget(self) -> None:
         """Hold no exception and no result: after a call, what it raised or gave is the caller's alone."""
-        self.failure = self.fatal = self.refusal = self.winner = self.error = None
         for attempt in self.attempts:
             attempt.forget()
         # No circle of call and attempts is left to the garbage collector.
         self.attempts.clear()
-        self.race = None
+        self.winner = self.race = None
+        if self.failure is not None or not self.is_plain:
+            self.failure = self.fatal = self.refusal = self.error = None
 
     # Listeners.
 

@@ -23,10 +23,11 @@ logger = logging.getLogger("routeware")
 
 def is_untidy(call: Call) -> bool:
     """Say whether anything is left to clear away: attempts in flight, messages to ledgers, unwanted results."""
-    race = call.race
-    if call.is_remote or (race is not None and (race.in_flight or race.cancelling or race.pending)):
+    race, payer, accept = call.race, call.payer, call.prepared.registrations.accept
+    if race is not None and (race.in_flight or race.cancelling or race.pending):
         return True
-    accept = call.registrations.accept
+    if payer is not None and payer.remote:
+        return True
     return accept is not None and any(one.has_value and one is not call.winner for one in call.attempts)
 
 
@@ -110,6 +111,21 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
     Returns:
         The record, where the caller, an error or ``on_call`` wants it.
     """
+    error, on_call = call.error, call.prepared.registrations.on_call
+    wants_record = wants_record or error is not None or on_call is not None
+    if wants_record or call.is_observed:
+        _settle(call)
+    if not wants_record:
+        return None
+    record = call_record(call)
+    if error is not None:
+        _leave_record(call, error, record)
+    if on_call is not None:
+        _call_hook(on_call, record)
+    return record
+
+
+def _settle(call: Call) -> None:
     call.end()
     winner = call.winner
     if winner is not None:
@@ -121,17 +137,8 @@ def complete(call: Call, *, wants_record: bool) -> CallRecord | None:
             conclude_attempt(call, one)
     if call.payer is not None:
         call.payer.count_call(call.outcome, call.attempts)
-    if call.is_observed:
+    if not call.is_plain:
         _tell(call)
-    error, on_call = call.error, call.prepared.registrations.on_call
-    if not wants_record and error is None and on_call is None:
-        return None
-    record = call_record(call)
-    if error is not None:
-        _leave_record(call, error, record)
-    if on_call is not None:
-        _call_hook(on_call, record)
-    return record
 
 
 def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:

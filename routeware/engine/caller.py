@@ -97,15 +97,14 @@ class CallerTask:
         The count tells: where the timer has fired (and has taken its own back) it is above that at entry, and where it
         has not, above what libraries have left counted.
         """
-        return self.risen() > 0 if fired else self._count() > self._excused
+        return self.risen() + (0 if fired else self._at_entry) > 0
 
     def risen(self) -> int:
         """Count the cancellations since the call began that no library has left behind."""
-        return self._count() - self._at_entry - self._excused
-
-    def _count(self) -> int:
-        self.look_at_thrown()
-        return 0 if self._task is None else self._task.cancelling()
+        if self._thrown is not None:
+            self.look_at_thrown()
+        task = self._task
+        return 0 if task is None else task.cancelling() - self._at_entry - self._excused
 
     def is_within(self, outer: CallerTask) -> None:
         """Take note that the call is made in an attempt of another one."""

@@ -12,6 +12,7 @@ from routeware.engine.admission import admit_next, admit_next_remotely
 from routeware.engine.attempt import handle_of, put_current
 from routeware.engine.attempt_end import conclude_attempt
 from routeware.engine.call import Call
+from routeware.engine.caller import CallerTask
 from routeware.engine.execution import Execution
 from routeware.engine.invoke import called, enter, leave, submit
 from routeware.engine.retries import begin_round
@@ -32,24 +33,32 @@ def _watched(run: _Run) -> Callable[[Call, Execution | None], Awaitable[Executio
     @types.coroutine
     def watched(call: Call, execution: Execution | None) -> Generator[Any, Any, Execution]:
         coroutine = run(call, execution)
-        thrown: BaseException | None = None
-        while True:
-            try:
-                step = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]  # what a coroutine returns is typed by no one
-            finally:
-                if thrown is not None:
-                    call.caller.look_at_thrown()  # where the chain has not asked on its way
-                thrown = None  # this frame is part of its traceback, and would keep it alive
-            try:
-                yield step
-            except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine
-                thrown = error
-                if isinstance(error, asyncio.CancelledError):
-                    call.caller.see_thrown(error)
+        try:
+            step = coroutine.send(None)
+            while True:
+                thrown: BaseException | None = None
+                try:
+                    yield step
+                except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine
+                    thrown = error
+                try:
+                    step = coroutine.send(None) if thrown is None else _throw(call.caller, coroutine, thrown)
+                finally:
+                    thrown = None  # this frame is part of its traceback, and would keep it alive
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # what a coroutine returns is typed by no one
 
     return watched
+
+
+def _throw(caller: CallerTask, coroutine: Coroutine[Any, Any, Execution], error: BaseException) -> Any:
+    try:
+        if isinstance(error, asyncio.CancelledError):
+            caller.see_thrown(error)
+        return coroutine.throw(error)
+    finally:
+        caller.look_at_thrown()  # where the chain has not asked on its way
+        del error  # as above
 
 
 @_watched
@@ -65,9 +74,9 @@ async def run_chain(call: Call, execution: Execution | None) -> Execution:
         Exception: there is no success, and this is what the call raises.
     """
     caller, accept = call.caller, call.prepared.registrations.accept
+    has_to_wait = call.payer is not None and call.payer.remote
     while True:
         if execution is None:
-            has_to_wait = call.payer is not None and call.payer.remote
             at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
             execution = at_once or await start_next(call)
         caller.reschedule(execution.due)
@@ -124,4 +133,5 @@ def _take_failure(call: Call, execution: Execution, fired: bool, is_own: bool) -
         raise deadline_error(call)
     else:
         record_time_out(call, execution)
-    conclude_attempt(call, execution)
+    if not call.is_plain:  # else it is concluded only where the call raises, and its error gets a record
+        conclude_attempt(call, execution)

@@ -27,7 +27,7 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
         BaseException: the outcome of the call, if it has no result.
     """
     prepared = call.prepared
-    registered = prepared.registrations
+    result = record = None
     try:
         try:
             if call.session is not None or prepared.is_capped:
@@ -36,30 +36,28 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
                 enter_container(call)
             winner = await (run_chain(call, None) if call.race_after_s is None else run_race(call))
             call.succeed(winner)
-            if prepared.retries or call.health is not None:
+            result = winner.result
+            if prepared.is_elaborate:
                 note_success(call, winner)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised below, with nothing in flight
             call.fail(error, "cancelled" if isinstance(error, asyncio.CancelledError) else None)
-        is_remote = call.payer is not None and call.payer.remote
-        if (call.race is not None or is_remote or registered.accept is not None) and is_untidy(call):
-            await clear_away(call)
-        record = None
-        if wants_record or call.is_observed or call.error is not None or registered.on_call is not None:
+        if wants_record or not call.is_plain or call.race is not None:
+            if is_untidy(call):
+                await clear_away(call)
             record = complete(call, wants_record=wants_record)
     except BaseException as error:
         _tear_down(call, error, wants_record=wants_record)
         raise
     raised = call.error
-    result = None if call.winner is None else call.winner.result
-    if type(result) is not registered.result_type:
-        registered.see_result(prepared.tracing.name, result)
     call.forget()
     if raised is not None:
         try:
             raise raised
         finally:
-            del raised  # this frame is part of its traceback, and would keep it alive
-    return result if record is None or not wants_record else filled(Outcome, {"value": result, "record": record})
+            del raised, result  # this frame is part of its traceback, and would keep them alive
+    if type(result) is not prepared.registrations.result_type:
+        prepared.registrations.see_result(prepared.tracing.name, result)
+    return filled(Outcome, {"value": result, "record": record}) if wants_record else result
 
 
 def _tear_down(call: Call, error: BaseException, *, wants_record: bool) -> None:

@@ -14,7 +14,10 @@ from routeware.telemetry import CallTrace, EventLog, Metrics
 
 __all__ = ["Listeners", "listen"]
 
-logger = logging.getLogger("routeware")
+_DEBUG = logging.DEBUG
+_is_logged = logging.getLogger(
+    "routeware"
+).isEnabledFor  # methods of imported objects are bound anew at each call of them
 
 
 class Listeners:
@@ -71,7 +74,7 @@ def listen(
     """Find the listeners of a call that begins; ``None`` without any, so that it need not ask again."""
     trace = prepared.tracing.start_call(prepared.span_attributes, session, attributes)
     meters = prepared.metrics.live(now)
-    if not logger.isEnabledFor(logging.DEBUG):
+    if not _is_logged(_DEBUG):
         return None if trace is None and meters is None else Listeners(trace, meters, None, prepared.tracing.broken)
     prepared.log.call_started()
     return Listeners(trace, meters, prepared.log, prepared.tracing.broken)

@@ -70,7 +70,11 @@ def provider_function(fn: Callable[..., Any]) -> ProviderFunction:
 
 
 class Registrations:
-    """The functions and hooks of one decorated function, and what it has learned. Shared by all its views."""
+    """The functions and hooks of one decorated function, and what it has learned. Shared by all its views.
+
+    Attributes:
+        is_plain: True without hooks that are asked or told at the end of a call.
+    """
 
     __slots__ = (
         "_functions",
@@ -85,6 +89,7 @@ class Registrations:
         "first_item",
         "fn",
         "health",
+        "is_plain",
         "last_item",
         "latency",
         "on_call",
@@ -111,6 +116,7 @@ class Registrations:
         self.classify = classify
         self.on_call = on_call
         self.wrap_errors = wrap_errors
+        self.is_plain = on_call is None
         self.by_provider: dict[str, ProviderFunction] = {}
         self.accept: Callable[[Any], bool | Awaitable[bool]] | None = None
         self.estimate: Callable[..., Usage | float] | None = None
@@ -150,6 +156,7 @@ class Registrations:
         # Attempts look a function up in these two and nowhere else: while nothing stands in, that costs nothing.
         play, (fn, by_provider) = self._hooks[0], self._functions
         self.fn = fn if play is None else partial(play, fn)
+        self.is_plain = self.on_call is None and self.accept is None
         self.by_provider = {name: one if play is None else partial(play, one) for name, one in by_provider.items()}
 
     def check_arguments(self, link: Link, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -168,6 +175,7 @@ class Registrations:
     def accept_by(self, check: Callable[[Any], bool | Awaitable[bool]]) -> None:
         """Ask ``check`` whether a result is accepted."""
         self.accept = check
+        self.is_plain = False
 
     def begin_by(self, counts: Callable[[Any], bool]) -> None:
         """Ask ``counts`` whether an item is an answer."""
