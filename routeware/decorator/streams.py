@@ -148,19 +148,19 @@ class RoutedStream(Generic[T_co]):
         stream = self._stream
         if self._is_read:
             raise RuntimeError("this stream is being read by another task")
-        if stream.handover is None:
+        if stream.flow is None:
             await stream.open()
         self._is_read = True
         try:
-            handover = stream.handover
-            if handover is not None:
-                waiter = handover.ask()
+            flow = stream.flow
+            if flow is not None:
+                waiter = flow.ask()
                 if waiter is not None:
                     if stream.bounds is not None:
                         stream.bounds.watch()
                     await waiter
-                if handover.ready and stream.handover is not None:
-                    item: T_co = handover.take()
+                if flow.ready and stream.flow is not None:
+                    item: T_co = flow.take()
                     return item
             await stream.end_reading()
         except asyncio.CancelledError as error:

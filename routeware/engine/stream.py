@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Literal, NoReturn
 
+import attrs
+
 from routeware.engine.admission import enter_container
 from routeware.engine.attempt import CURRENT
 from routeware.engine.attempt_end import cut_off_losers, finish_or_detach
@@ -27,7 +29,7 @@ from routeware.engine.life import Life
 from routeware.engine.race import run_race
 from routeware.engine.stream_attempt import drive
 from routeware.engine.stream_end import OUTCOMES, WITH_ITEMS, natural_end, outcome_of
-from routeware.engine.stream_items import Flow, Handover
+from routeware.engine.stream_items import Flow
 from routeware.engine.stream_timeouts import Bounds
 from routeware.engine.waiting import CLEANUP_GRACE_S, keep_alive, let_go, wait_for_all
 from routeware.errors import DeadlineExceededError, StreamClosedError
@@ -41,59 +43,34 @@ __all__ = ["Stream"]
 _PATIENCE_S = 4 * CLEANUP_GRACE_S
 
 
+@attrs.define(eq=False, repr=False, weakref_slot=False)
 class Stream:
     """The engine's side of a stream. Its reader is given items, the end, and at most one error.
 
     Args:
         make_call: makes the call.
         context: of the moment in which the stream was asked for; every attempt runs in a copy of it.
-
-    Attributes:
-        link: the link that answers; ``None`` before an attempt has its first item.
-        record: the call's record; ``None`` until the call has ended.
-        handover: where the reader takes items; ``None`` before the first one, and where it gets none any more.
-        bounds: how long it may wait for one; ``None`` where it has any time.
     """
 
-    __slots__ = (
-        "_call",
-        "_closer",
-        "_context",
-        "_cut_at",
-        "_end",
-        "_error",
-        "_make_call",
-        "_over",
-        "_raised",
-        "_reason",
-        "_state",
-        "_straggling",
-        "_winner",
-        "bounds",
-        "handover",
-        "link",
-        "record",
-    )
-
-    def __init__(self, make_call: Callable[[Stream], Call], context: Context) -> None:
-        self._make_call = make_call
-        self._context = context
-        self._state: Literal["new", "opening", "open", "ending", "ended"] = "new"
-        self._call: Call | None = None
-        self._winner: Execution | None = None
-        self._end: StreamEnd | None = None  # why it ends, from the moment in which that is decided
-        self._reason: BaseException | None = None  # what it ends by
-        self._error: BaseException | None = None  # what its reader is still to be raised
-        self._raised: BaseException | None = None  # what its generator raised while it was closed
-        # The task that closed it gets a clean end. Held weakly: a task may hold the error that this stream raised.
-        self._closer: weakref.ref[asyncio.Task[Any]] | None = None
-        self._cut_at: float | None = None
-        self._straggling: asyncio.TimerHandle | None = None
-        self._over: asyncio.Future[None] | None = None
-        self.handover: Handover | None = None
-        self.bounds: Bounds | None = None
-        self.link: Link | None = None
-        self.record: CallRecord | None = None
+    _make_call: Callable[[Stream], Call]
+    _context: Context
+    # where the reader takes items; ``None`` before the first one, and where it gets none any more
+    flow: Flow | None = attrs.field(init=False, default=None)
+    bounds: Bounds | None = attrs.field(init=False, default=None)  # how long it may wait; ``None`` if it has any time
+    link: Link | None = attrs.field(init=False, default=None)  # the link that answers; ``None`` before the first item
+    record: CallRecord | None = attrs.field(init=False, default=None)  # the call's; ``None`` until that has ended
+    _state: Literal["new", "opening", "open", "ending", "ended"] = attrs.field(init=False, default="new")
+    _call: Call | None = attrs.field(init=False, default=None)
+    _winner: Execution | None = attrs.field(init=False, default=None)
+    _end: StreamEnd | None = attrs.field(init=False, default=None)  # why it ends, from when that is decided
+    _reason: BaseException | None = attrs.field(init=False, default=None)  # what it ends by
+    _error: BaseException | None = attrs.field(init=False, default=None)  # what its reader is still to be raised
+    _raised: BaseException | None = attrs.field(init=False, default=None)  # what its generator raised when closed
+    # The task that closed it gets a clean end. Held weakly: a task may hold the error that this stream raised.
+    _closer: weakref.ref[asyncio.Task[Any]] | None = attrs.field(init=False, default=None)
+    _cut_at: float | None = attrs.field(init=False, default=None)  # when the losers were cut off
+    _straggling: asyncio.TimerHandle | None = attrs.field(init=False, default=None)
+    _over: asyncio.Future[None] | None = attrs.field(init=False, default=None)  # done when the call is concluded
 
     # Opening.
 
@@ -156,7 +133,7 @@ class Stream:
             cut_off_losers(call)
         tell_win(call)
         self._state = "open"
-        self.handover = flow.handover
+        self.flow = flow
         if winner.prepared.idle_timeout_s is not None or call.deadline is not None:
             self.bounds = Bounds(call, winner, flow, self._begin_cut)
 
@@ -258,12 +235,12 @@ class Stream:
         if self._closer is None and self._end is None and winner.ended is None:
             closer = asyncio.current_task()
             self._closer = None if closer is None else weakref.ref(closer)
-            self.handover = None
+            self.flow = None
             if winner.flow is not None:
-                winner.flow.handover.wake_reader()
+                winner.flow.wake_reader()
                 if winner.flow.is_complete:
                     # Usage comes after the finish reason.
-                    cancellation = await winner.flow.handover.drain(CLEANUP_GRACE_S)
+                    cancellation = await winner.flow.drain(CLEANUP_GRACE_S)
         cancellation = await self._cut("closed", None) or cancellation
         raised, self._raised = self._raised, None
         _raise(cancellation or raised)
@@ -288,7 +265,7 @@ class Stream:
             return
         self._end, self._reason = end, reason
         if end not in WITH_ITEMS:
-            self.handover = None
+            self.flow = None
         is_cancelled = end == "cancelled" or isinstance(reason, DeadlineExceededError)
         # Its own task concludes the call then, so that needs no task that a loop's end could cancel before its start.
         winner.cut_off(Cut(call.loop.time(), time.time_ns()), AttemptStatus.CANCELLED if is_cancelled else None)
@@ -353,8 +330,8 @@ class Stream:
         call.forget()
         if flow is not None:
             if self._end not in WITH_ITEMS:
-                flow.handover.drop()  # else what its reader has not taken yet is still its own
-            flow.handover.close()
+                flow.drop()  # else what its reader has not taken yet is still its own
+            flow.close()
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
         self._call = self._winner = None  # a call and its driver would be a circle

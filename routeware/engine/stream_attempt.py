@@ -76,7 +76,7 @@ def _is_its_outcome(call: Call, execution: Execution, error: BaseException) -> b
 
 async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> None:
     """Take items off the generator, until it ends or is to be cut short."""
-    last_item, offer, remember = call.registrations.last_item, flow.handover.offer, flow.recent.append
+    last_item, offer, remember = call.registrations.last_item, flow.offer, flow.recent.append
     step: Awaitable[Any] | None = generator.__anext__()
     try:
         while step is not None:
@@ -126,7 +126,6 @@ async def _counts(call: Call, execution: Execution, flow: Flow, item: Any) -> bo
     registered = call.registrations
     if registered.last_item is not None and not flow.is_complete and registered.last_item(item):
         flow.complete(item)
-    flow.hold(item)
     if registered.first_item is not None and not registered.first_item(item):
         return False
     if registered.accept is not None and not await accepted(registered.accept(item)):
@@ -134,15 +133,15 @@ async def _counts(call: Call, execution: Execution, flow: Flow, item: Any) -> bo
         return False
     execution.accept()
     flow.answer(call.loop.time())
-    if call.race is not None:
-        call.race.wake()
+    assert call.race is not None
+    call.race.wake()
     return True
 
 
 async def _resume(flow: Flow, generator: AsyncGenerator[Any, None]) -> Awaitable[Any]:
     """Wait until the reader asks; give the generator's next step."""
     try:
-        await flow.handover.wanted()
+        await flow.wanted()
     except asyncio.CancelledError as error:
         return generator.athrow(error)
     return generator.__anext__()

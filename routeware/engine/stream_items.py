@@ -8,68 +8,56 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
+
+import attrs
 
 from routeware.engine.waiting import is_due, wait_for_all
 from routeware.pricing.chunks import finish_reasons
 
-__all__ = ["Flow", "Handover"]
+__all__ = ["Flow"]
 
 _NONE: Any = object()
 
 
+@attrs.define(eq=False, repr=False, weakref_slot=False)
 class Flow:
-    """One attempt's items. Assigned here only.
+    """One attempt's items, on their way from the task that makes them to the one that reads them."""
 
-    Attributes:
-        handover: what it hands its reader.
-        held: items before the first one that counts.
-        answered_at: when the first item that counts was there, on the loop's clock; ``None`` before.
-        has_items: True if an item came, held back or not.
-        recent: the last two items but the first: APIs put their usage there.
-        is_complete: True if an item said that the answer is complete.
-        ended_itself: True if the generator ended by itself, and nothing says that its answer was cut short.
-        last_sign: when the provider last gave a sign of life, on the loop's clock.
-    """
+    _loop: asyncio.AbstractEventLoop
+    held: list[Any] = attrs.field(init=False, factory=list)  # items before the first one that counts
+    # when the first item that counts was there, on the loop's clock; ``None`` before
+    answered_at: float | None = attrs.field(init=False, default=None)
+    has_items: bool = attrs.field(init=False, default=False)  # True if an item came, held back or not
+    is_complete: bool = attrs.field(init=False, default=False)  # True if an item said that the answer is complete
+    # True if the generator ended by itself, and nothing says that its answer was cut short
+    ended_itself: bool = attrs.field(init=False, default=False)
+    last_sign: float = attrs.field(init=False, default=0.0)  # when the provider last gave a sign of life
+    # the last two items but the first: APIs put their usage there
+    recent: deque[Any] = attrs.field(init=False, factory=lambda: deque(maxlen=2))
+    ready: deque[Any] = attrs.field(init=False, factory=deque)  # the items that are there to be taken
+    take: Callable[[], Any] = attrs.field(init=False)  # takes the next of them; no method, for it is called per item
+    is_closed: bool = attrs.field(init=False, default=False)  # True if no further item will come
+    _first: Any = attrs.field(init=False, default=_NONE)
+    _final: Any = attrs.field(init=False, default=_NONE)
+    _reports: tuple[object, ...] = attrs.field(init=False, default=())
+    _given: int = attrs.field(init=False, default=0)
+    _maker: asyncio.Future[None] | None = attrs.field(init=False, default=None)
+    _reader: asyncio.Future[None] | None = attrs.field(init=False, default=None)
 
-    __slots__ = (
-        "_final",
-        "_first",
-        "_loop",
-        "_reports",
-        "answered_at",
-        "ended_itself",
-        "handover",
-        "has_items",
-        "held",
-        "is_complete",
-        "last_sign",
-        "recent",
-    )
+    def __attrs_post_init__(self) -> None:
+        self.take = self.ready.popleft
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.handover = Handover(loop)
-        self.held: list[Any] = []
-        self.answered_at: float | None = None
-        self.has_items = self.is_complete = self.ended_itself = False
-        self.last_sign = 0.0
-        self._first: Any = _NONE
-        self.recent: deque[Any] = deque(maxlen=2)
-        self._final: Any = _NONE
-        self._reports: tuple[object, ...] = ()
+    # What they tell.
 
     def come(self, item: Any) -> None:
-        """Take note of an item that may be the first one."""
+        """Take note of an item that may be the first one, and hold it back."""
         if not self.has_items:
             self.has_items = True
             self._first = item
         else:
             self.recent.append(item)
-
-    def hold(self, item: Any) -> None:
-        """Hold an item back until one counts."""
         self.held.append(item)
 
     def complete(self, item: Any) -> None:
@@ -91,12 +79,6 @@ class Flow:
                 return reasons
         return ()
 
-    def answer(self, now: float) -> None:
-        """Take note of the first item that counts, and hand over what was held back, in order."""
-        self.answered_at = now
-        held, self.held = self.held, []
-        self.handover.fill(held)
-
     def end_itself(self) -> None:
         """Take note that the generator ended by itself, with nothing missing."""
         self.ended_itself = True
@@ -106,49 +88,25 @@ class Flow:
         self.last_sign = self._loop.time()
 
     @property
-    def items(self) -> int:
-        """The number of items that its reader has got."""
-        return self.handover.taken
-
-    @property
     def samples(self) -> list[Any]:
         """The items that may hold usage, in order."""
         return [*self.recent] if self._first is _NONE else [self._first, *self.recent]
 
     def forget(self) -> None:
-        """Hold no item any more."""
+        """Hold no item any more, but what its reader has not taken yet."""
         self._first = self._final = _NONE
         self.recent.clear()
         self._reports = ()
         self.held = []
 
-
-class Handover:
-    """Items on their way from the task that makes them to the one that reads them.
-
-    Attributes:
-        ready: the items that are there to be taken.
-        take: takes the next of them.
-        is_closed: True if no further item will come.
-    """
-
-    __slots__ = ("_given", "_loop", "_maker", "_reader", "is_closed", "ready", "take")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.ready: deque[Any] = deque()
-        self.take: Callable[[], Any] = self.ready.popleft  # not a method: it is called per item
-        self._given = 0
-        self._maker: asyncio.Future[None] | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self.is_closed = False
-
     # The maker's side.
 
-    def fill(self, items: Collection[Any]) -> None:
-        """Hand over items for the reader to take."""
-        self.ready.extend(items)
-        self._given += len(items)
+    def answer(self, now: float) -> None:
+        """Take note of the first item that counts, and hand over what was held back, in order."""
+        self.answered_at = now
+        held, self.held = self.held, []
+        self.ready.extend(held)
+        self._given += len(held)
         self.wake_reader()
 
     def offer(self, item: Any) -> asyncio.Future[None]:
@@ -205,8 +163,8 @@ class Handover:
     # Either side.
 
     @property
-    def taken(self) -> int:
-        """The number of items that were taken."""
+    def items(self) -> int:
+        """The number of items that the reader has got."""
         return self._given - len(self.ready)
 
     def wake_reader(self) -> None:

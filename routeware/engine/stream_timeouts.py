@@ -59,7 +59,7 @@ class Bounds:
 
     def _next(self) -> float | None:
         """Find the next moment at which a time is up. The reader's own time does not count: who asks next arms it."""
-        if self._idle_s is None or not self._flow.handover.is_awaited:
+        if self._idle_s is None or not self._flow.is_awaited:
             return self._ends_at
         stalls_at = self._flow.last_sign + self._idle_s
         return stalls_at if self._ends_at is None else min(stalls_at, self._ends_at)
