@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from routeware.decorator.annotations import without_evaluation
+from routeware.decorator.signatures import without_evaluation
 from routeware.errors import PolicyError
 from routeware.policy import Link, nearest
 from routeware.text import bounded

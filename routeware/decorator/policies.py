@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
+
 from routeware.engine import PreparedPolicy, Registrations
 from routeware.errors import PolicyError
 from routeware.health import Health
@@ -14,45 +16,30 @@ from routeware.policy import UNCHANGED, PolicyFile, RoutingPolicy, Unchanged, wi
 from routeware.pricing import PriceBook
 from routeware.telemetry import Metrics, Tracing
 
-__all__ = ["PolicyCache", "PolicySource"]
+__all__ = ["PolicyCache", "PolicySource", "check_source"]
 
 PolicySource = RoutingPolicy | Callable[[], RoutingPolicy]
 
 _KEPT = 8
 
 
+@attrs.define(eq=False)
 class PolicyCache:
-    """The prepared policies of one view of a decorated function.
+    """The prepared policies of one view of a decorated function."""
 
-    Attributes:
-        fixed: the one policy, prepared; ``None`` if a function gives it.
-        health: which links keep failing; ``None`` for a view that does not care.
-    """
+    source: PolicySource
+    _registrations: Registrations
+    _telemetry: tuple[Tracing, Metrics]
+    _prices: PriceBook
+    health: Health | None  # which links keep failing; ``None`` for a view that does not care
+    _changes: Mapping[str, Any] = attrs.field(factory=dict)  # settings that differ from the policy's
+    _spread_key: str | None = None
+    fixed: PreparedPolicy | None = attrs.field(init=False)  # the one policy, prepared; ``None`` if a function gives it
+    _known: dict[int, tuple[RoutingPolicy, PreparedPolicy]] = attrs.field(init=False, factory=dict)
 
-    def __init__(
-        self,
-        source: PolicySource,
-        changes: Mapping[str, Any],
-        registrations: Registrations,
-        telemetry: tuple[Tracing, Metrics],
-        prices: PriceBook,
-        *,
-        health: Health | None,
-        spread_key: str | None = None,
-    ) -> None:
-        self.source = source
-        self.changes = changes
-        self._registrations = registrations
-        self._telemetry = telemetry
-        self._prices = prices
-        self.health = health
-        self._spread_key = spread_key
-        self._known: dict[int, tuple[RoutingPolicy, PreparedPolicy]] = {}
-        self.fixed: PreparedPolicy | None = None
-        if isinstance(source, RoutingPolicy):
-            self.fixed = self._prepare(source)
-        elif not callable(source) or inspect.iscoroutinefunction(source) or isinstance(source, type):
-            raise TypeError(_not_a_policy(source))
+    def __attrs_post_init__(self) -> None:
+        check_source(self.source)
+        self.fixed = self._prepare(self.source) if isinstance(self.source, RoutingPolicy) else None
 
     def now(self) -> PreparedPolicy:
         """Prepare the policy in force, or find it prepared.
@@ -84,34 +71,18 @@ class PolicyCache:
         self._known[id(policy)] = (policy, prepared)
         return prepared
 
-    def under(self, source: PolicySource) -> PolicyCache:
-        """Make the cache for another policy, with the same settings changed."""
-        return self._made(source, self.changes, self.health, self._spread_key)
-
     def changed(self, spread_key: str | Unchanged | None, **settings: Any) -> PolicyCache:
         """Make the cache for the same policy with more settings changed."""
-        changes = {**self.changes, **{key: value for key, value in settings.items() if value is not UNCHANGED}}
+        changes = {**self._changes, **{key: value for key, value in settings.items() if value is not UNCHANGED}}
         key = self._spread_key if spread_key is UNCHANGED else spread_key
         if key is not None and (not isinstance(key, str) or not key):
             raise PolicyError(f"must be a text that is not empty, or None, not {key!r}", key="spread_key")
-        return self._made(self.source, changes, self.health, key)
-
-    def with_health(self, health: Health | None) -> PolicyCache:
-        """Make the cache for the same policy with another memory of what failed."""
-        return self._made(self.source, self.changes, health, self._spread_key)
-
-    def _made(
-        self, source: PolicySource, changes: Mapping[str, Any], health: Health | None, spread_key: str | None
-    ) -> PolicyCache:
-        return PolicyCache(
-            source, changes, self._registrations, self._telemetry, self._prices, health=health, spread_key=spread_key
-        )
+        return attrs.evolve(self, changes=changes, spread_key=key)
 
     def _prepare(self, policy: RoutingPolicy) -> PreparedPolicy:
         tracing, metrics = self._telemetry
-        changed = with_settings(policy, **self.changes)
         return PreparedPolicy(
-            changed,
+            with_settings(policy, **self._changes),
             self._registrations,
             tracing,
             metrics,
@@ -121,9 +92,20 @@ class PolicyCache:
         )
 
 
-def _not_a_policy(source: object) -> str:
+def check_source(source: object) -> None:
+    """Refuse what neither is a policy nor gives one.
+
+    Raises:
+        TypeError: it is something else; names the remedy.
+    """
+    if isinstance(source, RoutingPolicy):
+        return
     if inspect.iscoroutinefunction(source):
-        return "routed takes a policy first: write @routed(policy), and give a policy function that is not async"
+        takes_any = inspect.signature(source).parameters
+        remedy = " above the function" if takes_any else ", and give a policy function that is not async"
+        raise TypeError(f"routed takes a policy first: write @routed(policy){remedy}")
+    if callable(source) and not isinstance(source, type):
+        return
     hint = ""
     if isinstance(source, Mapping):
         hint = ": write RoutingPolicy.from_dict(...) around it"
@@ -134,4 +116,4 @@ def _not_a_policy(source: object) -> str:
     elif isinstance(source, type):
         hint = " itself, which is a class: build one, RoutingPolicy(chain=[...])"
     name = source.__qualname__ if isinstance(source, type) else f"a {type(source).__qualname__}"
-    return f"routed takes a RoutingPolicy, or a function without arguments that returns one, not {name}{hint}"
+    raise TypeError(f"routed takes a RoutingPolicy, or a function without arguments that returns one, not {name}{hint}")

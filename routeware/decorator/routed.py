@@ -9,19 +9,17 @@ from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from routeware.classify import ClassifyHook
-from routeware.decorator.annotations import without_evaluation
 from routeware.decorator.mistakes import check_hook
-from routeware.decorator.policies import PolicyCache, PolicySource
-from routeware.decorator.signatures import attempt_place, caller_signature, plain_function, require_async
-from routeware.decorator.streams import RoutedGenerator
-from routeware.decorator.view import (
-    View,
-    checked_health,
-    make_call,
-    register_provider,
-    registrations_of,
-    require_unrouted,
+from routeware.decorator.policies import PolicyCache, PolicySource, check_source
+from routeware.decorator.signatures import (
+    attempt_place,
+    caller_signature,
+    plain_function,
+    require_async,
+    without_evaluation,
 )
+from routeware.decorator.streams import RoutedGenerator
+from routeware.decorator.view import Provider, View, checked_health, make_call, provider_for, require_unrouted
 from routeware.engine import Attempt, Registrations, execute, provider_function
 from routeware.health import Health
 from routeware.money import Price, Tariff
@@ -30,7 +28,7 @@ from routeware.pricing import OutputArgument, PriceBook, output_argument, price_
 from routeware.records import CallRecord, Outcome
 from routeware.telemetry import MeterProvider, Metrics, TracerProvider, Tracing
 
-__all__ = ["Decorate", "Provider", "Routed", "draw_by", "routed"]
+__all__ = ["Decorate", "Routed", "routed"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,15 +47,6 @@ class Decorate(Protocol):
     def __call__(self, fn: Callable[Concatenate[S, Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
     @overload
     def __call__(self, fn: Callable[Concatenate[S, Attempt, P], AsyncIterator[T]], /) -> RoutedGenerator[P, T]: ...
-
-
-class Provider(Protocol[P, T]):
-    """The result of :meth:`Routed.provider`: a decorator that leaves the function as it is."""
-
-    @overload
-    def __call__(self, fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Callable[..., Awaitable[T]]: ...
-    @overload
-    def __call__(self, fn: Callable[Concatenate[S, Attempt, P], Awaitable[T]], /) -> Callable[..., Awaitable[T]]: ...
 
 
 class Routed(View[P, T_co]):
@@ -87,43 +76,13 @@ class Routed(View[P, T_co]):
         outcome: Outcome[T_co] = await execute(make_call(self, args, kwargs), True)
         return outcome
 
-    def provider(self, *names: str) -> Provider[P, T_co]:
+    def provider(self, *names: str) -> Provider[P, Awaitable[T_co]]:
         """Register another function for the providers of these names.
 
         Raises:
             TypeError: no name, or one that is no string; or what is decorated is not async or takes no attempt.
         """
-        if not names or not all(isinstance(name, str) for name in names):
-            raise TypeError('name the providers that the function is for: @ask.provider("anthropic")')
-
-        def register(fn: Callable[..., Awaitable[T_co]], /) -> Callable[..., Awaitable[T_co]]:
-            require_async(fn, self.__qualname__)
-            register_provider(self, fn, names)
-            return fn
-
-        return register
-
-    def accept(self, check: Callable[[T_co], bool | Awaitable[bool]], /) -> Callable[[T_co], bool | Awaitable[bool]]:
-        """Register a check on results. A result that it rejects is a failed attempt of category ``rejected``.
-
-        Args:
-            check: ``(result) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
-        """
-        if not callable(check):
-            raise TypeError(f"accept takes a function of the result, not {check!r}")
-        check_hook("accept", check, self.__qualname__, [inspect.Parameter("result", inspect.Parameter.POSITIONAL_ONLY)])
-        registrations_of(self).accept_by(check)
-        return check
-
-
-def draw_by(view: Routed[..., Any], draw: Callable[[], float]) -> None:
-    """Let a latency target draw its numbers from ``draw`` instead of chance: a replay has to be repeatable.
-
-    Args:
-        view: the routed function; its learners that are already made keep their own.
-        draw: gives numbers from 0 to 1, 1 excluded.
-    """
-    registrations_of(view).latency.draw_by(draw)
+        return provider_for(self, names, require_async)
 
 
 @partial(keywords_named, elsewhere=SETTING_PATHS, where=" of the policy")
@@ -169,7 +128,7 @@ def routed(
     _check_hooks(classify=classify, on_call=on_call)
     book = price_book(prices)
     checked_health(health)
-    _check_policy(policy)
+    check_source(policy)
 
     @overload
     def decorate(fn: Callable[Concatenate[Attempt, P], Awaitable[T]], /) -> Routed[P, T]: ...
@@ -189,7 +148,7 @@ def routed(
         shown = str(name or getattr(plain_function(fn), "__name__", type(fn).__name__))
         tracing = Tracing(shown, operation, tracer_provider, usage_on_spans=usage_on_spans)
         telemetry = tracing, Metrics(shown, operation, meter_provider)
-        policies = PolicyCache(policy, {}, registrations, telemetry, book, health=registrations.health)
+        policies = PolicyCache(policy, registrations, telemetry, book, registrations.health)
         return _class_for(fn)(fn, without_evaluation(fn), registrations, policies)
 
     return decorate
@@ -200,16 +159,6 @@ def _limit_of(fn: Callable[..., Any]) -> OutputArgument:
     signature = without_evaluation(fn)
     place = attempt_place(fn, signature)
     return output_argument(_without_instance(caller_signature(signature, place), place))
-
-
-def _check_policy(policy: object) -> None:
-    if not inspect.iscoroutinefunction(policy):
-        return
-    if not inspect.signature(policy).parameters:
-        raise TypeError(
-            "routed takes a policy first: write @routed(policy), and give a policy function that is not async"
-        )
-    raise TypeError("routed takes a policy first: write @routed(policy) above the function")
 
 
 def _check_texts(**texts: str | None) -> None:

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
-from routeware.decorator.mistakes import check_hook
 from routeware.decorator.signatures import require_generator
-from routeware.decorator.view import View, make_call, register_provider, registrations_of
-from routeware.engine import Attempt, Call, Stream
+from routeware.decorator.view import Provider, View, make_call, provider_for, registrations_of
+from routeware.engine import Call, Stream
 from routeware.errors import StreamClosedError
 from routeware.policy import Link
 from routeware.records import CallRecord, Outcome
 
-__all__ = ["GeneratorProvider", "RoutedGenerator", "RoutedStream"]
+__all__ = ["RoutedGenerator", "RoutedStream"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class GeneratorProvider(Protocol[P, T]):
-    """The result of :meth:`RoutedGenerator.provider`: a decorator that leaves the function as it is."""
-
-    @overload
-    def __call__(
-        self, fn: Callable[Concatenate[Attempt, P], AsyncIterator[T]], /
-    ) -> Callable[..., AsyncIterator[T]]: ...
-    @overload
-    def __call__(
-        self, fn: Callable[Concatenate[S, Attempt, P], AsyncIterator[T]], /
-    ) -> Callable[..., AsyncIterator[T]]: ...
 
 
 class RoutedGenerator(View[P, T_co]):
@@ -64,22 +50,14 @@ class RoutedGenerator(View[P, T_co]):
         assert stream.record is not None
         return Outcome(items, stream.record)
 
-    def provider(self, *names: str) -> GeneratorProvider[P, T_co]:
+    def provider(self, *names: str) -> Provider[P, AsyncIterator[T_co]]:
         """Register another async generator function for the providers of these names.
 
         Raises:
             TypeError: no name, or one that is no string; or what is decorated is no async generator function, or takes
                 no attempt.
         """
-        if not names or not all(isinstance(name, str) for name in names):
-            raise TypeError('name the providers that the function is for: @ask.provider("anthropic")')
-
-        def register(fn: Callable[..., AsyncIterator[T_co]], /) -> Callable[..., AsyncIterator[T_co]]:
-            require_generator(fn, self.__qualname__)
-            register_provider(self, fn, names)
-            return fn
-
-        return register
+        return provider_for(self, names, require_generator)
 
     def first_item(self, counts: Callable[[T_co], bool], /) -> Callable[[T_co], bool]:
         """Register a test for the first item that counts as an answer.
@@ -102,18 +80,6 @@ class RoutedGenerator(View[P, T_co]):
         """
         registrations_of(self).end_by(_sync(ends, "last_item"))
         return ends
-
-    def accept(self, check: Callable[[T_co], bool | Awaitable[bool]], /) -> Callable[[T_co], bool | Awaitable[bool]]:
-        """Register a check on the first item that counts. If it rejects the item, the attempt fails (``rejected``).
-
-        Args:
-            check: ``(item) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
-        """
-        if not callable(check):
-            raise TypeError(f"accept takes a function of the item, not {check!r}")
-        check_hook("accept", check, self.__qualname__, [inspect.Parameter("item", inspect.Parameter.POSITIONAL_ONLY)])
-        registrations_of(self).accept_by(check)
-        return check
 
 
 class RoutedStream(Generic[T_co]):

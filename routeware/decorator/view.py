@@ -9,45 +9,49 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from types import DynamicClassAttribute
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from routeware.decorator.annotations import given_annotations, text_of, without_evaluation
+import attrs
+
 from routeware.decorator.mistakes import check_accepts, check_hook, check_providers
 from routeware.decorator.policies import PolicyCache, PolicySource
-from routeware.decorator.signatures import attempt_place, caller_signature, plain_function
-from routeware.engine import UNBOUND, Call, Registrations, provider_function
+from routeware.decorator.signatures import (
+    attempt_place,
+    caller_signature,
+    given_annotations,
+    plain_function,
+    text_of,
+    without_evaluation,
+)
+from routeware.engine import UNBOUND, Attempt, Call, Registrations, provider_function
 from routeware.health import Health
 from routeware.money import Usage
 from routeware.policy import SETTING_PATHS, UNCHANGED, RoutingPolicy, Unchanged, keywords_named
 from routeware.threshold import LatencyReport
 
-__all__ = ["View", "checked_health", "make_call", "register_provider", "registrations_of", "require_unrouted"]
+__all__ = ["Provider", "View", "checked_health", "make_call", "provider_for", "registrations_of", "require_unrouted"]
 
 P = ParamSpec("P")
+S = TypeVar("S")
+Given = TypeVar("Given")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class _Signature:
-    """The caller's signature of each view; none of the class's own, which has the one of its constructor."""
+class Provider(Protocol[P, Given]):
+    """A decorator that registers a function for providers, and leaves it as it is."""
 
-    def __get__(self, view: View[..., Any] | None, _owner: type[object]) -> inspect.Signature | None:
-        if view is None:
-            return None
-        signature = view._signature
-        if view._is_unresolved:
-            # Evaluated now, it raises what the function's own does, or finds names that have come to exist since.
-            signature = caller_signature(inspect.signature(view.__wrapped__), view._place)
-        if view._owner is UNBOUND or not view._place:
-            return signature
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Attempt, P], Given], /) -> Callable[..., Given]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[S, Attempt, P], Given], /) -> Callable[..., Given]: ...
 
 
 class View(Generic[P, T_co]):
     """A routed function or generator function, bound or not, under one policy. Made by :func:`routed`."""
 
-    __signature__ = _Signature()
     __name__: str
     __qualname__: str
     __wrapped__: Callable[..., Any]
@@ -70,6 +74,16 @@ class View(Generic[P, T_co]):
         # In one attribute for calls: every function has a class of its own, so reading one takes a look into a dict.
         self._parts = self._call_parts()
         _stand_in(self, fn, signature, self._place)
+
+    @DynamicClassAttribute  # a property of each view; the class itself has the signature of its constructor
+    def __signature__(self) -> inspect.Signature:
+        signature = self._signature
+        if self._is_unresolved:
+            # Evaluated now, it raises what the function's own does, or finds names that have come to exist since.
+            signature = caller_signature(inspect.signature(self.__wrapped__), self._place)
+        if self._owner is UNBOUND or not self._place:
+            return signature
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
     def __get__(self, obj: object, owner: type[object] | None = None, /) -> Self:
         if obj is None:
@@ -108,6 +122,21 @@ class View(Generic[P, T_co]):
         learner = self._policies.now().learner
         return None if learner is None else learner.report()
 
+    def accept(self, check: Callable[[T_co], bool | Awaitable[bool]], /) -> Callable[[T_co], bool | Awaitable[bool]]:
+        """Register a check on results. A result that it rejects is a failed attempt of category ``rejected``.
+
+        Of a generator function, the first item that counts is checked, and no other.
+
+        Args:
+            check: ``(result) -> bool``, sync or async. It is part of the attempt: same task, time-out and span.
+        """
+        judged = "item" if inspect.isasyncgenfunction(plain_function(self.__wrapped__)) else "result"
+        if not callable(check):
+            raise TypeError(f"accept takes a function of the {judged}, not {check!r}")
+        check_hook("accept", check, self.__qualname__, [inspect.Parameter(judged, inspect.Parameter.POSITIONAL_ONLY)])
+        self._registrations.accept_by(check)
+        return check
+
     def estimate(self, projection: Callable[..., Usage | float], /) -> Callable[..., Usage | float]:
         """Register the projection of an attempt, over the built-in one.
 
@@ -141,7 +170,7 @@ class View(Generic[P, T_co]):
         Raises:
             PolicyError: the policy caps spending, and a link has no price.
         """
-        return self._view(_policies=self._policies.under(policy))
+        return self._view(_policies=attrs.evolve(self._policies, source=policy))
 
     @partial(keywords_named, elsewhere=SETTING_PATHS, where=" of a policy, for with_policy")
     def with_options(
@@ -195,7 +224,7 @@ class View(Generic[P, T_co]):
         Raises:
             TypeError: ``health`` is neither a :class:`Health` nor ``None``.
         """
-        return self._view(_policies=self._policies.with_health(checked_health(health)))
+        return self._view(_policies=attrs.evolve(self._policies, health=checked_health(health)))
 
     def _view(self, **changed: Any) -> Self:
         view = object.__new__(type(self))
@@ -226,23 +255,38 @@ def registrations_of(view: View[..., Any]) -> Registrations:
     return view._registrations
 
 
-def register_provider(view: View[..., Any], fn: Callable[..., Any], names: tuple[str, ...]) -> None:
-    """Register ``fn`` for the providers of these names.
+def provider_for(
+    view: View[..., Any], names: tuple[str, ...], require: Callable[[object, str], None]
+) -> Callable[[Any], Any]:
+    """Make the decorator that registers a function for the providers of these names.
+
+    Args:
+        view: the routed function.
+        names: the names.
+        require: refuses a function of another kind than that of the view.
 
     Raises:
-        TypeError: it takes no attempt, or at another place than the function of the view.
+        TypeError: no name, or one that is no string.
     """
-    require_unrouted(fn)
-    signature = without_evaluation(fn)
-    place = attempt_place(fn, signature)
-    if place != view._place and inspect.isfunction(fn):
-        wanted = "after its instance, as" if view._place else "first, as"
-        raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {view.__qualname__} does")
-    taken = list(caller_signature(signature, place).parameters.values())[place:]
-    check_accepts(getattr(fn, "__qualname__", repr(fn)), taken, view.__qualname__, _passed(view))
-    if view._policies.fixed is not None:
-        check_providers(view.__qualname__, names, view._policies.fixed.policy.chain)
-    view._registrations.register(provider_function(fn), names)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError('name the providers that the function is for: @ask.provider("anthropic")')
+
+    def register(fn: Any, /) -> Any:
+        require(fn, view.__qualname__)
+        require_unrouted(fn)
+        signature = without_evaluation(fn)
+        place = attempt_place(fn, signature)
+        if place != view._place and inspect.isfunction(fn):
+            wanted = "after its instance, as" if view._place else "first, as"
+            raise TypeError(f"{fn.__qualname__} has to take its attempt {wanted} {view.__qualname__} does")
+        taken = list(caller_signature(signature, place).parameters.values())[place:]
+        check_accepts(getattr(fn, "__qualname__", repr(fn)), taken, view.__qualname__, _passed(view))
+        if view._policies.fixed is not None:
+            check_providers(view.__qualname__, names, view._policies.fixed.policy.chain)
+        view._registrations.register(provider_function(fn), names)
+        return fn
+
+    return register
 
 
 def _passed(view: View[..., Any]) -> list[inspect.Parameter]:

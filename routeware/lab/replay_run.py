@@ -21,7 +21,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider
 
 from routeware.classify import ErrorSnapshot
-from routeware.decorator.routed import Routed, draw_by, routed
+from routeware.decorator import Routed, registrations_of, routed
 from routeware.engine import Attempt
 from routeware.health import Health
 from routeware.lab.replay_links import Fates
@@ -141,7 +141,7 @@ class _Traffic:
             return await self._attempt(attempt, number)
 
         ask.estimate(self._estimate)
-        draw_by(ask, random.Random(self._seed).random)
+        registrations_of(ask).latency.draw_by(random.Random(self._seed).random)
         return ask
 
     def _estimate(self, link: Link, number: int) -> Usage | float:
