@@ -7,55 +7,39 @@ import sys
 from collections.abc import Awaitable
 from contextvars import Context
 
+import attrs
+
 from routeware.budget import PendingReservation
 from routeware.engine.execution import Execution
 
 __all__ = ["Race"]
 
 
+@attrs.define(init=False, eq=False, repr=False, weakref_slot=False)
 class Race:
-    """The attempts in flight in one call that can race.
+    """The attempts in flight in one call that can race."""
 
-    Args:
-        width: how many may be in flight at once.
-
-    Attributes:
-        rivals: attempts that were in flight beside another one.
-        in_flight: attempts that may still answer, in the order of their starts.
-        cancelling: attempts that were cut off or turned down or timed out, and whose tasks have not been seen to end.
-        pending: a backup whose projection a ledger is being asked for.
-        reservation: that question.
-        asked: when it was asked, on the loop's clock.
-    """
-
-    __slots__ = (
-        "_backup_due",
-        "_context",
-        "_timer",
-        "_waiter",
-        "_width",
-        "asked",
-        "cancelling",
-        "in_flight",
-        "pending",
-        "reservation",
-        "rivals",
-    )
-
-    asked: float
+    in_flight: list[Execution]  # attempts that may still answer, in the order of their starts
+    rivals: tuple[Execution, ...]  # attempts that were in flight beside another one
+    # attempts that were cut off or turned down or timed out, and whose tasks have not been seen to end
+    cancelling: tuple[Execution, ...]
+    pending: Execution | None  # a backup whose projection a ledger is being asked for
+    reservation: PendingReservation | None  # that question
+    asked: float  # when it was asked, on the loop's clock; no value before
+    _width: int
+    _context: Context
+    _waiter: asyncio.Future[None] | None
+    _timer: asyncio.TimerHandle | None
+    _backup_due: float | None
 
     def __init__(self, width: int) -> None:
+        """Make room for ``width`` attempts at once."""
         self._width = width
         # An empty one: a cancelled timer would keep the caller's, and so its session, until its time.
         self._context = Context()
-        self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._backup_due: float | None = None
-        self.in_flight: list[Execution] = []
-        self.rivals: tuple[Execution, ...] = ()
-        self.cancelling: tuple[Execution, ...] = ()
-        self.pending: Execution | None = None
-        self.reservation: PendingReservation | None = None
+        self.in_flight = []
+        self.rivals = self.cancelling = ()
+        self.pending = self.reservation = self._waiter = self._timer = self._backup_due = None
 
     # Waiting.
 
