@@ -14,13 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 
-import attrs
-
-from routeware.classify.meanings import meaning_of
-from routeware.classify.reading import Pattern, View, as_int, as_text, attempt, entry, is_mapping, is_sequence
+from routeware.classify.meanings import Code, meaning_of
+from routeware.classify.reading import Pattern, View, as_int, as_text, entry, is_mapping, is_sequence
 from routeware.errors import ErrorCategory
 
-__all__ = ["Body", "Code", "body_of", "decoded", "details_of", "name_of_member", "telling_code", "telling_word"]
+__all__ = ["Body", "body_of", "decoded", "details_of", "name_of_member", "telling_code", "telling_word"]
 
 _LONGEST = 65_536
 _LONGEST_TEXT = 2_048
@@ -28,20 +26,39 @@ _DEEPEST = 4
 _MOST_DETAILS = 16
 _INSIDE = ("error", "detail", "errors", "fault", "body")
 _TEXTS = (
-    "message",
-    "msg",
-    "error_message",
-    "error_msg",
-    "error_description",
-    "status_msg",
-    "faultstring",
-    "detail",
-    "error",
-    "errors",
-    "title",
+    *("message", "msg", "error_message", "error_msg", "error_description", "status_msg", "faultstring"),
+    *("detail", "error", "errors", "title"),
 )
 _FURTHER_CODES = ("error_code", "code", "reason", "status", "type", "error_type", "errorcode", "errorCode", "err_code")
 _KEPT_BY_RESPONSES = ("_content", "_body")
+# Words of letters, a number of at most three digits behind each; or a short number. Keys and tokens look different.
+_PRINTABLE = Pattern(r"(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", flags=re.ASCII)
+_RUN = Pattern(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", flags=re.ASCII)
+_SHORTEST_KEY = 20
+_LONGEST_WORD = 18
+_CONSTANT = Pattern(r"[A-Z][A-Z_]{2,63}", flags=re.ASCII)
+_CODE = Pattern(r"[A-Za-z0-9_.:/-]+", flags=re.ASCII)
+# "throttling_error" is LiteLLM's type of every 429, a spent quota's as well.
+_SAYS_NOTHING = frozenset({"error", "none", "null", "unknown", "throttling_error"})
+_LONGEST_CODE = 64
+
+# What JSON-RPC 2.0 and the Model Context Protocol number: https://www.jsonrpc.org/specification, section 5.1. The
+# first releases of the protocol's Python SDK number their own time-out as HTTP does.
+_JSON_RPC = {
+    408: ErrorCategory.TIMEOUT,
+    -32700: ErrorCategory.SERVER_ERROR,
+    -32600: ErrorCategory.BAD_REQUEST,
+    -32601: ErrorCategory.NOT_FOUND,
+    -32602: ErrorCategory.BAD_REQUEST,
+    -32603: ErrorCategory.SERVER_ERROR,
+    -32000: ErrorCategory.TRANSIENT_NETWORK,
+    -32001: ErrorCategory.TIMEOUT,
+    -32002: ErrorCategory.NOT_FOUND,
+    -32800: ErrorCategory.CANCELLED,
+}
+_JSON_RPC_SERVER = range(-32_099, -31_999)
+# Made by the client itself when a reply is missing or no JSON: the request was under way.
+_JSON_RPC_LOCAL = frozenset({408, -32000, -32001, -32700})
 
 
 class Body:
@@ -153,57 +170,6 @@ def _only(value: object) -> object:
     return value[0] if is_sequence(value) and len(value) == 1 else value
 
 
-# Words of letters, a number of at most three digits behind each; or a short number. Keys and tokens look different.
-_PRINTABLE = Pattern(r"(?:[A-Za-z]+\d{0,3}(?:_[A-Za-z]+\d{0,3}|_\d{1,3})*|\d{1,6})", flags=re.ASCII)
-_RUN = Pattern(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", flags=re.ASCII)
-_SHORTEST_KEY = 20
-_LONGEST_WORD = 18
-_CONSTANT = Pattern(r"[A-Z][A-Z_]{2,63}", flags=re.ASCII)
-_CODE = Pattern(r"[A-Za-z0-9_.:/-]+", flags=re.ASCII)
-# "throttling_error" is LiteLLM's type of every 429, a spent quota's as well.
-_SAYS_NOTHING = frozenset({"error", "none", "null", "unknown", "throttling_error"})
-_LONGEST_CODE = 64
-
-# What JSON-RPC 2.0 and the Model Context Protocol number: https://www.jsonrpc.org/specification, section 5.1. The
-# first releases of the protocol's Python SDK number their own time-out as HTTP does.
-_JSON_RPC = {
-    408: ErrorCategory.TIMEOUT,
-    -32700: ErrorCategory.SERVER_ERROR,
-    -32600: ErrorCategory.BAD_REQUEST,
-    -32601: ErrorCategory.NOT_FOUND,
-    -32602: ErrorCategory.BAD_REQUEST,
-    -32603: ErrorCategory.SERVER_ERROR,
-    -32000: ErrorCategory.TRANSIENT_NETWORK,
-    -32001: ErrorCategory.TIMEOUT,
-    -32002: ErrorCategory.NOT_FOUND,
-    -32800: ErrorCategory.CANCELLED,
-}
-_JSON_RPC_SERVER = range(-32_099, -31_999)
-# Made by the client itself when a reply is missing or no JSON: the request was under way.
-_JSON_RPC_LOCAL = frozenset({408, -32000, -32001, -32700})
-
-
-@attrs.frozen
-class Code:
-    """One machine code.
-
-    Attributes:
-        text: the code where it may be shown.
-        category: its meaning, where it has one.
-        specific: it says more than a status does.
-        passing: a quota that may fill again.
-        local: the client made it up when no answer came.
-        numbered: it is one of JSON-RPC's, each of which means many things.
-    """
-
-    text: str | None
-    category: ErrorCategory | None
-    specific: bool
-    passing: bool = False
-    local: bool = False
-    numbered: bool = False
-
-
 def telling_code(error: View, body: Body, *, known_only: bool = False) -> Code | None:
     """Find the code that says most: one that settles the matter, else one that means something, else the first.
 
@@ -249,19 +215,21 @@ def name_of_member(value: object) -> str | None:
 
 
 def _code_of(word: object) -> Code | None:
-    text = as_text(word)
-    if text is None:
-        text = name_of_member(word)
-    if text is None and (number := as_int(word)) is not None:
-        return _numbered(number)
-    return None if text is None or len(text) > _LONGEST_CODE else _code(text)
-
-
-def _numbered(number: int) -> Code | None:
-    category = _JSON_RPC.get(number) or (ErrorCategory.SERVER_ERROR if number in _JSON_RPC_SERVER else None)
+    text = _word_of(word)
+    if text is not None:
+        return None if len(text) > _LONGEST_CODE else _code(text)
+    number = as_int(word)
+    category = None if number is None else _JSON_RPC.get(number)
+    if category is None and number in _JSON_RPC_SERVER:
+        category = ErrorCategory.SERVER_ERROR
     if category is None:
         return None
-    return Code(str(number), category, specific=False, local=number in _JSON_RPC_LOCAL, numbered=True)
+    return Code(category, text=str(number), local=number in _JSON_RPC_LOCAL, numbered=True)
+
+
+def _word_of(value: object) -> str | None:
+    word = as_text(value)
+    return name_of_member(value) if word is None else word
 
 
 @lru_cache(maxsize=512)
@@ -271,7 +239,7 @@ def _code(word: str) -> Code | None:
     # A sentence is no code, whatever words it is made of.
     meaning = meaning_of(word) if _CODE.compiled.fullmatch(word) else meaning_of("")
     shown = (meaning.category is not None or _PRINTABLE.compiled.fullmatch(word)) and not _looks_random(word)
-    return Code(word if shown else None, meaning.category, meaning.specific, meaning.passing)
+    return meaning._replace(text=word if shown else None)
 
 
 def _looks_random(word: str) -> bool:
@@ -324,18 +292,12 @@ def _words_held(held: object) -> Iterator[object]:
 
 def _reason_of(detail: object) -> object:
     found = entry(detail, "reason")
-    return attempt(_read_reason, detail) if found is None else found
-
-
-def _read_reason(detail: object) -> object:
-    return View(detail).get("reason")
+    return View(detail).get("reason") if found is None else found
 
 
 def _textual_status(status: object) -> str | None:
     """Take Google's word for the status; what others say in prose there is no code."""
-    word = as_text(status)
-    if word is None:
-        word = name_of_member(status)
+    word = _word_of(status)
     if word is None or len(word) > _LONGEST_CODE:
         return None
     return word if meaning_of(word).category is not None or _CONSTANT.compiled.fullmatch(word) else None

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from routeware.classify.reading import Pattern, View, as_int, entry, is_mapping
 from routeware.errors import ErrorCategory
 
-__all__ = ["NO_MEANING", "WordMeaning", "as_status", "category_of_status", "meaning_of", "parts_of", "status_of"]
+__all__ = ["Code", "as_status", "category_of_status", "meaning_of", "parts_of", "status_of"]
 
 _PLACES = ("status_code", "status", "http_status")
 _MEANINGS = {
@@ -82,119 +82,122 @@ def as_status(value: object) -> int | None:
     return number if number is not None and 100 <= number <= 599 else None
 
 
-class WordMeaning(NamedTuple):
-    """The meaning of one code.
+class Code(NamedTuple):
+    """One machine code, or a class name that is read as one.
 
     Attributes:
-        category: the category that it names; ``None`` if the word is unknown.
+        category: its meaning, where it has one.
         specific: it says more than a status does. ``invalid_request_error`` comes with 400, 401, 404 and 429 alike.
         passing: a quota that may fill again. With a time to wait next to it, it is a rate limit.
+        text: the code where it may be shown.
+        local: the client made it up when no answer came.
+        numbered: it is one of JSON-RPC's, each of which means many things.
     """
 
     category: ErrorCategory | None = None
     specific: bool = False
     passing: bool = False
+    text: str | None = None
+    local: bool = False
+    numbered: bool = False
 
 
-NO_MEANING = WordMeaning()
-
-
-def _specific(category: ErrorCategory, *, passing: bool = False) -> WordMeaning:
-    return WordMeaning(category, specific=True, passing=passing)
+def _row(category: ErrorCategory, *patterns: str, passing: bool = False) -> tuple[Code, Pattern]:
+    return Code(category, specific=True, passing=passing), Pattern(*patterns)
 
 
 _ENDING = r"(?: ?(?:error|exception|fault))*\Z"
 
 _BAD = r"(?:invalid|incorrect|wrong|bad|missing|expired|revoked|disabled)"
 
-_MONEY_IS_GONE = (
-    r"insufficient ?(?:credits?|balance|funds)",
-    r"credits? ?(?:balance|exhausted|depleted|limit|required|expired)",
-    r"(?:no|not ?enough|out ?of|low) ?(?:credits?|balance|funds)",
-    r"balance ?(?:exhausted|depleted|too ?low|not ?enough)",
-    r"billing",
-    r"payment ?(?:required|overdue|failed|past ?due)",
-    r"\bspend(?:ing)?\b|spend ?limit",
-    r"arrear|overdue|prepaid|not ?purchased|resource ?pack|top ?up|recharge",
-    r"budget ?(?:limit ?)?(?:exceeded|reached|exhausted)|(?:over|exceeded) ?budget",
-)
-_QUOTA_THAT_MAY_FILL = (
-    r"quota",
-    r"(?:usage|hard|monthly) ?limit",
-    r"free ?(?:tier|trial)",
-    r"trial ?(?:expired|ended)",
-)
 
-_ROWS: tuple[tuple[WordMeaning, tuple[str, ...]], ...] = (
-    (_specific(ErrorCategory.CIRCUIT_OPEN), (r"circuit ?(?:breaker ?)?open",)),
-    (
-        _specific(ErrorCategory.RATE_LIMIT),
-        (
-            r"\brate ?(?:limit|exceeded|quota)|ratelimit|burst ?rate|slow ?down|too ?fast",
-            r"throttl",
-            r"too ?many ?(?:requests|calls|connections)",
-            r"\b[rt]p[smd]\b|\bqp[sm]\b|per ?(?:second|minute|min|hour|day)\b",
-            r"(?:request|concurrency|concurrent ?requests?|connection|throughput)s? ?(?:limit|exceeded)",
-        ),
+_ROWS: tuple[tuple[Code, Pattern], ...] = (
+    _row(
+        ErrorCategory.CIRCUIT_OPEN,
+        r"circuit ?(?:breaker ?)?open",
     ),
-    (_specific(ErrorCategory.QUOTA), _MONEY_IS_GONE),
+    _row(
+        ErrorCategory.RATE_LIMIT,
+        r"\brate ?(?:limit|exceeded|quota)|ratelimit|burst ?rate|slow ?down|too ?fast",
+        r"throttl",
+        r"too ?many ?(?:requests|calls|connections)",
+        r"\b[rt]p[smd]\b|\bqp[sm]\b|per ?(?:second|minute|min|hour|day)\b",
+        r"(?:request|concurrency|concurrent ?requests?|connection|throughput)s? ?(?:limit|exceeded)",
+    ),
+    _row(
+        ErrorCategory.QUOTA,
+        r"insufficient ?(?:credits?|balance|funds)",
+        r"credits? ?(?:balance|exhausted|depleted|limit|required|expired)",
+        r"(?:no|not ?enough|out ?of|low) ?(?:credits?|balance|funds)",
+        r"balance ?(?:exhausted|depleted|too ?low|not ?enough)",
+        r"billing",
+        r"payment ?(?:required|overdue|failed|past ?due)",
+        r"\bspend(?:ing)?\b|spend ?limit",
+        r"arrear|overdue|prepaid|not ?purchased|resource ?pack|top ?up|recharge",
+        r"budget ?(?:limit ?)?(?:exceeded|reached|exhausted)|(?:over|exceeded) ?budget",
+    ),
     # Behind the money that is gone: a "credit quota exhausted" does not fill again.
-    (_specific(ErrorCategory.QUOTA, passing=True), _QUOTA_THAT_MAY_FILL),
-    (
-        _specific(ErrorCategory.CONTENT_POLICY),
-        (
-            r"content ?(?:filter|policy|moderation|safety|risk|violat|blocked)",
-            r"(?:prohibited|inappropriate|harmful|unsafe) ?content|\bsensitive(?! ?data)",
-            r"moderation|moderated|data ?inspection|responsible ?ai|guardrail|jailbreak|recitation",
-            r"\bsafety\b|\bspii\b|block ?list|\bflagged\b|(?:usage|safety|ai) ?policy",
-            r"invalid ?prompt\b|prompt ?(?:blocked|rejected)|blocked ?prompt|\brefusal\b",
-        ),
+    _row(
+        ErrorCategory.QUOTA,
+        r"quota",
+        r"(?:usage|hard|monthly) ?limit",
+        r"free ?(?:tier|trial)",
+        r"trial ?(?:expired|ended)",
+        passing=True,
     ),
-    (
-        _specific(ErrorCategory.CONTEXT_LENGTH),
-        (
-            r"context ?(?:length|window|size|limit)|(?:exceed\w*|overflow\w*) ?(?:max ?)?(?:context|prompt|input)",
-            r"(?:context|prompt|input|messages?|tokens?)(?: \w+)?? ?(?:too ?(?:long|large|big|many)|exceed|overflow)",
-            r"(?:prompt|input|token)s? ?(?:length ?|tokens? ?|count ?)?limit",
-            r"too ?many ?(?:input ?|prompt ?)?(?:tokens|messages)",
-            r"(?:request|payload|content|entity|body)(?: body)? ?too ?(?:long|large|big)",
-        ),
+    _row(
+        ErrorCategory.CONTENT_POLICY,
+        r"content ?(?:filter|policy|moderation|safety|risk|violat|blocked)",
+        r"(?:prohibited|inappropriate|harmful|unsafe) ?content|\bsensitive(?! ?data)",
+        r"moderation|moderated|data ?inspection|responsible ?ai|guardrail|jailbreak|recitation",
+        r"\bsafety\b|\bspii\b|block ?list|\bflagged\b|(?:usage|safety|ai) ?policy",
+        r"invalid ?prompt\b|prompt ?(?:blocked|rejected)|blocked ?prompt|\brefusal\b",
     ),
-    (
-        _specific(ErrorCategory.OVERLOADED),
-        (
-            r"overload|no ?capacity|(?:at|over) ?capacity|capacity ?exceeded|\bbusy\b",
-            r"model ?not ?ready|model ?(?:is ?)?loading",
-            rf"(?:\A|service|server|model|engine|temporarily|backend|upstream) ?unavailable{_ENDING}",
-        ),
+    _row(
+        ErrorCategory.CONTEXT_LENGTH,
+        r"context ?(?:length|window|size|limit)|(?:exceed\w*|overflow\w*) ?(?:max ?)?(?:context|prompt|input)",
+        r"(?:context|prompt|input|messages?|tokens?)(?: \w+)?? ?(?:too ?(?:long|large|big|many)|exceed|overflow)",
+        r"(?:prompt|input|token)s? ?(?:length ?|tokens? ?|count ?)?limit",
+        r"too ?many ?(?:input ?|prompt ?)?(?:tokens|messages)",
+        r"(?:request|payload|content|entity|body)(?: body)? ?too ?(?:long|large|big)",
     ),
-    (_specific(ErrorCategory.TIMEOUT), (r"time ?out|timed ?out|deadline ?exceeded",)),
-    (
-        _specific(ErrorCategory.SCHEMA_VALIDATION),
-        (r"json ?validate ?failed|invalid ?json ?schema|json ?schema ?invalid|schema ?validation",),
+    _row(
+        ErrorCategory.OVERLOADED,
+        r"overload|no ?capacity|(?:at|over) ?capacity|capacity ?exceeded|\bbusy\b",
+        r"model ?not ?ready|model ?(?:is ?)?loading",
+        rf"(?:\A|service|server|model|engine|temporarily|backend|upstream) ?unavailable{_ENDING}",
     ),
-    (_specific(ErrorCategory.TOOL_ERROR), (r"tool ?use ?failed",)),
-    (
-        _specific(ErrorCategory.AUTH),
-        (
-            r"authenticat|unauthori[sz]ed|not ?authori[sz]ed|permission|access ?denied|\Aforbidden",
-            rf"{_BAD} ?(?:api ?|access ?|secret ?)?(?:key|credential)",
-            rf"{_BAD} ?(?:security ?|access ?|client ?|auth ?|bearer ?)?token(?: ?id)?{_ENDING}",
-            r"token ?expired|api ?key ?(?:invalid|expired|revoked|missing|not ?valid|disabled)",
-            r"(?:invalid|incomplete) ?signature|signature ?does ?not ?match|unrecognized ?client",
-            r"missing ?authentication ?token|account ?deactivated",
-        ),
+    _row(
+        ErrorCategory.TIMEOUT,
+        r"time ?out|timed ?out|deadline ?exceeded",
     ),
-    (
-        _specific(ErrorCategory.NOT_FOUND),
-        (
-            r"(?:\A|model|resource|deployment|endpoint|engine|route) ?not ?(?:found|exist)",
-            r"model ?(?:decommissioned|deprecated|retired)",
-        ),
+    _row(
+        ErrorCategory.SCHEMA_VALIDATION,
+        r"json ?validate ?failed|invalid ?json ?schema|json ?schema ?invalid|schema ?validation",
     ),
-    (_specific(ErrorCategory.SERVER_ERROR), (rf"\Amodel ?(?:stream ?)?error{_ENDING}",)),
+    _row(
+        ErrorCategory.TOOL_ERROR,
+        r"tool ?use ?failed",
+    ),
+    _row(
+        ErrorCategory.AUTH,
+        r"authenticat|unauthori[sz]ed|not ?authori[sz]ed|permission|access ?denied|\Aforbidden",
+        rf"{_BAD} ?(?:api ?|access ?|secret ?)?(?:key|credential)",
+        rf"{_BAD} ?(?:security ?|access ?|client ?|auth ?|bearer ?)?token(?: ?id)?{_ENDING}",
+        r"token ?expired|api ?key ?(?:invalid|expired|revoked|missing|not ?valid|disabled)",
+        r"(?:invalid|incomplete) ?signature|signature ?does ?not ?match|unrecognized ?client",
+        r"missing ?authentication ?token|account ?deactivated",
+    ),
+    _row(
+        ErrorCategory.NOT_FOUND,
+        r"(?:\A|model|resource|deployment|endpoint|engine|route) ?not ?(?:found|exist)",
+        r"model ?(?:decommissioned|deprecated|retired)",
+    ),
+    _row(
+        ErrorCategory.SERVER_ERROR,
+        rf"\Amodel ?(?:stream ?)?error{_ENDING}",
+    ),
 )
-_PATTERNS = tuple((meaning, Pattern(*patterns)) for meaning, patterns in _ROWS)
 
 # A setting of the request: its name says what is limited, and the code that the value is wrong.
 _OF_A_SETTING = Pattern(r"\b(?:invalid|unsupported|unknown) ?time ?out|(?:output|completion) ?tokens?|case ?sensitive")
@@ -211,23 +214,21 @@ _VAGUE: dict[ErrorCategory, str] = {
     ErrorCategory.CANCELLED: "cancelled canceled",
 }
 _VAGUE_WORDS = {word: category for category, words in _VAGUE.items() for word in words.split()}
-
-
 _BOUNDARY = Pattern(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LAST = Pattern(_ENDING)
 
 
 @lru_cache(maxsize=1024)
-def meaning_of(word: str) -> WordMeaning:
+def meaning_of(word: str) -> Code:
     """Read a code or a class name by its parts."""
     if word.isdecimal() and len(word) == 3:
-        return WordMeaning(category_of_status(int(word)))
+        return Code(category_of_status(int(word)))
     parts = parts_of(word)
     if not _OF_A_SETTING.search(parts):
-        for meaning, pattern in _PATTERNS:
+        for meaning, pattern in _ROWS:
             if pattern.search(parts):
                 return meaning
-    return WordMeaning(_VAGUE_WORDS.get(_LAST.compiled.sub("", parts).replace(" ", "")))
+    return Code(_VAGUE_WORDS.get(_LAST.compiled.sub("", parts).replace(" ", "")))
 
 
 def parts_of(word: str) -> str:

@@ -7,34 +7,16 @@ decides, and a time-out wins over a lost connection: an SDK's time-out is often 
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
 
 import attrs
 
 from routeware import errors as own
 from routeware.classify.meanings import meaning_of
 from routeware.classify.reading import Pattern, as_text, ignoring_case, remembered
+from routeware.classify.snapshot import Cost, Finding
 from routeware.errors import ErrorCategory
 
-__all__ = ["UNREACHED", "Cost", "Kind", "Meaning", "error_type", "kind_of"]
-
-
-class Cost(Enum):
-    """The evidence of an error about money; all but the first two give way to that of its cause."""
-
-    NONE = "the provider answered with an error, or was never reached"
-    POSSIBLE = "something was under way"
-    ANSWERED = "an error status came back, unless an answer was lost further in and the status is a wrapper's"
-    NONE_BY_ITSELF = "nothing was spent, unless the cause knows better"
-    POSSIBLE_BY_ITSELF = "something was under way, unless the cause knows better"
-
-
-@attrs.frozen
-class Meaning:
-    """The meaning that a class gives to its errors."""
-
-    category: ErrorCategory | None
-    cost: Cost = Cost.POSSIBLE_BY_ITSELF
+__all__ = ["UNREACHED", "Kind", "error_type", "kind_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +36,7 @@ class Kind:
     """
 
     name: str
-    meaning: Meaning | None
+    meaning: Finding | None
     stumble: bool
     own_words: bool
     system: bool
@@ -63,26 +45,30 @@ class Kind:
     body: bool
 
 
-_NETWORK = Meaning(ErrorCategory.TRANSIENT_NETWORK)
-_DROPPED = Meaning(ErrorCategory.TRANSIENT_NETWORK, Cost.POSSIBLE)
-UNREACHED = Meaning(ErrorCategory.TRANSIENT_NETWORK, Cost.NONE)
-_TIMEOUT = Meaning(ErrorCategory.TIMEOUT)
-_WRONG_SHAPE = Meaning(ErrorCategory.SCHEMA_VALIDATION, Cost.POSSIBLE)
-_UNREADABLE = Meaning(ErrorCategory.SERVER_ERROR, Cost.POSSIBLE)
-_UNSENT = Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE)
-_UNSIGNED = Meaning(ErrorCategory.AUTH, Cost.NONE)
-_OURS = Meaning(ErrorCategory.GENERIC, Cost.NONE)
+def _unsure(category: ErrorCategory) -> Finding:
+    return Finding(category, Cost.POSSIBLE_BY_ITSELF)
 
-_TYPES: dict[type, Meaning] = {
-    own.DeadlineExceededError: Meaning(ErrorCategory.TIMEOUT, Cost.POSSIBLE),
-    own.ResultRejectedError: Meaning(ErrorCategory.REJECTED, Cost.POSSIBLE),
-    own.ProviderCancelledError: Meaning(ErrorCategory.CANCELLED, Cost.POSSIBLE),
-    own.BudgetExceededError: Meaning(ErrorCategory.BUDGET_EXCEEDED, Cost.NONE),
+
+_NETWORK = _unsure(ErrorCategory.TRANSIENT_NETWORK)
+_DROPPED = Finding(ErrorCategory.TRANSIENT_NETWORK, Cost.POSSIBLE)
+UNREACHED = Finding(ErrorCategory.TRANSIENT_NETWORK, Cost.NONE)
+_TIMEOUT = _unsure(ErrorCategory.TIMEOUT)
+_WRONG_SHAPE = Finding(ErrorCategory.SCHEMA_VALIDATION, Cost.POSSIBLE)
+_UNREADABLE = Finding(ErrorCategory.SERVER_ERROR, Cost.POSSIBLE)
+_UNSENT = Finding(ErrorCategory.BAD_REQUEST, Cost.NONE)
+_UNSIGNED = Finding(ErrorCategory.AUTH, Cost.NONE)
+_OURS = Finding(ErrorCategory.GENERIC, Cost.NONE)
+
+_TYPES: dict[type, Finding] = {
+    own.DeadlineExceededError: Finding(ErrorCategory.TIMEOUT, Cost.POSSIBLE),
+    own.ResultRejectedError: Finding(ErrorCategory.REJECTED, Cost.POSSIBLE),
+    own.ProviderCancelledError: Finding(ErrorCategory.CANCELLED, Cost.POSSIBLE),
+    own.BudgetExceededError: Finding(ErrorCategory.BUDGET_EXCEEDED, Cost.NONE),
     own.LedgerUnavailableError: _OURS,
     own.NoSessionError: _OURS,
     own.SessionClosedError: _OURS,
     own.PolicyError: _OURS,
-    asyncio.CancelledError: Meaning(ErrorCategory.CANCELLED, Cost.POSSIBLE),
+    asyncio.CancelledError: Finding(ErrorCategory.CANCELLED, Cost.POSSIBLE),
     TimeoutError: _TIMEOUT,
     ConnectionRefusedError: UNREACHED,
     ConnectionResetError: _DROPPED,
@@ -91,7 +77,7 @@ _TYPES: dict[type, Meaning] = {
     ConnectionError: _NETWORK,
 }
 
-_NAMES: dict[str, Meaning] = {
+_NAMES: dict[str, Finding] = {
     name: meaning
     for meaning, names in (
         (
@@ -111,7 +97,7 @@ _NAMES: dict[str, Meaning] = {
             """ConnectionError NetworkError TransportError ClientConnectionError ClientOSError APIConnectionError
             SSLError HTTPClientError NoResponseError MaxRetryError""",
         ),
-        (Meaning(ErrorCategory.RATE_LIMIT, Cost.NONE_BY_ITSELF), "ResourceExhausted"),
+        (Finding(ErrorCategory.RATE_LIMIT, Cost.NONE_BY_ITSELF), "ResourceExhausted"),
         (_TIMEOUT, "TimeoutException DeadlineExceeded RetryTimeout"),
         (
             _WRONG_SHAPE,
@@ -119,16 +105,13 @@ _NAMES: dict[str, Meaning] = {
             ResponseValidationError OutputParserException DecodeError""",
         ),
         # The provider answered with something that is no JSON, or not even readable: a page of its proxy, half a body.
-        (
-            Meaning(ErrorCategory.SERVER_ERROR, Cost.POSSIBLE),
-            "UnknownApiResponseError ResponseParserError DecodingError",
-        ),
+        (_UNREADABLE, "UnknownApiResponseError ResponseParserError DecodingError"),
         # Earlier steps of the same call were answered and billed; what broke it off is its cause.
-        (Meaning(None, Cost.POSSIBLE), "ContinuationInterruptedError"),
-        (Meaning(ErrorCategory.BUDGET_EXCEEDED, Cost.NONE), "BudgetExceededError"),
+        (Finding(None, Cost.POSSIBLE), "ContinuationInterruptedError"),
+        (Finding(ErrorCategory.BUDGET_EXCEEDED, Cost.NONE), "BudgetExceededError"),
         # A limit that the caller set for an agent's run, met after some of its requests.
-        (Meaning(ErrorCategory.BUDGET_EXCEEDED, Cost.POSSIBLE), "UsageLimitExceeded"),
-        (Meaning(ErrorCategory.CONTENT_POLICY), "ContentFilterFinishReasonError"),
+        (Finding(ErrorCategory.BUDGET_EXCEEDED, Cost.POSSIBLE), "UsageLimitExceeded"),
+        (_unsure(ErrorCategory.CONTENT_POLICY), "ContentFilterFinishReasonError"),
         (
             _UNSENT,
             "InvalidURL UnsupportedProtocol LocalProtocolError botocore.ValidationError botocore.ParamValidationError",
@@ -138,12 +121,12 @@ _NAMES: dict[str, Meaning] = {
             """NoCredentialsError PartialCredentialsError CredentialRetrievalError TokenRetrievalError NoAuthTokenError
             CredentialsError DefaultCredentialsError RefreshError""",
         ),
-        (Meaning(ErrorCategory.SERVER_ERROR), "InternalServerError ServerError BadGateway BadGatewayError"),
-        (Meaning(ErrorCategory.CANCELLED), "CancelledError"),
-        (Meaning(ErrorCategory.TOOL_ERROR), "ToolError ToolException ToolExecutionError FunctionInvocationError"),
-        (Meaning(ErrorCategory.TOOL_REJECTED), "ToolRejected ToolRejectedError"),
+        (_unsure(ErrorCategory.SERVER_ERROR), "InternalServerError ServerError BadGateway BadGatewayError"),
+        (_unsure(ErrorCategory.CANCELLED), "CancelledError"),
+        (_unsure(ErrorCategory.TOOL_ERROR), "ToolError ToolException ToolExecutionError FunctionInvocationError"),
+        (_unsure(ErrorCategory.TOOL_REJECTED), "ToolRejected ToolRejectedError"),
         (
-            Meaning(ErrorCategory.EGRESS_BLOCKED, Cost.NONE),
+            Finding(ErrorCategory.EGRESS_BLOCKED, Cost.NONE),
             "EgressBlocked EgressBlockedError EgressDenied EgressDeniedError",
         ),
     )
@@ -151,24 +134,14 @@ _NAMES: dict[str, Meaning] = {
 }
 
 _STUMBLES = (
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    NameError,
-    ArithmeticError,
-    AssertionError,
-    SyntaxError,
+    *(LookupError, ValueError, TypeError, AttributeError),
+    *(NameError, ArithmeticError, AssertionError, SyntaxError),
 )
 # What a class alone says of a refusal: the provider answered, and has done nothing.
 _REFUSALS = frozenset(
     {
-        ErrorCategory.RATE_LIMIT,
-        ErrorCategory.QUOTA,
-        ErrorCategory.OVERLOADED,
-        ErrorCategory.AUTH,
-        ErrorCategory.NOT_FOUND,
-        ErrorCategory.BAD_REQUEST,
+        *(ErrorCategory.RATE_LIMIT, ErrorCategory.QUOTA, ErrorCategory.OVERLOADED),
+        *(ErrorCategory.AUTH, ErrorCategory.NOT_FOUND, ErrorCategory.BAD_REQUEST),
     }
 )
 _PROVIDER = Pattern(
@@ -194,9 +167,9 @@ def error_type(error: BaseException) -> str:
 def kind_of(kind: type) -> Kind:
     """Classify a type. The answer is kept, so that a failing provider costs this once."""
     meaning = _along_bases([found for base in kind.__mro__ if (found := _meaning_of_class(base)) is not None])
-    stumble, system = issubclass(kind, _STUMBLES), issubclass(kind, OSError)
+    module, stumble, system = _module_of(kind), issubclass(kind, _STUMBLES), issubclass(kind, OSError)
     return Kind(
-        name=_qualified(kind),
+        name=kind.__qualname__ if module in ("builtins", "") else f"{module}.{kind.__qualname__}",
         meaning=meaning,
         stumble=stumble,
         own_words=stumble or system or not issubclass(kind, Exception),
@@ -211,24 +184,19 @@ def _has_name(kind: type, pattern: Pattern) -> bool:
     return any(pattern.search(base.__name__) is not None for base in kind.__mro__)
 
 
-def _qualified(kind: type) -> str:
-    module = _module_of(kind)
-    return kind.__qualname__ if module in ("builtins", "") else f"{module}.{kind.__qualname__}"
-
-
 def _module_of(kind: type) -> str:
     """Read the module of a class; a class body may put anything there."""
     return as_text(kind.__module__) or ""
 
 
-def _along_bases(found: list[Meaning]) -> Meaning | None:
+def _along_bases(found: list[Finding]) -> Finding | None:
     """Take the first meaning; but a time-out wins over a lost connection, and its cost with it."""
     if not found or found[0].category is not ErrorCategory.TRANSIENT_NETWORK:
         return found[0] if found else None
     return next((meaning for meaning in found if meaning.category is ErrorCategory.TIMEOUT), found[0])
 
 
-def _meaning_of_class(base: type) -> Meaning | None:
+def _meaning_of_class(base: type) -> Finding | None:
     module, name = _module_of(base), base.__name__
     if base in _TYPES or module == "builtins":
         return _TYPES.get(base)
@@ -236,22 +204,18 @@ def _meaning_of_class(base: type) -> Meaning | None:
     return _NAMES.get(f"{root}.{name}") or _NAMES.get(name) or _by_pattern(name)
 
 
-def _by_pattern(name: str) -> Meaning | None:
+def _by_pattern(name: str) -> Finding | None:
     if _TIMED_OUT.search(name):
-        return Meaning(ErrorCategory.TIMEOUT, _cost_of_timeout(name))
+        connected = _NOT_CONNECTED.search(name) is None
+        under_way = Cost.POSSIBLE if _IN_FLIGHT.search(name) else Cost.POSSIBLE_BY_ITSELF
+        return Finding(ErrorCategory.TIMEOUT, under_way if connected else Cost.NONE)
     if _LOST.search(name):
         return _NETWORK
     if _BAD_REQUEST.search(name):
-        return Meaning(ErrorCategory.BAD_REQUEST, Cost.NONE_BY_ITSELF)
+        return Finding(ErrorCategory.BAD_REQUEST, Cost.NONE_BY_ITSELF)
     if _CIRCUIT.search(name):
-        return Meaning(ErrorCategory.CIRCUIT_OPEN, Cost.NONE_BY_ITSELF)
+        return Finding(ErrorCategory.CIRCUIT_OPEN, Cost.NONE_BY_ITSELF)
     found = meaning_of(name)
     if found.category is None or not found.specific:
         return None
-    return Meaning(found.category, Cost.NONE_BY_ITSELF if found.category in _REFUSALS else Cost.POSSIBLE_BY_ITSELF)
-
-
-def _cost_of_timeout(name: str) -> Cost:
-    if _NOT_CONNECTED.search(name):
-        return Cost.NONE
-    return Cost.POSSIBLE if _IN_FLIGHT.search(name) else Cost.POSSIBLE_BY_ITSELF
+    return Finding(found.category, Cost.NONE_BY_ITSELF if found.category in _REFUSALS else Cost.POSSIBLE_BY_ITSELF)

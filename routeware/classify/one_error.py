@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
+from operator import methodcaller
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from routeware.classify.codes import Body, Code, body_of, name_of_member, telling_code
-from routeware.classify.meanings import category_of_status, meaning_of, status_of
-from routeware.classify.names import UNREACHED, Cost, Kind, Meaning, kind_of
+from routeware.classify.codes import Body, body_of, name_of_member, telling_code
+from routeware.classify.meanings import Code, meaning_of, status_of
+from routeware.classify.names import UNREACHED, Kind, kind_of
 from routeware.classify.reading import (
     Pattern,
     View,
@@ -33,10 +34,10 @@ from routeware.classify.reading import (
     is_sequence,
     remembered,
 )
-from routeware.classify.replies import error_in_reply, is_no_json, names_another_type, no_json
+from routeware.classify.replies import finding_in_reply, is_no_json, names_another_type, no_json
+from routeware.classify.snapshot import Cost, Finding
 from routeware.classify.texts import (
     LONGEST,
-    category_in_text,
     category_of_code,
     closer_category,
     names_a_wait,
@@ -47,80 +48,9 @@ from routeware.classify.texts import (
 from routeware.classify.waiting import retry_after_ms
 from routeware.errors import ErrorCategory
 
-__all__ = ["SETTLED", "Finding", "RpcStatus", "headers_of_rpc", "look", "rpc_status"]
+__all__ = ["SETTLED", "look"]
 
-_UNREACHED = ignoring_case(r"failed to connect|connection refused|errors? resolving|dns resolution|name resolution")
-_BROKEN_OFF = ignoring_case(
-    r"reset|closed|goaway|broken pipe|stream removed|rst_stream|\beof\b|keepalive|ping timeout|cancell?ed"
-    r"|transport|larger than max|deserializ|serializing"
-)
-# The client gives these by itself, too: always, or where its text says that the connection or the answer broke.
-_GIVEN_BY_TIMERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.CANCELLED})
-_GIVEN_BY_TRANSPORTS = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.SERVER_ERROR, ErrorCategory.RATE_LIMIT})
-
-
-class RpcStatus(NamedTuple):
-    """The status of a gRPC call.
-
-    Attributes:
-        code: its name, such as ``UNAVAILABLE``.
-        category: its meaning, by the code and the text of the status.
-        cost: whether the call may have cost something.
-    """
-
-    code: str
-    category: ErrorCategory
-    cost: Cost
-
-
-def rpc_status(error: BaseException) -> RpcStatus | None:
-    """Read the status of a gRPC error; ``None`` for every other error."""
-    if not _is_rpc(type(error)):
-        return None
-    code = name_of_member(attempt(_call_code, error))
-    if code is None:
-        return None
-    text = as_text(attempt(_call_details, error)) or ""
-    category = meaning_of(code).category or ErrorCategory.SERVER_ERROR
-    cost = _cost(category, text)
-    if code == "UNAVAILABLE" and (cost is Cost.POSSIBLE or _UNREACHED.search(text)):
-        return RpcStatus(code, ErrorCategory.TRANSIENT_NETWORK, cost)
-    return RpcStatus(code, refined(category, text), cost)
-
-
-def headers_of_rpc(error: BaseException) -> list[object]:
-    """Give the metadata of a gRPC error, where servers put ``retry-after``."""
-    found = attempt(_call_metadata, error)
-    return [found] if is_sequence(found) else []
-
-
-def _cost(category: ErrorCategory, text: str) -> Cost:
-    if _UNREACHED.search(text):
-        return Cost.NONE
-    local = category in _GIVEN_BY_TIMERS or (category in _GIVEN_BY_TRANSPORTS and _BROKEN_OFF.search(text) is not None)
-    return Cost.POSSIBLE if local else Cost.NONE
-
-
-_METHODS = ("code", "details")
-
-
-@remembered
-def _is_rpc(kind: type) -> bool:
-    """Tell gRPC's errors by the two methods that all of them have; ``grpc`` need not be installed."""
-    return all(any(isinstance(vars(base).get(name), FunctionType) for base in kind.__mro__) for name in _METHODS)
-
-
-def _call_code(error: Any) -> object:
-    return error.code()
-
-
-def _call_details(error: Any) -> object:
-    return error.details()
-
-
-def _call_metadata(error: Any) -> object:
-    return [tuple(pair) for pair in error.trailing_metadata() or ()]
-
+SETTLED = (Cost.NONE, Cost.POSSIBLE)
 
 _UNREACHABLE = frozenset(
     number
@@ -131,27 +61,14 @@ _HANDSHAKE = ("HANDSHAKE", "CERTIFICATE", "WRONG_VERSION", "UNSUPPORTED_PROTOCOL
 _LONGEST_TEXT = 8_192
 _NEVER_CONNECTED = Pattern(r"Connect call failed|(?i:failed to connect to)")
 _NO_ANSWERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK, ErrorCategory.SCHEMA_VALIDATION})
-SETTLED = (Cost.NONE, Cost.POSSIBLE)
-
-
-class Finding(NamedTuple):
-    """The findings on one error, or on a chain of them.
-
-    Attributes:
-        category: its category, where it has one.
-        status: the HTTP status.
-        code: the machine code, where it may be shown.
-        retry_after_ms: the time to wait that it names.
-        cost: whether money may have been spent.
-        provisional: the category is a guess, and gives way to one further in.
-    """
-
-    category: ErrorCategory | None = None
-    status: int | None = None
-    code: str | None = None
-    retry_after_ms: float | None = None
-    cost: Cost | None = None
-    provisional: bool = False
+_UNREACHED = ignoring_case(r"failed to connect|connection refused|errors? resolving|dns resolution|name resolution")
+_BROKEN_OFF = ignoring_case(
+    r"reset|closed|goaway|broken pipe|stream removed|rst_stream|\beof\b|keepalive|ping timeout|cancell?ed"
+    r"|transport|larger than max|deserializ|serializing"
+)
+# The client gives these by itself, too: always, or where its text says that the connection or the answer broke.
+_GIVEN_BY_TIMERS = frozenset({ErrorCategory.TIMEOUT, ErrorCategory.CANCELLED})
+_GIVEN_BY_TRANSPORTS = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.SERVER_ERROR, ErrorCategory.RATE_LIMIT})
 
 
 class Reading(NamedTuple):
@@ -183,22 +100,20 @@ def look(error: BaseException) -> Finding:
     view, kind = View(error), kind_of(type(error))
     body = Body(body_of(view))
     status = status_of(view)
-    by_status = None if status is None else category_of_status(status)
-    if status is not None and by_status is not None:
-        return _answered(Reading(error, view, kind, body), status, by_status)
-    if (call := rpc_status(error)) is not None:
-        wait = retry_after_ms(view, body, further=headers_of_rpc(error))
-        return Finding(call.category, status, call.code, wait, call.cost)
-    return _unanswered(Reading(error, view, kind, body), status)
+    if status is not None and status >= 400:
+        return _answered(Reading(error, view, kind, body), status)
+    call = _rpc_finding(error, view, body, status)
+    return _unanswered(Reading(error, view, kind, body), status) if call is None else call
 
 
-def _answered(read: Reading, status: int, by_status: ErrorCategory) -> Finding:
+def _answered(read: Reading, status: int) -> Finding:
     """Classify an answer with an error status: a code, the class or a phrase may say more than the status."""
     response = read.view.get("response")
-    if isinstance(response, BaseException) and (call := rpc_status(response)) is not None:
+    if isinstance(response, BaseException):
         # google.api_core keeps the gRPC error there, and gives a status to what the client made up, too.
-        wait = retry_after_ms(read.view, read.body, further=headers_of_rpc(response))
-        return Finding(call.category, status, call.code, wait, call.cost)
+        call = _rpc_finding(response, read.view, read.body, status)
+        if call is not None:
+            return call
     code = telling_code(read.view, read.body)
     wait = _wait(read, status)
     text = read.text() if 400 <= status < 500 else ""
@@ -206,13 +121,13 @@ def _answered(read: Reading, status: int, by_status: ErrorCategory) -> Finding:
         wait = names_a_wait(text)
     # A parser's class says that there was no answer to parse, and the status why.
     by_class = None if read.kind.body else read.kind.meaning
-    category = closer_category(status, by_status, code, by_class, text, wait_ms=wait)
+    category = closer_category(status, text, code=code, by_class=by_class, wait_ms=wait)
     cost = _cost_of_answer(read)
     if read.kind.proxy:
         # It refused to let the request out, or failed: either way the provider has not seen it.
         category = ErrorCategory.EGRESS_BLOCKED if status < 500 else ErrorCategory.TRANSIENT_NETWORK
         cost = Cost.NONE
-    return Finding(category, status, None if code is None else code.text, wait, cost)
+    return Finding(category, cost, status, None if code is None else code.text, wait)
 
 
 def _wait(read: Reading, status: int) -> float | None:
@@ -225,16 +140,13 @@ def _wait(read: Reading, status: int) -> float | None:
     return retry_after_ms(view, Body(None)) if status_of(view) == status else None
 
 
-def _cost_of_answer(read: Reading) -> Cost:
+def _cost_of_answer(read: Reading) -> Cost | None:
     """Tell what an answer with an error cost: nothing. A status that an SDK gave to its own time-out is no answer."""
     meaning = read.kind.meaning
-    invented = (
-        meaning is not None
-        and meaning.category in _NO_ANSWERS
-        and not read.kind.body
-        and all(read.view.get(name) is None for name in ("response", "raw_response", "body", "headers"))
-    )
-    return meaning.cost if invented and meaning is not None else Cost.ANSWERED
+    if meaning is None or meaning.category not in _NO_ANSWERS or read.kind.body:
+        return Cost.ANSWERED
+    answered = any(read.view.get(name) is not None for name in ("response", "raw_response", "body", "headers"))
+    return Cost.ANSWERED if answered else meaning.cost
 
 
 def _unanswered(read: Reading, status: int | None) -> Finding:
@@ -244,7 +156,7 @@ def _unanswered(read: Reading, status: int | None) -> Finding:
     # What was being parsed is an answer: a ``type`` in it is the answer's, and so is a status below 400.
     parsing = meaning is not None and meaning.category is ErrorCategory.SCHEMA_VALIDATION
     code = None if parsing else telling_code(view, read.body, known_only=kind.own_words or status is not None)
-    blank = Finding(None, status, None if code is None else code.text, retry_after_ms(view, read.body))
+    blank = Finding(None, None, status, None if code is None else code.text, retry_after_ms(view, read.body))
     if code is not None and code.category is not None:
         return _by_code(read, blank, code)
     if kind.proxy and (refused := status_in_text(read.text())) is not None and refused < 500:
@@ -267,14 +179,12 @@ def _in_body(read: Reading) -> Finding | None:
     """Look at what a parser was given: no JSON at all, or an error in place of an answer."""
     unreadable = read.kind.body and no_json(read.error, read.view)
     if unreadable or (read.body.text is not None and is_no_json(read.body.text)):
-        return Finding(ErrorCategory.SERVER_ERROR, cost=Cost.POSSIBLE)
-    error = None if read.body.top is None else error_in_reply(read.body.top)
-    if error is None:
-        return None
-    return Finding(error.category, error.status, error.code, error.retry_after_ms, Cost.NONE)
+        return Finding(ErrorCategory.SERVER_ERROR, Cost.POSSIBLE)
+    found = None if read.body.top is None else finding_in_reply(read.body.top)
+    return None if found is None else found._replace(cost=Cost.NONE)
 
 
-def _by_class(read: Reading, blank: Finding, meaning: Meaning | None) -> Finding:
+def _by_class(read: Reading, blank: Finding, meaning: Finding | None) -> Finding:
     """Classify an error by its class, where nothing that it carries has a meaning."""
     if meaning is not None and meaning.category is not None:
         return blank._replace(category=meaning.category, cost=meaning.cost)
@@ -293,8 +203,7 @@ def _of_provider(read: Reading, blank: Finding) -> Finding:
     text = read.text()
     status = status_in_text(text)
     if status is not None:
-        category = category_in_text(text, status)
-        return blank._replace(category=category, status=status, cost=Cost.NONE_BY_ITSELF)
+        return blank._replace(category=closer_category(status, text), status=status, cost=Cost.NONE_BY_ITSELF)
     category = provider_said(text)
     # Without a code it may have come in the middle of an answer.
     cost = Cost.POSSIBLE_BY_ITSELF if category is None or blank.status is not None else Cost.NONE_BY_ITSELF
@@ -305,7 +214,7 @@ def _of_provider(read: Reading, blank: Finding) -> Finding:
     )
 
 
-def _of_system(read: Reading) -> Meaning | None:
+def _of_system(read: Reading) -> Finding | None:
     """Find the operating system's errors that cost nothing, where their class leaves that open: no way, no TLS."""
     meaning = read.kind.meaning
     if meaning is not None and meaning.cost in SETTLED:
@@ -317,3 +226,36 @@ def _of_system(read: Reading) -> Meaning | None:
         or _NEVER_CONNECTED.search(read.text()) is not None
     )
     return UNREACHED if unreached else None
+
+
+def _rpc_finding(error: BaseException, view: View, body: Body, status: int | None) -> Finding | None:
+    """Read the status of a gRPC error, and its metadata, where servers put ``retry-after``."""
+    if not _is_rpc(type(error)):
+        return None
+    code = name_of_member(attempt(methodcaller("code"), error))
+    if code is None:
+        return None
+    text = as_text(attempt(methodcaller("details"), error)) or ""
+    category = meaning_of(code).category or ErrorCategory.SERVER_ERROR
+    unreached = _UNREACHED.search(text) is not None
+    local = category in _GIVEN_BY_TIMERS or (category in _GIVEN_BY_TRANSPORTS and _BROKEN_OFF.search(text) is not None)
+    cost = Cost.POSSIBLE if local and not unreached else Cost.NONE
+    if code == "UNAVAILABLE" and (local or unreached):
+        category = ErrorCategory.TRANSIENT_NETWORK
+    else:
+        category = refined(category, text)
+    metadata = attempt(_metadata_of, error)
+    wait = retry_after_ms(view, body, further=[metadata] if is_sequence(metadata) else [])
+    return Finding(category, cost, status, code, wait)
+
+
+@remembered
+def _is_rpc(kind: type) -> bool:
+    """Tell gRPC's errors by the two methods that all of them have; ``grpc`` need not be installed."""
+    return all(
+        any(isinstance(vars(base).get(name), FunctionType) for base in kind.__mro__) for name in ("code", "details")
+    )
+
+
+def _metadata_of(error: Any) -> object:
+    return [tuple(pair) for pair in error.trailing_metadata() or ()]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+from operator import methodcaller
 from types import MappingProxyType, MemberDescriptorType
 from typing import Any, TypeGuard, TypeVar
 
@@ -22,10 +23,9 @@ __all__ = [
     "attempt",
     "cause_of",
     "context_of",
-    "defines",
     "entry",
     "errno_of",
-    "has_more_behind",
+    "hides_context",
     "hops",
     "ignoring_case",
     "is_mapping",
@@ -34,9 +34,39 @@ __all__ = [
     "remembered",
 ]
 
+T = TypeVar("T")
+
+Reader = Callable[[object], object]
+
+_MOST_TYPES = 512
+_MOST_HOPS = 128
+_NAMES = (
+    *("status_code", "status", "http_status", "response", "raw_response", "code", "error_code", "type", "body"),
+    *("details", "headers", "retry_after", "retry_after_ms", "message", "reason", "error", "detail"),
+)
+_CACHED = frozenset({"reify", "under_cached_property", "cached_property"})
+"""Properties that aiohttp computes once, by the names of their types in its releases."""
+_CONSTANTS = ("code", "grpc_status_code")
+
+# Read through the base class: a subclass may hide them behind a property of its own.
+cause_of: Callable[[BaseException], BaseException | None] = vars(BaseException)["__cause__"].__get__
+"""Read the error that an error was explicitly raised from."""
+context_of: Callable[[BaseException], BaseException | None] = vars(BaseException)["__context__"].__get__
+"""Read the error that was being handled when it was raised, even if ``from None`` says that it does not matter."""
+hides_context: Callable[[BaseException], bool] = vars(BaseException)["__suppress_context__"].__get__
+"""Tell whether ``from None`` says that the context does not matter."""
+arguments_of: Callable[[BaseException], tuple[object, ...]] = vars(BaseException)["args"].__get__
+"""Read the arguments that an error was made with."""
+_ERRNO = vars(OSError)["errno"].__get__
+_LEAVES = vars(BaseExceptionGroup)["exceptions"].__get__
+
 
 class Pattern:
-    """A regular expression: one, or several alternatives."""
+    """A regular expression, or several alternatives, compiled at its first use.
+
+    Compiling all of them takes as long as the rest of the package takes to import, and most processes never meet the
+    errors that most of them describe.
+    """
 
     def __init__(self, *alternatives: str, flags: int = 0) -> None:
         self._alternatives = alternatives
@@ -57,35 +87,6 @@ def ignoring_case(*alternatives: str) -> Pattern:
     return Pattern(*alternatives, flags=re.IGNORECASE)
 
 
-T = TypeVar("T")
-
-Reader = Callable[[object], object]
-
-_MOST_TYPES = 512
-_NAMES = (
-    "status_code",
-    "status",
-    "http_status",
-    "response",
-    "raw_response",
-    "code",
-    "error_code",
-    "type",
-    "body",
-    "details",
-    "headers",
-    "retry_after",
-    "retry_after_ms",
-    "message",
-    "reason",
-    "error",
-    "detail",
-)
-_CACHED = frozenset({"reify", "under_cached_property", "cached_property"})
-"""Properties that aiohttp computes once, by the names of their types in its releases."""
-_CONSTANTS = ("code", "grpc_status_code")
-
-
 def remembered(make: Callable[[type], T]) -> Callable[[type], T]:
     """Keep what ``make`` gives for a type: most errors are of few types.
 
@@ -104,11 +105,6 @@ def remembered(make: Callable[[type], T]) -> Callable[[type], T]:
     return of
 
 
-def defines(kind: type, *names: str) -> bool:
-    """Tell whether a class or one of its bases defines one of ``names``; Python's own classes do not count."""
-    return any(name in vars(base) for base in kind.__mro__ if base.__module__ != "builtins" for name in names)
-
-
 class View:
     """The attributes of one object: its own ones first, then those of its class.
 
@@ -121,8 +117,9 @@ class View:
 
     def __init__(self, of: object) -> None:
         self._kind = type(of)
-        self.own = _own_attributes(of)
-        readers = _readers_of(type(of))
+        own = attempt(object.__getattribute__, of, "__dict__")
+        self.own: dict[str, object] = own if type(own) is dict else {}
+        readers = _readers_of(self._kind)
         self.get: Callable[[str], object] = partial(_get, of, self.own, readers) if readers else self.own.get
 
     def constant(self, name: str) -> object:
@@ -133,10 +130,10 @@ class View:
         return _constants_of(self._kind).get(name)
 
 
-def attempt(reader: Reader, of: object) -> object:
+def attempt(reader: Callable[..., object], *of: object) -> object:
     """Call ``reader``; ``None`` if it raises, whatever that is: what a property says is only evidence."""
     try:
-        return reader(of)
+        return reader(*of)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001  a foreign property may raise anything, also what is no Exception
@@ -168,12 +165,30 @@ def entry(value: object, *path: str) -> object:
     for key in path:
         if not is_mapping(value):
             return None
-        value = value.get(key) if type(value) is dict else attempt(partial(_get_item, key), value)
+        value = value.get(key) if type(value) is dict else attempt(methodcaller("get", key), value)
     return value
 
 
-def _get_item(key: str, of: Any) -> object:
-    return of.get(key)
+def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
+    """Walk from an error to its causes, outermost first. ``seen`` stops circles, also those through groups."""
+    hop: BaseException | None = error
+    while hop is not None and id(hop) not in seen and len(seen) < _MOST_HOPS:
+        seen.add(id(hop))
+        yield hop
+        behind = cause_of(hop)
+        hop = context_of(hop) if behind is None and not hides_context(hop) else behind
+
+
+def errno_of(error: BaseException) -> object:
+    """Read the operating system's number of an ``OSError``; ``None`` for other errors."""
+    found: object = _ERRNO(error) if issubclass(type(error), OSError) else None
+    return found
+
+
+def leaves_of(error: BaseException) -> tuple[BaseException, ...] | None:
+    """List the errors directly inside a group; ``None`` if its class is no group."""
+    found: tuple[BaseException, ...] | None = _LEAVES(error) if issubclass(type(error), BaseExceptionGroup) else None
+    return found
 
 
 def _get(of: object, own: Mapping[str, object], readers: Mapping[str, Reader], name: str) -> object:
@@ -192,13 +207,8 @@ def _is_mapping_type(kind: type) -> bool:
     return issubclass(kind, Mapping)
 
 
-def _own_attributes(of: object) -> dict[str, object]:
-    found = attempt(_read_dict, of)
-    return found if type(found) is dict else {}
-
-
-def _read_dict(of: object) -> object:
-    return object.__getattribute__(of, "__dict__")
+def _owner(kind: type, name: str) -> type | None:
+    return next((base for base in kind.__mro__ if name in vars(base)), None)
 
 
 @remembered
@@ -206,7 +216,7 @@ def _readers_of(kind: type) -> Mapping[str, Reader]:
     """Find out how to read the known names that a class defines. Python's own classes mean other things by them."""
     readers: dict[str, Reader] = {}
     for name in _NAMES:
-        owner = next((base for base in kind.__mro__ if name in vars(base)), None)
+        owner = _owner(kind, name)
         reader = None if owner is None or owner.__module__ == "builtins" else _reader_of(vars(owner)[name])
         if reader is not None:
             readers[name] = reader
@@ -215,100 +225,23 @@ def _readers_of(kind: type) -> Mapping[str, Reader]:
 
 @remembered
 def _constants_of(kind: type) -> Mapping[str, object]:
-    found: dict[str, object] = {}
-    for name in _CONSTANTS:
-        owner = next((base for base in kind.__mro__ if name in vars(base)), None)
-        if owner is not None and not hasattr(type(vars(owner)[name]), "__get__"):
-            found[name] = vars(owner)[name]
-    return MappingProxyType(found)
+    found = {name: vars(owner)[name] for name in _CONSTANTS if (owner := _owner(kind, name)) is not None}
+    return MappingProxyType({name: value for name, value in found.items() if not hasattr(type(value), "__get__")})
 
 
-def _reader_of(attribute: object) -> Reader | None:
-    if isinstance(attribute, property):
-        return None if attribute.fget is None or _is_deprecated(attribute.fget) else attribute.__get__
-    if isinstance(attribute, cached_property):
-        return None if _is_deprecated(attribute.func) else attribute.__get__
+def _reader_of(attribute: Any) -> Reader | None:
+    if isinstance(attribute, property | cached_property):
+        function = attribute.fget if isinstance(attribute, property) else attribute.func
+        return None if function is None or _is_deprecated(function) else attribute.__get__
     if isinstance(attribute, MemberDescriptorType):
         return attribute.__get__
     if type(attribute).__name__ in _CACHED:
-        return partial(_get_cached, attribute)
-    return None if hasattr(type(attribute), "__get__") else partial(_constant, attribute)
-
-
-def _get_cached(attribute: Any, of: object) -> object:
-    """Read a property that is written in C, and asks for the class, too."""
-    return attribute.__get__(of, type(of))
-
-
-def _constant(value: object, _of: object) -> object:
-    return value
+        # Written in C, they ask for the class, too.
+        return lambda of: attribute.__get__(of, type(of))
+    return None if hasattr(type(attribute), "__get__") else lambda _of: attribute
 
 
 def _is_deprecated(function: Any) -> bool:
     """Tell from its code whether a property warns when it is read: reading it to find out would be too late."""
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return hasattr(function, "__deprecated__") or any("warn" in name or "deprecat" in name for name in names)
-
-
-_MOST = 128
-
-# Read through the base class: a subclass may hide them behind a property of its own.
-_CAUSE = vars(BaseException)["__cause__"].__get__
-_CONTEXT = vars(BaseException)["__context__"].__get__
-_SUPPRESSED = vars(BaseException)["__suppress_context__"].__get__
-_ARGUMENTS = vars(BaseException)["args"].__get__
-_ERRNO = vars(OSError)["errno"].__get__
-_LEAVES = vars(BaseExceptionGroup)["exceptions"].__get__
-
-
-def hops(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
-    """Walk from an error to its causes, outermost first. ``seen`` stops circles, also those through groups."""
-    hop: BaseException | None = error
-    while hop is not None and id(hop) not in seen and len(seen) < _MOST:
-        seen.add(id(hop))
-        yield hop
-        hop = _next(hop)
-
-
-def has_more_behind(error: BaseException) -> bool:
-    """Tell whether an error has a cause, or was raised while another one was being handled."""
-    if _CAUSE(error) is not None:
-        return True
-    return _CONTEXT(error) is not None and not _SUPPRESSED(error)
-
-
-def cause_of(error: BaseException) -> BaseException | None:
-    """Read the error that it was explicitly raised from."""
-    found: BaseException | None = _CAUSE(error)
-    return found
-
-
-def context_of(error: BaseException) -> BaseException | None:
-    """Read the error that was being handled when it was raised, even if ``from None`` says that it does not matter."""
-    found: BaseException | None = _CONTEXT(error)
-    return found
-
-
-def arguments_of(error: BaseException) -> tuple[object, ...]:
-    """Read the arguments that it was made with."""
-    found: tuple[object, ...] = _ARGUMENTS(error)
-    return found
-
-
-def errno_of(error: BaseException) -> object:
-    """Read the operating system's number of an ``OSError``; ``None`` for other errors."""
-    found: object = _ERRNO(error) if issubclass(type(error), OSError) else None
-    return found
-
-
-def leaves_of(error: BaseException) -> tuple[BaseException, ...] | None:
-    """List the errors directly inside a group; ``None`` if its class is no group."""
-    found: tuple[BaseException, ...] | None = _LEAVES(error) if issubclass(type(error), BaseExceptionGroup) else None
-    return found
-
-
-def _next(error: BaseException) -> BaseException | None:
-    found = cause_of(error)
-    if found is None and not _SUPPRESSED(error):
-        found = context_of(error)
-    return found

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from routeware.classify.codes import Body, Code, decoded, telling_code
-from routeware.classify.meanings import as_status, category_of_status
+from routeware.classify.codes import Body, decoded, telling_code
+from routeware.classify.meanings import Code, as_status
 from routeware.classify.names import kind_of
 from routeware.classify.reading import (
     Pattern,
@@ -29,12 +29,12 @@ from routeware.classify.reading import (
     is_mapping,
     is_sequence,
 )
-from routeware.classify.snapshot import ErrorSnapshot, describe
+from routeware.classify.snapshot import Cost, ErrorSnapshot, Finding, snapshot_of
 from routeware.classify.texts import category_of_code, closer_category, provider_said, status_in_text
 from routeware.classify.waiting import retry_after_ms
 from routeware.errors import ErrorCategory
 
-__all__ = ["error_in_reply", "is_no_json", "names_another_type", "no_json"]
+__all__ = ["error_in_reply", "finding_in_reply", "is_no_json", "names_another_type", "no_json"]
 
 _PAGE = ignoring_case(r"\s*(?:\Z|<(?:!doctype|html|head|body|\?xml|h1|title|center)\b)")
 _CONTENT_TYPE = Pattern(r"mimetype: ?([\w.+/-]*)")
@@ -92,6 +92,7 @@ _ANSWERS = frozenset(
 _EMPTY = frozenset({"ResponseMetadata"})
 """All that botocore makes of a body that it cannot read."""
 _NOTHING_CARRIED = View(None)
+_NO_ANSWER = Finding(ErrorCategory.SERVER_ERROR)
 
 
 def error_in_reply(reply: object) -> ErrorSnapshot | None:
@@ -103,29 +104,30 @@ def error_in_reply(reply: object) -> ErrorSnapshot | None:
         reply: the JSON of a reply, the object that an SDK makes of it, or the text of one.
     """
     if type(reply) in (str, bytes):
-        return _in_text(reply)
+        found = decoded(reply)
+        if is_mapping(found) or is_sequence(found):
+            return error_in_reply(found)
+        text = as_text(found)
+        error = None if text is None or not is_no_json(text) else _NO_ANSWER
+    else:
+        error = finding_in_reply(reply)
+    return None if error is None else snapshot_of(error, kind_of(type(reply)).name)
+
+
+def finding_in_reply(reply: object) -> Finding | None:
+    """Read the error that a reply in JSON, or the object that an SDK made of it, consists of."""
     fields = _fields_of(reply[0] if is_sequence(reply) and len(reply) == 1 else reply)
     if fields is not None and fields.keys() == _EMPTY:
-        return _no_answer(reply)
-    if fields is None or _MARKS.isdisjoint(fields):
+        return _NO_ANSWER
+    error = None if fields is None or _MARKS.isdisjoint(fields) else _error_in(fields)
+    if error is None:
         return None
-    error = _error_in(fields)
-    return None if error is None else _snapshot(reply, Body(error))
-
-
-def _in_text(reply: object) -> ErrorSnapshot | None:
-    found = decoded(reply)
-    if is_mapping(found) or is_sequence(found):
-        return error_in_reply(found)
-    text = as_text(found)
-    if text is None or not is_no_json(text):
-        return None
-    return _no_answer(reply)
-
-
-def _no_answer(reply: object) -> ErrorSnapshot:
-    category = ErrorCategory.SERVER_ERROR
-    return ErrorSnapshot(category=category, message=describe(category, None, None, kind_of(type(reply)).name))
+    body = Body(error)
+    status = next((number for number in body.numbers() if 400 <= number <= 599), None)
+    code = telling_code(_NOTHING_CARRIED, body)
+    wait = retry_after_ms(_NOTHING_CARRIED, body)
+    category = _category(status, code, "\n".join(body.texts()), wait)
+    return Finding(category, Cost.ANSWERED, status, None if code is None else code.text, wait)
 
 
 def _fields_of(value: object) -> Mapping[object, object] | None:
@@ -133,20 +135,12 @@ def _fields_of(value: object) -> Mapping[object, object] | None:
     if type(value) is dict:
         return value
     if is_mapping(value):
-        copy = attempt(_copy, value)
+        copy = attempt(dict, value)
         return copy if type(copy) is dict else None
     own: Mapping[str, object] = View(value).own
-    further = attempt(_read_extra, value) if own else None
+    further = attempt(object.__getattribute__, value, "__pydantic_extra__") if own else None
     found: Mapping[Any, object] = {**own, **further} if type(further) is dict else own
     return found or None
-
-
-def _copy(value: Any) -> object:
-    return dict(value)
-
-
-def _read_extra(value: object) -> object:
-    return object.__getattribute__(value, "__pydantic_extra__")
 
 
 def _error_in(fields: Mapping[object, object]) -> object:
@@ -200,28 +194,9 @@ def _has_answer(fields: Mapping[object, object]) -> bool:
     return False
 
 
-def _snapshot(reply: object, body: Body) -> ErrorSnapshot:
-    """Classify an error body as if it had come with an error status."""
-    status = next((number for number in body.numbers() if 400 <= number <= 599), None)
-    code = telling_code(_NOTHING_CARRIED, body)
-    wait = retry_after_ms(_NOTHING_CARRIED, body)
-    text = "\n".join(body.texts())
-    category = _category(status, code, text, wait)
-    shown = None if code is None else code.text
-    return ErrorSnapshot(
-        category=category,
-        message=describe(category, status, shown, kind_of(type(reply)).name),
-        status=status,
-        code=shown,
-        retry_after_ms=wait,
-        may_have_cost=False,
-    )
-
-
 def _category(status: int | None, code: Code | None, text: str, wait: float | None) -> ErrorCategory:
     if code is not None and code.category is not None and (code.specific or status is None):
         return category_of_code(code, wait, text) or code.category
     if status is None and (status := status_in_text(text)) is None:
         return provider_said(text) or ErrorCategory.SERVER_ERROR
-    by_status = category_of_status(status) or ErrorCategory.SERVER_ERROR
-    return closer_category(status, by_status, code, None, text, wait_ms=wait)
+    return closer_category(status, text, code=code, wait_ms=wait)

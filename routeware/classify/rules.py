@@ -15,7 +15,7 @@ import attrs
 
 from routeware.classify.meanings import status_of
 from routeware.classify.names import error_type, kind_of
-from routeware.classify.reading import View, defines, has_more_behind, remembered
+from routeware.classify.reading import View, cause_of, context_of, hides_context, remembered
 from routeware.classify.snapshot import ErrorSnapshot, describe, text_of
 from routeware.classify.structural import classify
 from routeware.errors import CATEGORY_ALIASES, ErrorCategory
@@ -30,13 +30,8 @@ _DEFAULT_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
 _ALL_STATUSES = frozenset(range(100, 600))
 _DEFAULT_CATEGORIES = frozenset(
     {
-        ErrorCategory.RATE_LIMIT,
-        ErrorCategory.QUOTA,
-        ErrorCategory.OVERLOADED,
-        ErrorCategory.SERVER_ERROR,
-        ErrorCategory.TRANSIENT_NETWORK,
-        ErrorCategory.CANCELLED,
-        ErrorCategory.CIRCUIT_OPEN,
+        *(ErrorCategory.RATE_LIMIT, ErrorCategory.QUOTA, ErrorCategory.OVERLOADED, ErrorCategory.SERVER_ERROR),
+        *(ErrorCategory.TRANSIENT_NETWORK, ErrorCategory.CANCELLED, ErrorCategory.CIRCUIT_OPEN),
     }
 )
 
@@ -50,15 +45,15 @@ def eligible(snapshot: ErrorSnapshot, rules: FailoverRules, *, by_hook: bool = F
         by_hook: the caller's own hook gave the category; without rules it decides by itself then, whatever the status.
     """
     statuses, kinds = rules.on_status, rules.on_error_kinds
-    if statuses is not None and snapshot.status in statuses:
-        return True
-    if snapshot.category is ErrorCategory.TIMEOUT:
-        return True
-    if kinds is not None and _matches(snapshot, kinds, by_hook=by_hook):
-        return True
-    if statuses is None and kinds is None and _by_default(snapshot, by_hook=by_hook):
-        return True
-    return snapshot.category is ErrorCategory.REJECTED
+    if kinds is None:
+        kinds = ("default",) if statuses is None else ()
+    return (
+        (statuses is not None and snapshot.status in statuses)
+        or snapshot.category in (ErrorCategory.TIMEOUT, ErrorCategory.REJECTED)
+        or "any" in kinds
+        or snapshot.category.value in kinds
+        or ("default" in kinds and _by_default(snapshot, by_hook=by_hook))
+    )
 
 
 def statuses_taken(rules: FailoverRules) -> frozenset[int]:
@@ -69,14 +64,6 @@ def statuses_taken(rules: FailoverRules) -> frozenset[int]:
     given = frozenset(rules.on_status or ())
     default = "default" in kinds if kinds is not None else rules.on_status is None
     return given | _DEFAULT_STATUSES if default else given
-
-
-def _matches(snapshot: ErrorSnapshot, kinds: tuple[str, ...], *, by_hook: bool) -> bool:
-    return (
-        "any" in kinds
-        or snapshot.category.value in kinds
-        or ("default" in kinds and _by_default(snapshot, by_hook=by_hook))
-    )
 
 
 def _by_default(snapshot: ErrorSnapshot, *, by_hook: bool) -> bool:
@@ -122,16 +109,11 @@ def _category(answer: object) -> ErrorCategory:
 # Their classes say that there was no answer: a status next to them may be the SDK's own, and money may have been spent.
 _UNSURE = frozenset(
     {
-        ErrorCategory.TIMEOUT,
-        ErrorCategory.TRANSIENT_NETWORK,
-        ErrorCategory.SCHEMA_VALIDATION,
-        ErrorCategory.EGRESS_BLOCKED,
+        *(ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK),
+        *(ErrorCategory.SCHEMA_VALIDATION, ErrorCategory.EGRESS_BLOCKED),
     }
 )
-
-
-_CAUSE = vars(BaseException)["__cause__"].__get__
-_CONTEXT = vars(BaseException)["__context__"].__get__
+_READ_BY_CLASS = ("response", "__dict__", "__getattribute__")
 
 
 def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool:
@@ -144,14 +126,16 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
         error: what a provider function raised.
         taken: the policy's statuses, from ``statuses_taken``.
     """
-    is_sure, is_plain = _type_of(type(error))
+    is_sure, is_plain, is_bare = _type_of(type(error))
     # An error behind may know better: the answer that was lost behind a wrapper's status.
-    if not is_sure or _CAUSE(error) is not None or (_CONTEXT(error) is not None and has_more_behind(error)):
+    if not is_sure or cause_of(error) is not None or (context_of(error) is not None and not hides_context(error)):
         return False
     if is_plain:
-        # The commonest places, where the class has nothing to add: a third of the time that the careful way takes.
+        # The commonest places, where the class has nothing to add: a fifth of the time that the careful way takes.
         own = error.__dict__
         status = own.get("status_code")
+        if status is None and is_bare:
+            status = own.get("status")
         if type(status) is int and status in taken:
             return status >= 400 and not isinstance(own.get("response"), BaseException)
     view = View(error)
@@ -161,9 +145,10 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
 
 
 @remembered
-def _type_of(kind: type) -> tuple[bool, bool]:
-    """Say whether a status of such an error is the provider's, and whether its response, if any, is in the instance."""
+def _type_of(kind: type) -> tuple[bool, bool, bool]:
+    """Say whether such an error's status is the provider's, and whether the class leaves response and status alone."""
     known = kind_of(kind)
     unsure = known.proxy or (known.meaning is not None and known.meaning.category in _UNSURE)
     is_sure = not unsure and not issubclass(kind, BaseExceptionGroup)
-    return is_sure, not defines(kind, "response", "__dict__", "__getattribute__")
+    names = {name for base in kind.__mro__ if base.__module__ != "builtins" for name in vars(base)}
+    return is_sure, names.isdisjoint(_READ_BY_CLASS), "status_code" not in names

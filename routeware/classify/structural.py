@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import attrs
 
-from routeware.classify.names import Cost, kind_of
-from routeware.classify.one_error import SETTLED, Finding, look
+from routeware.classify.names import kind_of
+from routeware.classify.one_error import SETTLED, look
 from routeware.classify.reading import hops, leaves_of
-from routeware.classify.snapshot import ErrorSnapshot, describe, text_of
+from routeware.classify.snapshot import FREE, Cost, ErrorSnapshot, Finding, describe, snapshot_of, text_of
 from routeware.classify.texts import LONGEST, category_in_text, status_in_text
 from routeware.errors import ErrorCategory
 
@@ -22,11 +22,10 @@ __all__ = ["classify"]
 
 T = TypeVar("T")
 
-_FREE = (Cost.NONE, Cost.NONE_BY_ITSELF, Cost.ANSWERED)
 _LOST = (ErrorCategory.TIMEOUT, ErrorCategory.TRANSIENT_NETWORK)
 _NOTHING = Finding()
 # Mistakes in handling a reply. What else an error says by itself, its reply does not change.
-_STUMBLES = (ErrorCategory.GENERIC, ErrorCategory.SCHEMA_VALIDATION)
+_STUMBLES = (None, ErrorCategory.GENERIC, ErrorCategory.SCHEMA_VALIDATION)
 
 
 def classify(error: BaseException, *, with_text: bool = False, reported: ErrorSnapshot | None = None) -> ErrorSnapshot:
@@ -39,20 +38,11 @@ def classify(error: BaseException, *, with_text: bool = False, reported: ErrorSn
             what the function stumbled over: a missing key, an object of the wrong type, an error of the function's own.
     """
     found = _walk(error, set())
-    message = text_of(error) if with_text else None
-    category = found.category or ErrorCategory.GENERIC
-    name = kind_of(type(error)).name
-    if reported is not None and category in _STUMBLES:
+    text, name = text_of(error) if with_text else None, kind_of(type(error)).name
+    if reported is not None and found.category in _STUMBLES:
         line = describe(reported.category, reported.status, reported.code, name)
-        return attrs.evolve(reported, message=message or line)
-    return ErrorSnapshot(
-        category=category,
-        message=message or describe(category, found.status, found.code, name),
-        status=found.status,
-        code=found.code,
-        retry_after_ms=found.retry_after_ms,
-        may_have_cost=found.cost not in _FREE,
-    )
+        return attrs.evolve(reported, message=text or line)
+    return snapshot_of(found, name, text)
 
 
 def _walk(error: BaseException, seen: set[int]) -> Finding:
@@ -102,7 +92,7 @@ def _look_into(leaves: tuple[BaseException, ...], seen: set[int]) -> Finding:
     found = [_walk(leaf, seen) for leaf in leaves if id(leaf) not in seen]
     categories = {leaf.category or ErrorCategory.GENERIC for leaf in found}
     if len(categories) != 1:
-        return Finding(ErrorCategory.GENERIC, cost=_together(found))
+        return Finding(ErrorCategory.GENERIC, _together(found))
     statuses, codes = {leaf.status for leaf in found}, {leaf.code for leaf in found}
     return Finding(
         category=categories.pop(),
@@ -114,7 +104,7 @@ def _look_into(leaves: tuple[BaseException, ...], seen: set[int]) -> Finding:
 
 
 def _together(found: list[Finding]) -> Cost:
-    return Cost.NONE if found and all(leaf.cost in _FREE for leaf in found) else Cost.POSSIBLE
+    return Cost.NONE if found and all(leaf.cost in FREE for leaf in found) else Cost.POSSIBLE
 
 
 def _by_text(error: BaseException, verdict: Finding) -> Finding:

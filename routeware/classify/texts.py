@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 
-from routeware.classify.codes import Code
-from routeware.classify.meanings import category_of_status
-from routeware.classify.names import Meaning
+from routeware.classify.meanings import Code, category_of_status
 from routeware.classify.reading import Pattern, ignoring_case
+from routeware.classify.snapshot import Finding
 from routeware.errors import ErrorCategory
 
 __all__ = [
@@ -162,20 +161,16 @@ _OVERLOADED = ignoring_case(
 )
 
 # Which refinements matter under a status. Waiting has to be excluded before quota is asked for.
+_CONTENT = frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY})
 _MATTERS: dict[int, frozenset[ErrorCategory]] = {
-    400: frozenset(
-        {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY, ErrorCategory.AUTH}
-    ),
+    400: _CONTENT | {ErrorCategory.AUTH},
     401: frozenset({ErrorCategory.QUOTA}),
     403: frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTENT_POLICY, ErrorCategory.RATE_LIMIT}),
     413: frozenset({ErrorCategory.RATE_LIMIT}),
-    422: frozenset({ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY}),
+    422: _CONTENT,
     429: frozenset({ErrorCategory.QUOTA}),
     451: frozenset({ErrorCategory.CONTENT_POLICY}),
 }
-_ALL = frozenset(
-    {ErrorCategory.QUOTA, ErrorCategory.CONTEXT_LENGTH, ErrorCategory.CONTENT_POLICY, ErrorCategory.RATE_LIMIT}
-)
 
 
 def refined_by_text(status: int, text: str, *, throttled: bool) -> ErrorCategory | None:
@@ -194,7 +189,7 @@ def refined_by_text(status: int, text: str, *, throttled: bool) -> ErrorCategory
 
 def provider_said(text: str) -> ErrorCategory | None:
     """Read the text of an error that is a provider's by its class, and carries nothing else."""
-    found = _phrase(text, _ALL, throttled=False)
+    found = _phrase(text, _CONTENT | {ErrorCategory.RATE_LIMIT}, throttled=False)
     return ErrorCategory.OVERLOADED if found is None and _OVERLOADED.search(text) else found
 
 
@@ -223,7 +218,7 @@ def category_in_text(text: str, status: int | None) -> ErrorCategory | None:
     The error may be of any class, and its text about anything: only phrases with no other use count.
     """
     if status is not None:
-        return refined_by_text(status, text, throttled=False) or category_of_status(status)
+        return closer_category(status, text)
     if _STRICT_QUOTA.search(text) and not names_a_throttle(text):
         return ErrorCategory.QUOTA
     if _STRICT_CONTEXT.search(text):
@@ -270,33 +265,16 @@ def _path_of_text(found: re.Match[str]) -> str:
 
 _COARSE = frozenset({ErrorCategory.BAD_REQUEST, ErrorCategory.AUTH, ErrorCategory.SERVER_ERROR})
 # Names that repeat a status (``BadRequestError``, ``InternalServerError``) say nothing that it does not.
-_REPEAT_A_STATUS = frozenset(
-    {
-        ErrorCategory.BAD_REQUEST,
-        ErrorCategory.AUTH,
-        ErrorCategory.NOT_FOUND,
-        ErrorCategory.SERVER_ERROR,
-        ErrorCategory.CANCELLED,
-    }
-)
+_REPEAT_A_STATUS = _COARSE | {ErrorCategory.NOT_FOUND, ErrorCategory.CANCELLED}
 # The HTTP status that a category stands for, so that its texts are read as those of an HTTP answer.
-_AS_STATUS = {
-    ErrorCategory.BAD_REQUEST: 400,
-    ErrorCategory.AUTH: 403,
-    ErrorCategory.RATE_LIMIT: 429,
-}
+_AS_STATUS = {ErrorCategory.BAD_REQUEST: 400, ErrorCategory.AUTH: 403, ErrorCategory.RATE_LIMIT: 429}
 
 
 def closer_category(
-    status: int,
-    by_status: ErrorCategory,
-    code: Code | None,
-    by_class: Meaning | None,
-    text: str,
-    *,
-    wait_ms: float | None,
+    status: int, text: str, *, code: Code | None = None, by_class: Finding | None = None, wait_ms: float | None = None
 ) -> ErrorCategory:
     """Choose the category of an answer: by its code, else the class of the error, else its text, else its status."""
+    by_status = category_of_status(status) or ErrorCategory.SERVER_ERROR
     if code is not None and code.specific and _says_more_than(status, by_status, code):
         return _quota_or_throttle(code, wait_ms, text) or by_status
     name = None if by_class is None else by_class.category

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from operator import methodcaller
 from typing import Any
-
-import attrs
 
 from routeware.classify.codes import Body, details_of
 from routeware.classify.reading import Pattern, View, as_text, attempt, entry, is_mapping, is_sequence
@@ -19,32 +18,9 @@ __all__ = ["retry_after_ms"]
 
 _NUMBER = Pattern(r"\s*([+-]?\d{1,16}(?:\.\d{0,16})?)\s*s?\s*", flags=re.ASCII)
 _MOST_HEADERS = 256
-_NAMES = (
-    ("retry_after_ms", 1),
-    ("retry_after", 1_000),
-    ("retry_after_seconds", 1_000),
-    ("retry_after_s", 1_000),
-    ("retryAfter", 1_000),
+_NAMES = {"retry_after_ms": 1} | dict.fromkeys(
+    ("retry_after", "retry_after_seconds", "retry_after_s", "retryAfter"), 1_000
 )
-
-
-@attrs.frozen
-class Header:
-    """A header in the two spellings that mappings with regard to case use."""
-
-    name: str
-    title: str
-
-    def get_from(self, headers: Any) -> object:
-        """Read its value from a mapping. Whatever that raises is for the caller to catch."""
-        found = headers.get(self.name)
-        return headers.get(self.title) if found is None else found
-
-
-_RETRY_AFTER_MS = Header("retry-after-ms", "Retry-After-Ms")
-_AZURES = Header("x-ms-retry-after-ms", "X-Ms-Retry-After-Ms")
-_RETRY_AFTER = Header("retry-after", "Retry-After")
-_DATE = Header("date", "Date")
 
 
 def retry_after_ms(error: View, body: Body, *, further: Sequence[object] = ()) -> float | None:
@@ -60,48 +36,34 @@ def retry_after_ms(error: View, body: Body, *, further: Sequence[object] = ()) -
     for headers in (*_headers_of(error), *further):
         if headers is not None and (found := _from_headers(headers)) is not None:
             return found
-    found = _from_names(error.get)
-    if found is None:
-        found = next((wait for part in body.mappings if (wait := _from_names(partial(entry, part))) is not None), None)
-    return _from_details(details_of(error, body)) if found is None else found
-
-
-def _from_names(get: Callable[[str], object]) -> float | None:
-    for name, factor in _NAMES:
-        if (found := _milliseconds(get(name), factor)) is not None:
-            return found
-    return None
+    getters: list[Callable[[str], object]] = [error.get, *(partial(entry, part) for part in body.mappings)]
+    for get in getters:
+        for name, factor in _NAMES.items():
+            if (found := _milliseconds(get(name), factor)) is not None:
+                return found
+    return _from_details(details_of(error, body))
 
 
 def _headers_of(error: View) -> list[object]:
-    get = error.get
-    found = [get("headers")]
-    for response in (get("response"), get("raw_response")):
-        if response is not None:
-            mapping = is_mapping(response)
-            found.append(
-                entry(response, "ResponseMetadata", "HTTPHeaders") if mapping else View(response).get("headers")
-            )
+    found = [error.get("headers")]
+    for response in (error.get("response"), error.get("raw_response")):
+        if is_mapping(response):
+            found.append(entry(response, "ResponseMetadata", "HTTPHeaders"))
+        elif response is not None:
+            found.append(View(response).get("headers"))
     return found
 
 
 def _from_headers(headers: object) -> float | None:
-    for header in (_RETRY_AFTER_MS, _AZURES):
-        if (found := _milliseconds(_header(headers, header), 1)) is not None:
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        if (found := _milliseconds(_header(headers, name), 1)) is not None:
             return found
-    value = _header(headers, _RETRY_AFTER)
-    if value is None:
-        return None
+    value = _header(headers, "retry-after")
     found = _milliseconds(value, 1_000)
-    return _until(value, headers) if found is None else found
-
-
-def _until(value: object, headers: object) -> float | None:
-    """Turn a date into a duration, by the provider's own clock if it sends its time."""
-    then = _seconds_of_date(value)
-    if then is None:
-        return None
-    now = _seconds_of_date(_header(headers, _DATE))
+    if found is not None or (then := _seconds_of_date(value)) is None:
+        return found
+    # A date is a moment of the provider's own clock, if it sends its time.
+    now = _seconds_of_date(_header(headers, "date"))
     return max(0.0, then - (time.time() if now is None else now)) * 1_000
 
 
@@ -136,11 +98,10 @@ def _milliseconds(value: object, factor: int) -> float | None:
     """Read a number, or the text of one, as milliseconds."""
     if value is None:
         return None
-    kind = type(value)
     if type(value) is timedelta:
-        value, kind = value.total_seconds(), float
-    if kind is not bool and issubclass(kind, int | float):
-        number = attempt(_to_float, value)
+        value = value.total_seconds()
+    if issubclass(type(value), int | float) and type(value) is not bool:
+        number = attempt(float, value)
     else:
         found = _NUMBER.compiled.fullmatch(as_text(value) or "")
         number = float(found[1]) if found else None
@@ -149,34 +110,28 @@ def _milliseconds(value: object, factor: int) -> float | None:
     return max(0.0, number * factor)
 
 
-def _to_float(value: Any) -> float:
-    return float(value)
-
-
-def _header(headers: object, header: Header) -> object:
+def _header(headers: object, name: str) -> object:
     """Find one header in a mapping, with or without regard to case, or in pairs, also of bytes."""
     if is_mapping(headers):
-        found = attempt(header.get_from, headers)
-        if found is not None or type(headers) is not dict:
+        for spelling in (name, name.title()):
+            found = attempt(methodcaller("get", spelling), headers)
+            if found is not None:
+                return _decoded(found)
+        if type(headers) is not dict:
             # Other mappings of headers are taken to disregard case by themselves.
-            return _decoded(found)
+            return None
         headers = list(headers.items())
-    return _in_pairs(headers if is_sequence(headers) else attempt(_items_of, headers), header.name)
-
-
-def _items_of(headers: Any) -> object:
-    return list(type(headers).items(headers))
-
-
-def _in_pairs(pairs: object, name: str) -> object:
-    if not is_sequence(pairs):
-        return None
-    for pair in pairs[:_MOST_HEADERS]:
+    pairs = headers if is_sequence(headers) else attempt(_items_of, headers)
+    for pair in pairs[:_MOST_HEADERS] if is_sequence(pairs) else ():
         if is_sequence(pair) and len(pair) == 2:
             key = as_text(_decoded(pair[0]))
             if key is not None and key.lower() == name:
                 return _decoded(pair[1])
     return None
+
+
+def _items_of(headers: Any) -> object:
+    return list(type(headers).items(headers))
 
 
 def _decoded(value: object) -> object:
