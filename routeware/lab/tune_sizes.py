@@ -109,7 +109,7 @@ def _bucket(name: str, calls: int, offer: Sequence[Point], bought: Bought) -> Bu
         name=name,
         calls=calls,
         late=offer[0][1],
-        starts=tuple((share.start_s, share.share) for share in bought.starts),
+        starts=bought.starts,
         misses=bought.misses,
         extra=bought.extra,
     )

@@ -9,8 +9,7 @@ Lagrange Multiplier Method for Solving Problems of Optimum Allocation of Resourc
 """
 
 from routeware.threshold.buckets import checked_size
-from routeware.threshold.cache import LearnerCache
-from routeware.threshold.learner import Learner
+from routeware.threshold.learner import Learner, LearnerCache
 from routeware.threshold.report import (
     BucketReport,
     LatencyReport,

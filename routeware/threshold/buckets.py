@@ -36,7 +36,8 @@ class BucketRange:
     Attributes:
         above: numbers above this; ``None`` is no bound.
         up_to: numbers up to this; ``None`` is no bound.
-        value: the text that it holds; "other" for the rarest together, "unknown" where no size was given.
+        value: the text that they share; "other" for the rarest together, "unknown" where no size was given. ``None``
+            for numbers, and where all calls are one bucket.
     """
 
     above: float | None = None

@@ -10,73 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from routeware.threshold.rule import Decision, RaceSource
+from routeware.threshold.rule import Decision, Fit, RaceSource
 from routeware.threshold.window import ANSWERED, CUT, LinkHistory, Size, Window, kaplan_meier
 
-__all__ = ["KEPT_AFTER_CHANGE", "Correction", "MissDetector", "Outage", "has_slowed"]
+__all__ = ["KEPT_AFTER_CHANGE", "Feedback", "has_slowed", "is_out"]
+
+KEPT_AFTER_CHANGE = 30
+"""Attempts that are kept when the earlier ones no longer tell how the link is."""
 
 # Steady enough not to follow chance, quick enough to repair a dependence within some thousand calls.
 _STEP = 0.02
 _SPEND_STEP = 0.002
 _LEAST_SPEND = 0.6
-_CORRECTED = frozenset((RaceSource.FITTED, RaceSource.CAPPED))
-
-
-class Correction:
-    """The misses to aim at and the extra attempts to plan with, moved a little by each call.
-
-    Args:
-        misses: the share of calls that may miss the target.
-        max_extra: extra attempts per call that may be spent.
-
-    Attributes:
-        allowed: the share of misses to aim at: 0.4 to 1.6 of ``misses``.
-        affordable: the extra attempts to plan with: 0.6 to 1 of ``max_extra``.
-    """
-
-    __slots__ = ("_at_cap", "_max_extra", "_target", "affordable", "allowed")
-
-    def __init__(self, misses: float, max_extra: float) -> None:
-        self._target, self._max_extra = misses, max_extra
-        self.allowed = self._at_cap = misses
-        self.affordable = max_extra
-
-    def call_ended(self, decision: Decision, *, missed: bool, extra: bool) -> None:
-        """Learn from a call whose outcome is known.
-
-        Not where the rule does not race, nor where its starts are not to be had: a share that is lowered then would
-        stay low for long after. Under the cap it may rise again, so that a share that is too low does not keep itself
-        in force.
-
-        Args:
-            decision: what was decided for it.
-            missed: whether it missed the target.
-            extra: whether its backup was started.
-        """
-        if decision.swap or decision.source not in _CORRECTED:
-            return
-        least, most = self._target * 2 / 5, self._target * 8 / 5
-        if decision.source is RaceSource.CAPPED:
-            least, most = self._at_cap, max(self._at_cap, self._target)
-            # The steepest edge is the one whose estimate was luckiest, so plans are overspent.
-            planned = self.affordable + _SPEND_STEP * (self._max_extra - extra)
-            self.affordable = min(max(planned, _LEAST_SPEND * self._max_extra), self._max_extra)
-        moved = self.allowed + _STEP * self._target * (self._target - missed)
-        self.allowed = min(max(moved, least), most)
-
-    def fitted(self, source: RaceSource) -> None:
-        """Take note of a new fit: what the cap does not bind, it may correct."""
-        if source is not RaceSource.CAPPED:
-            self._at_cap = self.allowed
-
 
 _WATCHED = 40
 _ALL = (1 << _WATCHED) - 1
 # And one: a false alarm in some hundreds of calls, which costs no more than a fit.
 _DEVIATIONS = 2.5
-
-KEPT_AFTER_CHANGE = 30
-"""Attempts that are kept when the earlier ones no longer tell how the link is."""
 
 # This many standard deviations are a change and not chance: what was learned before is given up.
 _CHANGED = 4.0
@@ -88,33 +38,73 @@ _RECENT, _RECENT_PROBES = 40, 20
 _FEW_BACKUPS = 20
 
 
-class MissDetector:
-    """Rings when the last 40 calls missed the target unusually often.
+class Feedback:
+    """The misses to aim at and the extra attempts to plan with, moved a little by each call, and the latest misses.
 
     Args:
-        usual: the share of misses that the target allows.
+        misses: the share of calls that may miss the target.
+        max_extra: extra attempts per call that may be spent.
+
+    Attributes:
+        allowed: the share of misses to aim at: 0.4 to 1.6 of ``misses``.
+        affordable: the extra attempts to plan with: 0.6 to 1 of ``max_extra``.
     """
 
-    __slots__ = ("_least", "_missed", "_most")
+    __slots__ = ("_at_cap", "_max_extra", "_missed", "_most", "_target", "affordable", "allowed")
 
-    def __init__(self, usual: float) -> None:
-        self._missed = 0
-        self._least = usual
-        self._most = _WATCHED
-        self.expect(usual)
+    def __init__(self, misses: float, max_extra: float) -> None:
+        self._target, self._max_extra = misses, max_extra
+        self.allowed = self._at_cap = misses
+        self.affordable = max_extra
+        # The misses among the last 40 calls, a bit for each, and how many of them are not unusual.
+        self._missed, self._most = 0, _not_unusual(misses)
 
-    def expect(self, share: float) -> None:
-        """Take a share of 0 to 1 for usual from now on; what the target allows always is."""
-        usual = min(max(share, self._least), 1.0)
-        self._most = math.floor(_WATCHED * usual + _DEVIATIONS * math.sqrt(_WATCHED * usual * (1.0 - usual)) + 1.0)
+    def call_ended(self, decision: Decision, *, missed: bool, extra: bool) -> bool:
+        """Learn from a call whose outcome is known; return whether the last 40 missed the target unusually often.
 
-    def rings(self, missed: bool) -> bool:
-        """Count one call; return whether there have been too many misses. Counting then begins anew."""
+        Counting begins anew then.
+
+        Args:
+            decision: what was decided for it.
+            missed: whether it missed the target.
+            extra: whether its backup was started.
+        """
+        if not decision.swap:
+            self._correct(decision.source, missed, extra)
         self._missed = (self._missed << 1 | missed) & _ALL
         if not missed or self._missed.bit_count() <= self._most:
             return False
         self._missed = 0
         return True
+
+    def fitted(self, found: Fit) -> None:
+        """Take note of a new fit: what the cap does not bind, it may correct, and its misses are usual from now on."""
+        if found.source is not RaceSource.CAPPED:
+            self._at_cap = self.allowed
+        # What the target allows always is usual.
+        self._most = _not_unusual(min(max(found.misses, self._target), 1.0))
+
+    def _correct(self, source: RaceSource, missed: bool, extra: bool) -> None:
+        """Move both shares.
+
+        Not where the rule does not race, nor where its starts are not to be had: a share that is lowered then would
+        stay low for long after. Under the cap it may rise again, so that a share that is too low does not keep itself
+        in force.
+        """
+        least, most = self._target * 2 / 5, self._target * 8 / 5
+        if source is RaceSource.CAPPED:
+            least, most = self._at_cap, max(self._at_cap, self._target)
+            # The steepest edge is the one whose estimate was luckiest, so plans are overspent.
+            planned = self.affordable + _SPEND_STEP * (self._max_extra - extra)
+            self.affordable = min(max(planned, _LEAST_SPEND * self._max_extra), self._max_extra)
+        elif source is not RaceSource.FITTED:
+            return
+        moved = self.allowed + _STEP * self._target * (self._target - missed)
+        self.allowed = min(max(moved, least), most)
+
+
+def _not_unusual(share: float) -> int:
+    return math.floor(_WATCHED * share + _DEVIATIONS * math.sqrt(_WATCHED * share * (1.0 - share)) + 1.0)
 
 
 def has_slowed(
@@ -145,28 +135,17 @@ def has_slowed(
     return slow > expected + _CHANGED * deviation
 
 
-class Outage:
-    """The state of an outage, in which the backup is tried first.
+def is_out(primary: LinkHistory, backup: LinkHistory, target_s: float, *, swapped: bool) -> bool:
+    """Return whether the backup should be tried first: the primary is late often, and twice as often as its backup.
 
-    Attributes:
-        swapped: whether it is.
+    Args:
+        primary: the chain's first link.
+        backup: its second.
+        target_s: the target, in seconds.
+        swapped: whether the backup is tried first already: coming back takes fewer late attempts.
     """
-
-    def __init__(self, target_s: float) -> None:
-        self._target_s = target_s
-        self.swapped = False
-
-    def look(self, primary: LinkHistory, backup: LinkHistory) -> bool:
-        """Decide anew, from the latest attempts: the primary is late often, and twice as often as its backup."""
-        other = backup.as_primary if self.swapped and len(backup.as_primary) >= _FEW_BACKUPS else backup.as_backup
-        recent = _RECENT_PROBES if self.swapped else _RECENT
-        late = _late(primary.as_primary, recent, self._target_s)
-        known = len(other) >= _FEW_BACKUPS
-        self.swapped = (
-            known and late >= (_IN if self.swapped else _OUT) and late >= 2 * _late(other, _RECENT, self._target_s)
-        )
-        return self.swapped
-
-
-def _late(window: Window, latest: int, target_s: float) -> float:
-    return window.curve(latest).beyond(target_s)
+    other = backup.as_primary if swapped and len(backup.as_primary) >= _FEW_BACKUPS else backup.as_backup
+    if len(other) < _FEW_BACKUPS:
+        return False
+    late = primary.as_primary.curve(_RECENT_PROBES if swapped else _RECENT).beyond(target_s)
+    return late >= (_IN if swapped else _OUT) and late >= 2 * other.curve(_RECENT).beyond(target_s)

@@ -18,15 +18,10 @@ Point = tuple[float, float, "float | None"]
 """Extra attempts and misses as shares of a bucket's calls, if all of them start their backup at the third; ``None`` is
 never. The third is only carried along, in whatever unit."""
 
+Share = tuple["float | None", float]
+"""When a share of a bucket's calls start their backup (``None`` is never), and the share."""
+
 _EQUAL = 1e-12
-
-
-@attrs.frozen(slots=True)
-class Share:
-    """A share of a bucket's calls, and when these start their backup; ``None`` is never."""
-
-    start_s: float | None
-    share: float
 
 
 @attrs.frozen(slots=True)
@@ -52,14 +47,12 @@ class Purchase:
         buckets: what was bought for each. At most one bucket draws lots.
         misses: the share of all calls that misses.
         extra: the share of all calls that starts a backup.
-        slope: misses saved by the last extra attempt bought; infinite where none was.
         capped: whether ``max_extra`` ended it, before the misses were few enough.
     """
 
     buckets: tuple[Bought, ...]
     misses: float
     extra: float
-    slope: float
     capped: bool
 
 
@@ -113,10 +106,10 @@ def buy(
         hulls: the lower hulls of ``offers``, if they are known.
     """
     hulls = [lower_hull(each) for each in offers] if hulls is None else hulls
-    bought = [Bought((Share(hull[0][2], 1.0),), hull[0][1], hull[0][0]) for hull in hulls]
+    bought = [Bought(((hull[0][2], 1.0),), hull[0][1], hull[0][0]) for hull in hulls]
     misses = sum(weight * each.misses for weight, each in zip(weights, bought, strict=True))
     extra = sum(weight * each.extra for weight, each in zip(weights, bought, strict=True))
-    slope, capped = inf, extra > max_extra
+    capped = extra > max_extra
     for steepness, bucket, end in () if capped else _edges(hulls):
         if misses <= allowed + _EQUAL or steepness <= least_slope:
             break
@@ -130,10 +123,10 @@ def buy(
             last = _mixed(before, after, part)
         misses -= weight * (bought[bucket].misses - last.misses)
         extra -= weight * (bought[bucket].extra - last.extra)
-        bought[bucket], slope = last, steepness
+        bought[bucket] = last
         if part < 1.0:
             break
-    return Purchase(tuple(bought), misses, extra, slope, capped)
+    return Purchase(tuple(bought), misses, extra, capped)
 
 
 def _edges(hulls: Sequence[Sequence[Point]]) -> list[tuple[float, int, int]]:
@@ -153,9 +146,9 @@ def _part(left: float, whole: float) -> float:
 
 def _mixed(before: Point, after: Point, part: float) -> Bought:
     """Return a share ``part`` at the one start, and the rest of the bucket at the other."""
-    shares = (Share(after[2], part), Share(before[2], 1.0 - part))
+    shares = ((after[2], part), (before[2], 1.0 - part))
     extra, misses = before[0] + part * (after[0] - before[0]), before[1] + part * (after[1] - before[1])
-    return Bought(tuple(each for each in shares if each.share > 0.0), misses, extra)
+    return Bought(tuple([each for each in shares if each[1] > 0.0]), misses, extra)
 
 
 def _nearest(offered: Sequence[Point], before: Point, after: Point, part: float, capped: bool) -> Bought:
@@ -166,4 +159,4 @@ def _nearest(offered: Sequence[Point], before: Point, after: Point, part: float,
         extra, misses, start_s = min((point for point in between if point[0] <= affordable), key=lambda point: point[1])
     else:
         extra, misses, start_s = next(point for point in between if point[1] <= wanted + _EQUAL)
-    return Bought((Share(start_s, 1.0),), misses, extra)
+    return Bought(((start_s, 1.0),), misses, extra)

@@ -7,11 +7,16 @@ outlive it. Time and chance come from outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import TypeVar
 
-from routeware.policy import LatencyRules
+from routeware.policy import LatencyRules, Link, RoutingPolicy
 from routeware.threshold.buckets import Buckets, find_buckets
-from routeware.threshold.feedback import KEPT_AFTER_CHANGE, Correction, MissDetector, Outage, has_slowed
+from routeware.threshold.feedback import KEPT_AFTER_CHANGE, Feedback, has_slowed, is_out
 from routeware.threshold.grid import STEPS, WindowCounts
 from routeware.threshold.hull import Share
 from routeware.threshold.report import (
@@ -22,50 +27,19 @@ from routeware.threshold.report import (
     link_report,
     ms,
 )
-from routeware.threshold.rule import Bucket, Decision, Fit, Goal, RaceSource, fit
+from routeware.threshold.rule import Bucket, Decision, Fit, RaceSource, fit, goal_of, prior
 from routeware.threshold.window import KEPT, LinkHistory, Size, Window
 
-__all__ = ["BACKUPS_KEPT", "BACKUP_AGE_S", "Choice", "Learner", "lay_out", "options"]
+__all__ = ["BACKUPS_KEPT", "BACKUP_AGE_S", "Learner", "LearnerCache"]
 
-Option = tuple[float, Decision]
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_Option = tuple[float, Decision]
 """A share of the calls, and what they do."""
 
-
-class Choice:
-    """The choice for the calls of one bucket.
-
-    Attributes:
-        usual: what most of them do: those whose draw is not below ``below``.
-        below: the share of the others.
-    """
-
-    __slots__ = ("_others", "below", "usual")
-
-    def __init__(self, others: Sequence[Option], usual: Decision) -> None:
-        self.usual, self.below = usual, 0.0
-        bounds = []
-        for share, decision in others:
-            self.below += share
-            bounds.append((self.below, decision))
-        self._others = tuple(bounds)
-
-    def rare(self, drawn: float) -> Decision:
-        """Return the decision for a draw below ``below``."""
-        return next(decision for below, decision in self._others if drawn < below)
-
-
-def lay_out(first: Sequence[Option], then: Sequence[Option]) -> Choice:
-    """Return a choice: options of ``first`` have shares of all calls, those of ``then`` have shares of the rest."""
-    rest = 1.0 - sum(share for share, _ in first)
-    *rarer, (_, usual) = then
-    return Choice([*first, *((rest * share, decision) for share, decision in rarer)], usual)
-
-
-def options(starts: Sequence[Share], source: RaceSource, *, swap: bool, of: float = 1.0) -> list[Option]:
-    """Return what the calls of a bucket do, the largest share last."""
-    found = [(of * each.share, Decision(each.start_s, source, swap)) for each in starts]
-    return sorted(found, key=lambda option: option[0])
-
+_Choice = tuple[float, Decision, tuple[_Option, ...]]
+"""What the calls of a bucket do: those whose draw is not below the first; and what the others do, by upper bounds."""
 
 BACKUP_AGE_S = 3600.0
 """The time for which a backup's attempts are kept, apart from the latest ``BACKUPS_KEPT``."""
@@ -74,12 +48,14 @@ BACKUPS_KEPT = 60
 """A backup's attempts that age does not forget: a function that is called every ten minutes would have none."""
 
 _FEW_BACKUPS = 20
-_FEW_FOR_P99 = 90
 _REFIT_EVERY = 64
 _EARLY_REFITS = (30, 60, 90)
 _BUCKETS_EVERY = 512
 _PROBES = 0.1
 _CAUTION = 10
+# A policy that is made up at every call must not fill the memory.
+_MOST_LINKS = 64
+_MOST_LEARNERS = 16
 
 
 class Learner:
@@ -107,7 +83,7 @@ class Learner:
         *,
         by_size: bool = False,
     ) -> None:
-        self._goal = _goal(rules)
+        self._goal = goal_of(rules)
         if len(histories) < 2:
             raise ValueError("a threshold can be learned for a target, and with a backup")
         self.histories = tuple(histories)
@@ -116,20 +92,19 @@ class Learner:
         # What the exploring calls leave to the others.
         max_extra = (rules.max_extra - self._explore) / (1.0 - self._explore)
         self._random = random
-        self._correction = Correction(self._goal.misses, max_extra)
+        self._feedback = Feedback(self._goal.misses, max_extra)
         self._calls = self._since_refit = 0
         self._cut_at = -_BUCKETS_EVERY
-        self._misses = MissDetector(self._goal.misses)
         self._notices = Notices(self._goal.misses)
-        self._outage = Outage(self._goal.target_s) if rules.swap_in_outage else None
+        self._may_swap, self._swapped = rules.swap_in_outage, False
         prior_s = self._goal.target_s / 2 if rules.race_after_ms is None else rules.race_after_ms / 1000
-        self._prior = _prior(prior_s if max_extra else None, self._goal)
+        self._prior = prior(prior_s if max_extra else None, self._goal)
         self._fit = self._prior
         self._buckets: Buckets | None = None
         self._next_buckets: Buckets | None = None
         # By the window's id: windows live as long as the histories do.
         self._counts: dict[int, WindowCounts] = {}
-        self._choices: tuple[Choice, ...] = ()
+        self._choices: tuple[_Choice, ...] = ()
         self._refit(-math.inf)
 
     def use_sizes(self) -> None:
@@ -143,9 +118,9 @@ class Learner:
             size: the size of its request, as :func:`~routeware.threshold.buckets.checked_size` returns it.
         """
         buckets = self._buckets
-        choice = self._choices[0 if buckets is None else buckets.place(size)]
+        below, usual, others = self._choices[0 if buckets is None else buckets.place(size)]
         drawn = self._random()
-        return choice.usual if drawn >= choice.below else choice.rare(drawn)
+        return usual if drawn >= below else next(decision for bound, decision in others if drawn < bound)
 
     def call_ended(
         self, decision: Decision, elapsed_s: float, *, answered: bool, now: float, extra: bool | None = None
@@ -170,8 +145,7 @@ class Learner:
         if missed or answered:
             after_s = decision.race_after_s
             raced = (after_s is not None and elapsed_s > after_s) if extra is None else extra
-            self._correction.call_ended(decision, missed=missed, extra=raced)
-            alarmed = self._misses.rings(missed)
+            alarmed = self._feedback.call_ended(decision, missed=missed, extra=raced)
         if alarmed and self._fit.source is not RaceSource.PRIOR:
             self._forget_the_past()
         early = self._calls in _EARLY_REFITS
@@ -191,8 +165,8 @@ class Learner:
             race_after_ms=ms(start_s),
             race_share=share,
             source=found.source,
-            swapped=self._outage is not None and self._outage.swapped,
-            allowed_share=self._correction.allowed,
+            swapped=self._swapped,
+            allowed_share=self._feedback.allowed,
             best_miss_share=found.best if known else None,
             expected_miss_share=found.misses if known else None,
             max_extra_needed=self._needed(),
@@ -234,14 +208,14 @@ class Learner:
             return False
         self._buckets = self._next_buckets
         forward = self._fitted(first.as_primary, second.as_backup)
-        if self._outage is not None and self._outage.look(first, second):
+        self._swapped = self._may_swap and is_out(first, second, self._goal.target_s, swapped=self._swapped)
+        if self._swapped:
             asked_first = second.as_primary if len(second.as_primary) >= self._goal.few else second.as_backup
             stand_in = first.as_backup if len(first.as_backup) >= _FEW_BACKUPS else first.as_primary
             self._choose(self._fitted(asked_first, stand_in), forward)
         else:
             self._choose(forward, None)
-        self._correction.fitted(self._fit.source)
-        self._misses.expect(self._fit.misses)
+        self._feedback.fitted(self._fit)
         return self._notices.look(self._fit, calls=calls, known=len(first.as_primary), now=now)
 
     def _cut_sizes(self) -> None:
@@ -265,8 +239,8 @@ class Learner:
             self._counts_of(primary).by_bucket(self._buckets),
             self._counts_of(backup).by_bucket(self._buckets),
             self._goal,
-            allowed=self._correction.allowed * (1.0 - caution),
-            max_extra=self._correction.affordable,
+            allowed=self._feedback.allowed * (1.0 - caution),
+            max_extra=self._feedback.affordable,
         )
 
     def _counts_of(self, window: Window) -> WindowCounts:
@@ -276,37 +250,91 @@ class Learner:
         return counted
 
     def _choose(self, chosen: Fit, probed: Fit | None) -> None:
-        """Lay out the decisions of each bucket; the usual one lies last."""
+        """Lay out the decisions of each bucket over the draws from 0 to 1, so deciding is mostly one comparison."""
         self._fit = chosen
         swap = probed is not None
-        explored = [(self._explore, Decision(0.0, RaceSource.EXPLORED, swap))] if self._explore else []
+        first = [(self._explore, Decision(0.0, RaceSource.EXPLORED, swap))] if self._explore else []
         laid_out = []
         for at, bucket in enumerate(chosen.buckets):
-            rest = options(bucket.starts, chosen.source, swap=swap)
+            rest = _options(bucket.starts, chosen.source, swap=swap)
             if probed is not None:
-                probes = options(probed.buckets[at].starts, probed.source, swap=False, of=_PROBES)
+                probes = _options(probed.buckets[at].starts, probed.source, swap=False, of=_PROBES)
                 rest = [*probes, *((share * (1.0 - _PROBES), decision) for share, decision in rest)]
-            laid_out.append(lay_out(explored, rest))
+            laid_out.append(_laid_out(first, rest))
         self._choices = tuple(laid_out)
 
 
-def _goal(rules: LatencyRules) -> Goal:
-    if rules.target_ms is None:
-        raise ValueError("a threshold can be learned for a target, and with a backup")
-    target_s = rules.target_ms / 1000
-    bound_s = target_s if rules.race_after_ms is None else min(rules.race_after_ms / 1000, target_s)
-    if rules.target_p99_ms is None:
-        return Goal(target_s, misses=0.05, at_most_s=bound_s)
-    # One in a hundred is the tail itself, so no call of a bucket is left to a later start by lot.
-    return Goal(target_s, misses=0.01, at_most_s=bound_s, few=_FEW_FOR_P99, lots=False)
+class LearnerCache:
+    """The learned state of one decorated function: windows by link, learners by rules; the latest used are kept.
+
+    All views of the function share it, so a view with other settings begins with what is known of its links, and a view
+    that is made anew for every call goes on with the learner of the one before.
+
+    Args:
+        draw: where chance comes from: draws from 0 to 1, 1 excluded; ``random.random`` by default.
+    """
+
+    def __init__(self, draw: Callable[[], float] | None = None) -> None:
+        self._draw = random.random if draw is None else draw
+        self._histories: OrderedDict[Link, LinkHistory] = OrderedDict()
+        self._learners: OrderedDict[Hashable, Learner] = OrderedDict()
+        self._uses_sizes = False
+
+    def use_sizes(self) -> None:
+        """Use sizes under every policy, whatever its ``latency.by_size`` says."""
+        self._uses_sizes = True
+        for learner in self._learners.values():
+            learner.use_sizes()
+
+    def draw_by(self, draw: Callable[[], float]) -> None:
+        """Let learners that are made from now on draw by ``draw``."""
+        self._draw = draw
+
+    def learner(self, policy: RoutingPolicy) -> Learner | None:
+        """Return the learner for a policy; ``None`` if it has no target, or no link to race with."""
+        latency = policy.latency
+        if latency.target_ms is None or policy.max_attempts < 2 or len(policy.chain) < 2:
+            return None
+        sized = latency.by_size or self._uses_sizes
+        rules = (
+            *(policy.chain, latency.target_p95_ms, latency.target_p99_ms, latency.race_after_ms),
+            *(latency.max_extra, latency.explore, latency.swap_in_outage, sized),
+        )
+        return _kept(self._learners, rules, lambda: self._made(policy, sized), _MOST_LEARNERS)
+
+    def _made(self, policy: RoutingPolicy, by_size: bool) -> Learner:
+        histories = [
+            _kept(self._histories, link, partial(LinkHistory, link.label), _MOST_LINKS) for link in policy.chain
+        ]
+        return Learner(policy.latency, histories, self._draw, by_size=by_size)
 
 
-def _prior(start_s: float | None, goal: Goal) -> Fit:
-    bucket = Bucket((Share(start_s, 1.0),), 1.0, 0, 0.0, goal.misses, 0.0, [1.0] * (STEPS + 1))
-    return Fit(RaceSource.PRIOR, (bucket,), 0.0, goal.misses, 0.0)
+def _kept(kept: OrderedDict[K, V], key: K, make: Callable[[], V], most: int) -> V:
+    """Give what is kept under ``key``, made if it is not there; it is the latest used now."""
+    found = kept.pop(key, None)
+    kept[key] = found = make() if found is None else found
+    if len(kept) > most:
+        kept.popitem(last=False)
+    return found
+
+
+def _options(starts: Sequence[Share], source: RaceSource, *, swap: bool, of: float = 1.0) -> list[_Option]:
+    """Return what the calls of a bucket do, the largest share last."""
+    return sorted(((of * share, Decision(start_s, source, swap)) for start_s, share in starts), key=itemgetter(0))
+
+
+def _laid_out(first: Sequence[_Option], then: Sequence[_Option]) -> _Choice:
+    """Return a choice: options of ``first`` have shares of all calls, those of ``then`` have shares of the rest."""
+    rest = 1.0 - sum(share for share, _ in first)
+    *rarer, (_, usual) = then
+    below, others = 0.0, []
+    for share, decision in [*first, *((rest * share, decision) for share, decision in rarer)]:
+        below += share
+        others.append((below, decision))
+    return below, usual, tuple(others)
 
 
 def _left(bucket: Bucket, target_s: float) -> float:
     """Return the part of the target that is left to the backups of a bucket, as it starts most of them."""
-    start_s = max(bucket.starts, key=lambda each: each.share).start_s
+    start_s, _ = max(bucket.starts, key=itemgetter(1))
     return 1.0 if start_s is None else 1.0 - start_s / target_s

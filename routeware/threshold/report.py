@@ -72,14 +72,10 @@ class StartReport:
 
 
 @attrs.frozen(kw_only=True)
-class BucketReport:
+class BucketReport(BucketRange):
     """The estimates for requests of similar size.
 
     Attributes:
-        above: numbers above this; ``None`` is no bound.
-        up_to: numbers up to this; ``None`` is no bound.
-        value: the text that they share; "other" for the rarest together, "unknown" where no size was given. ``None``
-            for numbers, and where all calls are one bucket.
         calls: how many were remembered when the starts were found.
         late_share: the share that would take longer than the target without racing.
         starts: when their backups start, the earliest first.
@@ -87,9 +83,6 @@ class BucketReport:
         expected_extra: extra attempts that are expected for each.
     """
 
-    above: float | None = None
-    up_to: float | None = None
-    value: str | None = None
     calls: int
     late_share: float
     starts: tuple[StartReport, ...]
@@ -218,10 +211,10 @@ def bucket_reports(found: Fit, buckets: Buckets | None) -> tuple[BucketReport, .
 def earliest(found: Fit) -> tuple[float | None, float]:
     """Return the earliest start of a fit, in seconds, and the share of calls that have it; ``None`` without racing."""
     starts = [
-        (share.start_s, bucket.weight * share.share)
+        (start_s, bucket.weight * share)
         for bucket in found.buckets
-        for share in bucket.starts
-        if share.start_s is not None and bucket.weight
+        for start_s, share in bucket.starts
+        if start_s is not None and bucket.weight
     ]
     if not starts:
         return None, 0.0
@@ -241,7 +234,7 @@ def _bucket_report(held: BucketRange, bucket: Bucket) -> BucketReport:
         value=held.value,
         calls=bucket.calls,
         late_share=bucket.late,
-        starts=tuple(StartReport(race_after_ms=ms(each.start_s), share=each.share) for each in bucket.starts),
+        starts=tuple(StartReport(race_after_ms=ms(start_s), share=share) for start_s, share in bucket.starts),
         expected_miss_share=bucket.misses,
         expected_extra=bucket.extra,
     )

@@ -14,14 +14,16 @@ from enum import StrEnum
 
 import attrs
 
+from routeware.policy import LatencyRules
 from routeware.threshold.grid import LATE, STEPS, Counts, total, weighed
 from routeware.threshold.hull import Point, Share, buy, lower_hull
 
-__all__ = ["Bucket", "Decision", "Fit", "Goal", "RaceSource", "fit"]
+__all__ = ["Bucket", "Decision", "Fit", "Goal", "RaceSource", "fit", "goal_of", "prior"]
 
 _BORROWED = 20.0
 """Attempts that each bucket borrows from all, and that the primary's curve lends to the backup's."""
 _FEW_BACKUPS = 20
+_FEW_FOR_P99 = 90
 _LATEST_STEP = 22
 """The latest start, in steps: it saves few calls from being late and nearly all of the tail.
 
@@ -131,12 +133,30 @@ class Fit:
     needed: float | None = None
 
 
-@attrs.frozen(slots=True)
-class _Curves:
-    """Shares of a bucket after 0, 1, … steps: calls that the primary keeps waiting, and backups without an answer."""
+def goal_of(rules: LatencyRules) -> Goal:
+    """Return the goal that a policy's rules set.
 
-    waiting: Sequence[float]
-    backup: Sequence[float]
+    Raises:
+        ValueError: there is no target.
+    """
+    if rules.target_ms is None:
+        raise ValueError("a threshold can be learned for a target, and with a backup")
+    target_s = rules.target_ms / 1000
+    bound_s = target_s if rules.race_after_ms is None else min(rules.race_after_ms / 1000, target_s)
+    if rules.target_p99_ms is None:
+        return Goal(target_s, misses=0.05, at_most_s=bound_s)
+    # One in a hundred is the tail itself, so no call of a bucket is left to a later start by lot.
+    return Goal(target_s, misses=0.01, at_most_s=bound_s, few=_FEW_FOR_P99, lots=False)
+
+
+def prior(start_s: float | None, goal: Goal) -> Fit:
+    """Return what is done while too little is known: all backups start at ``start_s``; ``None`` is never."""
+    bucket = Bucket(((start_s, 1.0),), 1.0, 0, 0.0, goal.misses, 0.0, [1.0] * (STEPS + 1))
+    return Fit(RaceSource.PRIOR, (bucket,), 0.0, goal.misses, 0.0)
+
+
+_Curves = tuple[Sequence[float], Sequence[float]]
+"""Shares of a bucket after 0, 1, … steps: calls that the primary keeps waiting, and backups without an answer."""
 
 
 def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allowed: float, max_extra: float) -> Fit:
@@ -152,9 +172,9 @@ def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allo
     whole = total(primary)
     weights = [counted.attempts / max(whole.attempts, 1) for counted in primary]
     curves = _curves(primary, whole, backup)
-    late = sum(weight * each.waiting[LATE] for weight, each in zip(weights, curves, strict=True))
+    late = sum(weight * waiting[LATE] for weight, (waiting, _) in zip(weights, curves, strict=True))
     best, deviation = _best(late, whole, total(backup))
-    never: list[Point] = [(0.0, each.waiting[LATE], None) for each in curves]
+    never: list[Point] = [(0.0, waiting[LATE], None) for waiting, _ in curves]
     points = [_points(each, goal) for each in curves]
     needed = None
     if late <= goal.misses:
@@ -175,8 +195,8 @@ def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allo
             source = RaceSource.CAPPED if bought.capped else RaceSource.FITTED
     rows = zip(primary, weights, curves, bought.buckets, strict=True)
     found = tuple(
-        Bucket(each.starts, weight, counted.attempts, curve.waiting[LATE], each.misses, each.extra, curve.backup)
-        for counted, weight, curve, each in rows
+        Bucket(each.starts, weight, counted.attempts, waiting[LATE], each.misses, each.extra, unanswered)
+        for counted, weight, (waiting, unanswered), each in rows
     )
     return Fit(source, found, best, bought.misses, bought.extra, needed)
 
@@ -197,12 +217,12 @@ def _curves(primary: Sequence[Counts], whole: Counts, backup: Sequence[Counts]) 
     for first, second in zip(primary, backup, strict=True):
         if len(primary) > 1 and not first.attempts and not second.attempts:
             # Nothing of its own: the curve of all.
-            everyone = everyone or _Curves([(1.0 - failing / calls) * share for share in common], unanswered)
+            everyone = everyone or ([(1.0 - failing / calls) * share for share in common], unanswered)
             curves.append(everyone)
             continue
         failed = (first.failed + _BORROWED * failing / calls) / (first.attempts + _BORROWED)
         lasting = first.survival(lent)
-        curves.append(_Curves([(1.0 - failed) * share for share in lasting], second.survival(backup_lent)))
+        curves.append(([(1.0 - failed) * share for share in lasting], second.survival(backup_lent)))
     return curves
 
 
@@ -226,16 +246,14 @@ def _best(late: float, whole: Counts, backup: Counts) -> tuple[float, float]:
 
 def _points(curves: _Curves, goal: Goal) -> list[Point]:
     """Return what each start costs and leaves, the latest first."""
-    late, step_s = curves.waiting[LATE], goal.target_s / STEPS
+    waiting, unanswered = curves
+    late, step_s = waiting[LATE], goal.target_s / STEPS
     latest = min(goal.at_most_s / step_s, float(_LATEST_STEP))
     below = math.floor(latest)
     points: list[Point] = []
     if latest > below:
-        waiting, unanswered = _between(curves.waiting, latest), _between(curves.backup, STEPS - latest)
-        points.append((waiting, late * unanswered, goal.at_most_s))
-    points += [
-        (curves.waiting[step], late * curves.backup[STEPS - step], step * step_s) for step in range(below, -1, -1)
-    ]
+        points.append((_between(waiting, latest), late * _between(unanswered, STEPS - latest), goal.at_most_s))
+    points += [(waiting[step], late * unanswered[STEPS - step], step * step_s) for step in range(below, -1, -1)]
     return points
 
 

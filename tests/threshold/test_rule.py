@@ -57,7 +57,7 @@ def fitted(
 
 def starts(found: Fit, bucket: int = 0) -> list[tuple[float | None, float]]:
     """When a bucket's calls start their backup, and how many of them."""
-    return [(each.start_s, each.share) for each in found.buckets[bucket].starts]
+    return list(found.buckets[bucket].starts)
 
 
 def test_a_primary_that_meets_the_target_alone_is_not_raced() -> None:
