@@ -12,12 +12,14 @@ that ends at second 30 of one clock means nothing on another.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import math
 import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
@@ -25,6 +27,8 @@ from weakref import WeakKeyDictionary
 from routeware.errors import ErrorCategory
 
 __all__ = ["CooldownRule", "Health", "LinkHealth", "LinkStates", "PauseStarted", "RetryBudget", "Ticket"]
+
+logger = logging.getLogger("routeware")
 
 COUNTED = frozenset(
     {
@@ -357,13 +361,20 @@ class Health:
         draw: where chance comes from, for tests: draws from 0 to 1, 1 excluded.
     """
 
-    __slots__ = ("__weakref__", "_draw", "_own_clocks", "_shared", "retries")
+    __slots__ = ("__weakref__", "_draw", "_own_clocks", "_served", "_shared", "retries")
 
     def __init__(self, *, draw: Callable[[], float] = random.random) -> None:
         self._draw = draw
         self._shared = LinkStates(draw)
         self._own_clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, LinkStates] = WeakKeyDictionary()
+        self._served: dict[str, bool] = {}  # labels of the policies that use it: True if one of them has a cooldown
         self.retries = RetryBudget()
+
+    def serve(self, labels: Iterable[str], *, cools: bool) -> None:
+        """Take note of the links of a policy that uses it, and whether that policy has a cooldown."""
+        for label in labels:
+            if label in self._served or len(self._served) < _MOST_LINKS:
+                self._served[label] = cools or self._served.get(label, False)
 
     def states(self, loop: asyncio.AbstractEventLoop) -> LinkStates:
         """Return the state that belongs to the clock of ``loop``."""
@@ -384,6 +395,9 @@ class Health:
     def trip(self, label: str, *, for_ms: float) -> None:
         """Start a pause of ``for_ms`` milliseconds for a link, for example before its provider's maintenance.
 
+        Only calls under a policy with a cooldown pass the link over. Logs a warning if no policy that uses this object
+        has both a link of this label and ``failover.cooldown_ms``: the pause would change nothing.
+
         Raises:
             ValueError: ``for_ms`` is not a number above 0.
         """
@@ -391,6 +405,13 @@ class Health:
             raise ValueError(f"for_ms has to be a number of milliseconds above 0, not {for_ms!r}")
         states, now = self._here()
         states.trip(label, for_ms / 1000, now)
+        # Before any policy uses it, and where so many do that not all labels are known, nothing can be said.
+        if not self._served.get(label, not self._served or len(self._served) >= _MOST_LINKS):
+            problem = "no policy with this link sets failover.cooldown_ms"
+            if label not in self._served:
+                known = ", ".join(map(repr, itertools.islice(self._served, 10)))
+                problem = f"no link has this label; there are {known}"
+            logger.warning("a pause of %.100r changes nothing: %.500s", label, problem)
 
     def reset(self, label: str | None = None) -> None:
         """Forget the failures and pauses of one link, or of all links."""

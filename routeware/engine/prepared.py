@@ -220,6 +220,8 @@ class PreparedPolicy:
         failover = policy.failover
         self.cooldown = _cooldown(failover)
         self.health = None if self.cooldown is None else health
+        if health is not None:
+            health.serve((link.label for link in policy.chain), cools=self.cooldown is not None)
         self.retries = failover.retries
         # A view without health of its own still shares the function's budget of retries.
         self.retry_budget = (registrations.health if health is None else health).retries

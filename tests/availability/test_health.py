@@ -12,6 +12,7 @@ import weakref
 
 import pytest
 
+from routeware import Attempt, RoutingPolicy, routed
 from routeware.errors import ErrorCategory
 from routeware.health import _LOCK, COUNTED, CooldownRule, Health, LinkHealth, LinkStates, RetryBudget, Ticket, _Lock
 from tests.fakes.clock import JumpingLoop
@@ -243,6 +244,56 @@ def test_when_everything_known_cools_the_oldest_goes() -> None:
     assert states.cooling_until("link-0", 0.0) is None
     assert states.answered(Ticket("link-0", 0, probe=False)) is False
     states.said_nothing(Ticket("link-0", 0, probe=True))
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+async def test_a_trip_that_no_policy_heeds_says_so_with_the_remedy(caplog: pytest.LogCaptureFixture) -> None:
+    """A policy without cooldown goes on calling the link, and a mistyped label is nobody's."""
+    health = Health()
+    health.trip("p:a", for_ms=1_000)
+    assert not _warnings(caplog)  # it may be given to a function later
+
+    @routed(RoutingPolicy(chain=["p:a", "p:b"]), health=health)
+    async def ask(attempt: Attempt) -> str:
+        return attempt.label
+
+    health.trip("p:a", for_ms=1_000)
+    health.trip("p:A", for_ms=1_000)
+
+    assert await ask() == "p:a"
+    assert _warnings(caplog) == [
+        "a pause of 'p:a' changes nothing: no policy with this link sets failover.cooldown_ms",
+        "a pause of 'p:A' changes nothing: no link has this label; there are 'p:a', 'p:b'",
+    ]
+
+
+async def test_a_trip_that_one_policy_heeds_is_no_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    """Functions that share a health may differ in their policies, and so may views."""
+
+    @routed(RoutingPolicy(chain=["p:a", "p:b"]))
+    async def ask(attempt: Attempt) -> str:
+        return attempt.label
+
+    cooling = ask.with_policy(RoutingPolicy(chain=["p:a", "p:b"], failover={"cooldown_ms": 5_000}))
+    assert ask.health is not None
+    ask.health.trip("p:a", for_ms=60_000)
+
+    assert (await ask(), await cooling()) == ("p:a", "p:b")
+    assert not _warnings(caplog)
+
+
+async def test_of_more_labels_than_are_kept_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """A policy function that makes up labels fills no memory, and none of them is called wrong."""
+    health = Health()
+    for number in range(1_100):
+        health.serve([f"link-{number}"], cools=False)
+
+    health.trip("link-1099", for_ms=1_000)
+
+    assert not _warnings(caplog)
 
 
 async def test_a_link_can_be_tripped_and_reset_by_hand() -> None:
