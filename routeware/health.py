@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary
 
 from routeware.errors import ErrorCategory
 
-__all__ = ["CooldownRule", "Health", "LinkHealth", "LinkStates", "PauseStarted", "RetryBudget", "Ticket"]
+__all__ = ["CooldownRule", "Health", "LinkHealth", "LinkStates", "PauseStarted", "RetryBudget", "Ticket", "note_policy"]
 
 logger = logging.getLogger("routeware")
 
@@ -370,12 +370,6 @@ class Health:
         self._served: dict[str, bool] = {}  # labels of the policies that use it: True if one of them has a cooldown
         self.retries = RetryBudget()
 
-    def serve(self, labels: Iterable[str], *, cools: bool) -> None:
-        """Take note of the links of a policy that uses it, and whether that policy has a cooldown."""
-        for label in labels:
-            if label in self._served or len(self._served) < _MOST_LINKS:
-                self._served[label] = cools or self._served.get(label, False)
-
     def states(self, loop: asyncio.AbstractEventLoop) -> LinkStates:
         """Return the state that belongs to the clock of ``loop``."""
         if type(loop).time is asyncio.BaseEventLoop.time:
@@ -424,6 +418,14 @@ class Health:
         except RuntimeError:
             return self._shared, time.monotonic()
         return self.states(loop), loop.time()
+
+
+def note_policy(health: Health, labels: Iterable[str], *, cools: bool) -> None:
+    """Let ``health`` know the links of a policy that uses it, and whether that policy has a cooldown."""
+    served = health._served
+    for label in labels:
+        if label in served or len(served) < _MOST_LINKS:
+            served[label] = cools or served.get(label, False)
 
 
 def _link_health(label: str, state: _LinkState, now: float) -> LinkHealth:

@@ -19,7 +19,7 @@ from routeware.classify import (
 )
 from routeware.engine.registrations import LinkStats, Registrations
 from routeware.errors import PolicyError, ResultRejectedError
-from routeware.health import CooldownRule, Health
+from routeware.health import CooldownRule, Health, note_policy
 from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_request, unpriced_by
 from routeware.observers import FOREIGN, Failure
 from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
@@ -221,7 +221,7 @@ class PreparedPolicy:
         self.cooldown = _cooldown(failover)
         self.health = None if self.cooldown is None else health
         if health is not None:
-            health.serve((link.label for link in policy.chain), cools=self.cooldown is not None)
+            note_policy(health, (link.label for link in policy.chain), cools=self.cooldown is not None)
         self.retries = failover.retries
         # A view without health of its own still shares the function's budget of retries.
         self.retry_budget = (registrations.health if health is None else health).retries

@@ -14,7 +14,18 @@ import pytest
 
 from routeware import Attempt, RoutingPolicy, routed
 from routeware.errors import ErrorCategory
-from routeware.health import _LOCK, COUNTED, CooldownRule, Health, LinkHealth, LinkStates, RetryBudget, Ticket, _Lock
+from routeware.health import (
+    _LOCK,
+    COUNTED,
+    CooldownRule,
+    Health,
+    LinkHealth,
+    LinkStates,
+    RetryBudget,
+    Ticket,
+    _Lock,
+    note_policy,
+)
 from tests.fakes.clock import JumpingLoop
 
 BUSY = ErrorCategory.OVERLOADED
@@ -289,7 +300,7 @@ async def test_of_more_labels_than_are_kept_nothing_is_said(caplog: pytest.LogCa
     """A policy function that makes up labels fills no memory, and none of them is called wrong."""
     health = Health()
     for number in range(1_100):
-        health.serve([f"link-{number}"], cools=False)
+        note_policy(health, [f"link-{number}"], cools=False)
 
     health.trip("link-1099", for_ms=1_000)
 
