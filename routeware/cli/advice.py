@@ -231,20 +231,17 @@ def _target_without_means(policy: RoutingPolicy) -> Iterator[Finding]:
         yield Finding("latency.explore", text)
 
 
-def _race_settings_without_race(policy: RoutingPolicy) -> Iterator[Finding]:
-    plain, latency = LatencyRules(), policy.latency
-    if not _races(policy) and latency.race_width != plain.race_width:
+def _settings_without_effect(policy: RoutingPolicy) -> Iterator[Finding]:
+    if not _races(policy) and policy.latency.race_width != LatencyRules().race_width:
         yield Finding("latency.race_width", "nothing races without race_after_ms or target_p95_ms")
-    if latency.target_ms is not None:
-        return
-    changed = {
-        "max_extra": latency.max_extra != plain.max_extra,
-        "explore": latency.explore != plain.explore,
-        "swap_in_outage": latency.swap_in_outage != plain.swap_in_outage,
-        "by_size": latency.by_size != plain.by_size,
-    }
-    for key in (key for key, set_here in changed.items() if set_here):
-        yield Finding(f"latency.{key}", "means nothing without target_p95_ms")
+    given = policy.to_dict()
+    for section, needed, is_set, keys in (
+        ("latency", "target_p95_ms", policy.latency.target_ms, ("max_extra", "explore", "swap_in_outage", "by_size")),
+        ("failover", "cooldown_ms", policy.failover.cooldown_ms, ("cooldown_after", "cooldown_max_ms")),
+        ("failover", "retries", policy.failover.retries or None, ("backoff_ms", "backoff_max_ms")),
+    ):
+        for key in (key for key in keys if is_set is None and key in given.get(section, {})):
+            yield Finding(f"{section}.{key}", f"means nothing without {needed}")
 
 
 def _no_time_for_failover(policy: RoutingPolicy) -> Iterator[Finding]:
@@ -315,7 +312,7 @@ _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
     _target_too_late,
     _prior_too_late,
     _target_without_means,
-    _race_settings_without_race,
+    _settings_without_effect,
     _no_time_for_failover,
     _hanging_link,
     _cap_without_price,

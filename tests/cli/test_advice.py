@@ -110,6 +110,18 @@ def policy(*links: dict[str, Any], **settings: Any) -> RoutingPolicy:
             policy(latency={"swap_in_outage": True}), "latency.swap_in_outage", "target_p95_ms", id="swap alone"
         ),
         pytest.param(policy(latency={"deadline_ms": 9_000}), "latency.deadline_ms", "a:x hangs", id="no time left"),
+        pytest.param(
+            policy(failover={"cooldown_after": 3}),
+            "failover.cooldown_after",
+            "without cooldown_ms",
+            id="cooldown alone",
+        ),
+        pytest.param(
+            policy(failover={"backoff_ms": 50}),
+            "failover.backoff_ms",
+            "means nothing without retries",
+            id="backoff alone",
+        ),
         pytest.param(policy(latency={"by_size": True}), "latency.by_size", "target_p95_ms", id="by size alone"),
         pytest.param(
             policy(latency={"target_p99_ms": 130_000}), "latency.target_p99_ms", "120,000 ms", id="a p99 after 120 s"
