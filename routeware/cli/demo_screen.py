@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from routeware.cli.screen import console, dollars, milliseconds
-from routeware.demo.asking import CONCURRENCY
 from routeware.demo.draws import Facts, packaged_facts
-from routeware.demo.run import Result, most_telling
+from routeware.demo.run import CONCURRENCY, Result, most_telling
 from routeware.demo.spans import jaeger_json
 from routeware.demo.tally import Change, Column, Money
 from routeware.lab.calls import CallTree, calls
@@ -71,12 +71,12 @@ def _scene_document(result: Result) -> dict[str, Any]:
         "scene": result.scene.name,
         "requests": result.bare.requests,
         "policy": result.scene.policy.to_dict(),
-        "bare": result.bare.to_dict(),
-        "routed": result.routed.to_dict(),
-        "changes": {name: change.to_dict() for name, change in result.changes.items()},
-        "pace": result.pace.to_dict(),
+        "bare": attrs.asdict(result.bare),
+        "routed": attrs.asdict(result.routed),
+        "changes": {name: {**attrs.asdict(change), "noise": change.noise} for name, change in result.changes.items()},
+        "pace": {**attrs.asdict(result.pace), "busy": result.pace.busy},
         "race_source": result.report.source.value if result.report else None,
-        "money": result.money.to_dict(),
+        "money": {**attrs.asdict(result.money), "adds_up": result.money.adds_up},
     }
 
 

@@ -18,24 +18,25 @@ from enum import Enum, StrEnum
 from functools import cache
 from importlib import resources
 from statistics import NormalDist
-from typing import Any, assert_never
+from typing import assert_never
 
 import attrs
 
 __all__ = ["Curve", "Draw", "Draws", "Facts", "Fault", "Incident", "packaged_facts"]
 
+_NORMAL = NormalDist()
+# How long a refusal takes was not recorded: assume the time of the provider's fastest answers.
+_QUICK = 0.01
+# The slowest twentieth of a provider that stalls is replaced by the stalls of its incident.
+_BODY = 0.95
+
 
 @attrs.frozen
 class Curve:
-    """A quantile function: linear between its points, flat beyond them.
+    """A quantile function: linear between its points ``q``, each 0..1 and ascending, flat beyond them."""
 
-    Attributes:
-        q: the points, ascending, each 0..1.
-        values: what the quantity is at each point.
-    """
-
-    q: tuple[float, ...]
-    values: tuple[float, ...]
+    q: Sequence[float]
+    values: Sequence[float]
 
     def at(self, q: float) -> float:
         """Return the value at ``q``."""
@@ -47,91 +48,6 @@ class Curve:
                 share = (q - self.q[right - 1]) / span
                 return self.values[right - 1] + share * (self.values[right] - self.values[right - 1])
         return self.values[-1]
-
-
-@attrs.frozen(kw_only=True)
-class Facts:
-    """The providers, in the order of the demo's chain.
-
-    Attributes:
-        models: provider to model.
-        latency: provider to latency, in milliseconds.
-        spearman: rank correlation of two providers' latencies for one request, by pair, both ways round.
-        rate_limited: share of requests that are answered 429.
-        dropped: share of requests whose connection drops.
-        server_error: share of requests that are answered 500.
-        stalled: share of requests that stall at a provider that stalls.
-        paused: share of its streams that stall in the middle.
-        pause: how long they do, in medians of the provider.
-        stalls: how long they take, in medians of the provider.
-        input_tokens: of every request.
-        output_tokens: of an answer.
-        sources: one line each: which figures come from where.
-        assumed: one line each: what was not recorded.
-    """
-
-    models: Mapping[str, str]
-    latency: Mapping[str, Curve]
-    spearman: Mapping[tuple[str, str], float]
-    rate_limited: float
-    dropped: float
-    server_error: float
-    stalled: float
-    paused: float
-    pause: float
-    stalls: Curve
-    input_tokens: int
-    output_tokens: Curve
-    sources: tuple[str, ...]
-    assumed: tuple[str, ...]
-
-    @property
-    def providers(self) -> tuple[str, ...]:
-        """Their names, the first of the chain first."""
-        return tuple(self.models)
-
-
-@cache
-def packaged_facts() -> Facts:
-    """Return the facts that come with routeware."""
-    text = resources.files(__package__).joinpath("facts.toml").read_text(encoding="utf-8")
-    return _facts(tomllib.loads(text))
-
-
-def _facts(table: Mapping[str, Any]) -> Facts:
-    latency, tokens, shares = table["latency"], table["tokens"], table["shares"]
-    pairs = {tuple(pair.split("/")): float(value) for pair, value in table["spearman"].items()}
-    return Facts(
-        models=table["models"],
-        latency={provider: _curve(latency["q"], latency[provider]) for provider in table["models"]},
-        spearman={(a, b): value for (x, y), value in pairs.items() for a, b in ((x, y), (y, x))},
-        rate_limited=shares["rate_limited"],
-        dropped=shares["dropped"],
-        server_error=shares["server_error"],
-        stalled=table["stalls"]["share"],
-        paused=table["stalls"]["in_the_middle"],
-        pause=table["stalls"]["pause"],
-        stalls=_curve((0, 1), (table["stalls"]["from"], table["stalls"]["to"])),
-        input_tokens=tokens["input"],
-        output_tokens=_curve(tokens["q"], tokens["output"]),
-        sources=tuple(_source(source) for source in table["sources"].values()),
-        assumed=tuple(table["assumed"]),
-    )
-
-
-def _curve(q: Sequence[float], values: Sequence[float]) -> Curve:
-    return Curve(tuple(map(float, q)), tuple(map(float, values)))
-
-
-def _source(source: Mapping[str, Any]) -> str:
-    return f"{source['gives']} ({source['repository']}, {source['requests']:,} requests of {source['date']})"
-
-
-_NORMAL = NormalDist()
-# How long a refusal takes was not recorded: assume the time of the provider's fastest answers.
-_QUICK = 0.01
-# The slowest twentieth of a provider that stalls is replaced by the stalls of its incident.
-_BODY = 0.95
 
 
 class Fault(Enum):
@@ -153,6 +69,59 @@ class Incident(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
+class Facts:
+    """The providers, in the order of the demo's chain.
+
+    Attributes:
+        models: provider to model.
+        latency: provider to latency, in milliseconds.
+        spearman: rank correlation of two providers' latencies for one request, by pair.
+        shares: of the requests that fail in each way.
+        stalls: of a provider that stalls: the shares of requests and of streams that do, and how long, in medians.
+        input_tokens: of every request.
+        output_tokens: of an answer.
+        sources: one line each: which figures come from where.
+        assumed: one line each: what was not recorded.
+    """
+
+    models: Mapping[str, str]
+    latency: Mapping[str, Curve]
+    spearman: Mapping[frozenset[str], float]
+    shares: Mapping[Fault, float]
+    stalls: Mapping[str, float]
+    input_tokens: int
+    output_tokens: Curve
+    sources: Sequence[str]
+    assumed: Sequence[str]
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Their names, the first of the chain first."""
+        return tuple(self.models)
+
+
+@cache
+def packaged_facts() -> Facts:
+    """Return the facts that come with routeware."""
+    table = tomllib.loads(resources.files(__package__).joinpath("facts.toml").read_text(encoding="utf-8"))
+    latency, tokens = table["latency"], table["tokens"]
+    return Facts(
+        models=table["models"],
+        latency={provider: Curve(latency["q"], latency[provider]) for provider in table["models"]},
+        spearman={frozenset(pair.split("/")): value for pair, value in table["spearman"].items()},
+        shares={Fault(fault): share for fault, share in table["shares"].items()},
+        stalls=table["stalls"],
+        input_tokens=tokens["input"],
+        output_tokens=Curve(tokens["q"], tokens["output"]),
+        sources=[
+            f"{source['gives']} ({source['repository']}, {source['requests']:,} requests of {source['date']})"
+            for source in table["sources"].values()
+        ],
+        assumed=table["assumed"],
+    )
+
+
+@attrs.frozen(kw_only=True)
 class Draw:
     """The answer of one provider to one request, as it was drawn.
 
@@ -170,12 +139,7 @@ class Draw:
 
 
 class Draws:
-    """Every request's fate under one seed.
-
-    Args:
-        facts: what the providers are like.
-        seed: what is drawn.
-    """
+    """Every request's fate under one seed."""
 
     def __init__(self, facts: Facts, seed: int) -> None:
         self._facts = facts
@@ -183,74 +147,56 @@ class Draws:
         self._factor = _factor(facts)
 
     def of(self, request: int, incident: Incident | None = None) -> Mapping[str, Draw]:
-        """Return what each provider does with the request of this number.
-
-        Args:
-            request: its number.
-            incident: what befalls each of them then.
-        """
-        dice = random.Random(f"routeware demo {self._seed} {request}")
-        plain = [dice.gauss(0, 1) for _ in self._facts.providers]
-        together = [sum(share * value for share, value in zip(row, plain, strict=True)) for row in self._factor]
-        tokens = round(self._facts.output_tokens.at(dice.random()))
-        drawn = {
-            provider: self._draw(provider, _NORMAL.cdf(value), dice.random(), tokens)
-            for provider, value in zip(self._facts.providers, together, strict=True)
+        """Return what each provider does with the request of this number, if ``incident`` befalls them all."""
+        facts, dice = self._facts, random.Random(f"routeware demo {self._seed} {request}")
+        plain = [dice.gauss(0, 1) for _ in facts.providers]
+        together = (sum(share * value for share, value in zip(row, plain, strict=True)) for row in self._factor)
+        slowness = dict(zip(facts.providers, map(_NORMAL.cdf, together), strict=True))
+        tokens = round(facts.output_tokens.at(dice.random()))
+        drawn = {provider: self._draw(provider, slow, dice.random(), tokens) for provider, slow in slowness.items()}
+        return {
+            provider: self._met(incident, provider, drawn[provider], slowness[provider], dice) for provider in drawn
         }
-        match incident:
-            case None:
-                return drawn
-            case Incident.STALLS:
-                return {
-                    provider: self._stalling(provider, draw, _NORMAL.cdf(value), dice)
-                    for (provider, draw), value in zip(drawn.items(), together, strict=True)
-                }
-            case Incident.OUTAGE:
-                return {provider: self._out(provider, draw) for provider, draw in drawn.items()}
-            case other:
-                assert_never(other)
 
     def _draw(self, provider: str, slowness: float, luck: float, tokens: int) -> Draw:
-        fault = self._fault(luck)
-        after_ms = _after_ms(self._facts.latency[provider], slowness, fault)
+        fault, latency = self._fault(luck), self._facts.latency[provider]
+        match fault:
+            case None:
+                after_ms = latency.at(slowness)
+            case Fault.DROPPED:
+                after_ms = latency.at(slowness) / 2
+            case _:
+                after_ms = latency.at(_QUICK)
         return Draw(after_ms=after_ms, fault=fault, output_tokens=tokens)
 
-    def _stalling(self, provider: str, draw: Draw, slowness: float, dice: random.Random) -> Draw:
-        stalled, place, paused = dice.random() < self._facts.stalled, dice.random(), dice.random() < self._facts.paused
-        if draw.fault is not None:
-            return draw
-        latency = self._facts.latency[provider]
-        stall_ms = latency.at(0.5) * self._facts.stalls.at(place)
-        return attrs.evolve(
-            draw,
-            after_ms=stall_ms if stalled else latency.at(_BODY * slowness),
-            pause_ms=self._facts.pause * latency.at(0.5) if paused else 0.0,
-        )
-
-    def _out(self, provider: str, draw: Draw) -> Draw:
-        return attrs.evolve(draw, after_ms=self._facts.latency[provider].at(0.5), fault=Fault.OUT)
-
     def _fault(self, luck: float) -> Fault | None:
-        shares = (
-            (Fault.RATE_LIMITED, self._facts.rate_limited),
-            (Fault.DROPPED, self._facts.dropped),
-            (Fault.SERVER_ERROR, self._facts.server_error),
-        )
-        for fault, share in shares:
+        for fault, share in self._facts.shares.items():
             if luck < share:
                 return fault
             luck -= share
         return None
 
-
-def _after_ms(latency: Curve, slowness: float, fault: Fault | None) -> float:
-    match fault:
-        case None:
-            return latency.at(slowness)
-        case Fault.DROPPED:
-            return latency.at(slowness) / 2
-        case _:
-            return latency.at(_QUICK)
+    def _met(self, incident: Incident | None, provider: str, draw: Draw, slowness: float, dice: random.Random) -> Draw:
+        latency, stalls = self._facts.latency[provider], self._facts.stalls
+        match incident:
+            case None:
+                return draw
+            case Incident.OUTAGE:
+                return attrs.evolve(draw, after_ms=latency.at(0.5), fault=Fault.OUT)
+            case Incident.STALLS:
+                # Drawn for a failure, too: the next provider's fate does not depend on this one's.
+                stalled, place = dice.random() < stalls["share"], dice.random()
+                paused = dice.random() < stalls["in_the_middle"]
+                if draw.fault is not None:
+                    return draw
+                medians = stalls["from"] + place * (stalls["to"] - stalls["from"])
+                return attrs.evolve(
+                    draw,
+                    after_ms=latency.at(0.5) * medians if stalled else latency.at(_BODY * slowness),
+                    pause_ms=stalls["pause"] * latency.at(0.5) if paused else 0.0,
+                )
+            case other:
+                assert_never(other)
 
 
 def _factor(facts: Facts) -> Sequence[Sequence[float]]:
@@ -263,7 +209,7 @@ def _factor(facts: Facts) -> Sequence[Sequence[float]]:
     for i, name in enumerate(names):
         row: list[float] = []
         for j in range(i):
-            rho = 2 * math.sin(math.pi * facts.spearman[name, names[j]] / 6)
+            rho = 2 * math.sin(math.pi * facts.spearman[frozenset((name, names[j]))] / 6)
             explained = sum(a * b for a, b in zip(row, factor[j], strict=False))
             row.append((rho - explained) / factor[j][j])
         row.append(math.sqrt(1 - sum(value * value for value in row)))

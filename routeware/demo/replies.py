@@ -19,8 +19,6 @@ __all__ = [
     "RESPONSES",
     "Answer",
     "Api",
-    "completion",
-    "openai_error",
     "prompt_tokens",
     "tokens",
 ]
@@ -81,15 +79,13 @@ def prompt_tokens(asked: Mapping[str, Any]) -> int:
     return tokens("".join(_texts(asked)))
 
 
-def completion(answer: Answer) -> Json:
-    """Return a whole chat completion."""
+def _completion(answer: Answer) -> Json:
     message = {"role": "assistant", "content": answer.text, "refusal": None}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     return {**_chat(answer, "chat.completion"), "choices": [choice], "usage": _chat_usage(answer)}
 
 
-def openai_error(_status: int, code: str, message: str) -> Json:
-    """Return the body of a refusal in OpenAI's form."""
+def _openai_error(_status: int, code: str, message: str) -> Json:
     return {"error": {"message": message, "type": code, "param": None, "code": code}}
 
 
@@ -233,6 +229,6 @@ def _anthropic_error(status: int, _code: str, message: str) -> Json:
     return {"type": "error", "error": error, "request_id": None}
 
 
-CHAT = Api(path="/v1/chat/completions", whole=completion, events=_chat_events, error=openai_error)
-RESPONSES = Api(path="/v1/responses", whole=_response, events=_response_events, error=openai_error)
+CHAT = Api(path="/v1/chat/completions", whole=_completion, events=_chat_events, error=_openai_error)
+RESPONSES = Api(path="/v1/responses", whole=_response, events=_response_events, error=_openai_error)
 MESSAGES = Api(path="/v1/messages", whole=_message, events=_message_events, error=_anthropic_error)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
-from routeware import FailoverRules, LatencyRules, Link, Price, RoutingPolicy
+from routeware import AttemptRecord, CallRecord, FailoverRules, LatencyRules, Link, Price, RoutingPolicy
 from routeware.demo import DemoError
 from routeware.demo.draws import Facts, Incident
 
-__all__ = ["SCENES", "Prices", "Scene", "check_providers", "own_scene", "packaged_scenes", "sped_up"]
+__all__ = ["Prices", "Scene", "check_providers", "in_own_time", "own_scene", "packaged_scenes", "sped_up"]
 
-_THIRD = 1 / 3
+Part = TypeVar("Part", Link, FailoverRules, LatencyRules, AttemptRecord, CallRecord)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,50 +48,25 @@ class Scene:
         return range(round(requests * self.begins), round(requests * self.ends) if self.incident else 0)
 
 
-def _policy(name: str) -> RoutingPolicy:
-    """Return a scene's policy, in the providers' own time."""
-    with resources.as_file(resources.files(__package__).joinpath("scenes.toml")) as path:
-        return RoutingPolicy.from_toml(path, table=name)
-
-
 def packaged_scenes() -> tuple[Scene, ...]:
     """Return the scenes, in the order in which they are shown."""
+    later = "Streams that stall before their first item, and in the middle"
     return (
-        Scene(name="even", title="An even provider", policy=_policy("even")),
-        Scene(
-            name="stalls",
-            title="A provider with stalls",
-            policy=_policy("stalls"),
-            incident=Incident.STALLS,
-        ),
-        Scene(
-            name="outage",
-            title="An outage",
-            policy=_policy("outage"),
-            incident=Incident.OUTAGE,
-            begins=_THIRD,
-            ends=2 * _THIRD,
-        ),
-        Scene(
-            name="streams",
-            title="Streams that stall before their first item, and in the middle",
-            policy=_policy("streams"),
-            streams=True,
-            incident=Incident.STALLS,
-        ),
+        _packaged("even", "An even provider"),
+        _packaged("stalls", "A provider with stalls", incident=Incident.STALLS),
+        _packaged("outage", "An outage", incident=Incident.OUTAGE, begins=1 / 3, ends=2 / 3),
+        _packaged("streams", later, incident=Incident.STALLS, streams=True),
     )
 
 
-SCENES = ("even", "stalls", "outage", "streams")
-"""Their names."""
+def _packaged(name: str, title: str, **settings: Any) -> Scene:
+    with resources.as_file(resources.files(__package__).joinpath("scenes.toml")) as path:
+        return Scene(name=name, title=title, policy=RoutingPolicy.from_toml(path, table=name), **settings)
 
 
 def own_scene(policy: RoutingPolicy) -> Scene:
     """Return the scene for a policy of the user's, against the providers as they were recorded."""
     return Scene(name="own", title="Your policy", policy=policy)
-
-
-Part = TypeVar("Part", Link, FailoverRules, LatencyRules)
 
 
 def check_providers(policy: RoutingPolicy, facts: Facts) -> None:
@@ -120,6 +95,12 @@ def _faster(part: Part, factor: float) -> Part:
     """Divide every field that is a time: their names end in the unit."""
     times = {field.name: getattr(part, field.name) for field in attrs.fields(type(part)) if field.name.endswith("_ms")}
     return attrs.evolve(part, **{name: each / factor for name, each in times.items() if each is not None})
+
+
+def in_own_time(record: CallRecord, factor: float) -> CallRecord:
+    """Return the record as if nothing had been sped up."""
+    attempts = tuple(_faster(attempt, 1 / factor) for attempt in record.attempts)
+    return attrs.evolve(_faster(record, 1 / factor), attempts=attempts)
 
 
 class Prices:

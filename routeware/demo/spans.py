@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +40,14 @@ _MEASURED_S = frozenset(
         "routeware.race.after_s",
     }
 )
+
+_NS_PER_US = 1_000
+_PROCESS = "p1"
+_TYPES = {bool: "bool", int: "int64", float: "float64", str: "string"}
+
+_BATCH = 512
+_REACH_S = 3.0
+_PORTS = {"http": 80, "https": 443}
 
 
 class Recorder:
@@ -91,66 +101,48 @@ def _value(key: str, value: AttributeValue, speed_up: float) -> AttributeValue:
     return value * speed_up if key in _MEASURED_S and isinstance(value, float) else value
 
 
-_NS_PER_US = 1_000
-_PROCESS = "p1"
-
-
 def jaeger_json(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
-    """Return the document for the spans of one trace, which come from one process.
-
-    Raises:
-        ValueError: there are no spans.
-    """
-    if not spans:
-        raise ValueError("a trace has at least one span")
-    ordered = sorted(spans, key=lambda span: span.start_time or 0)
-    resource = dict(ordered[0].resource.attributes)
+    """Return the document for the spans of one trace, at least one, which come from one process."""
+    ordered = [_jaeger(span) for span in sorted(spans, key=lambda span: span.start_time or 0)]
+    resource = dict(spans[0].resource.attributes)
     service = str(resource.pop("service.name", "unknown_service"))
-    process = {"serviceName": service, "tags": _tags(resource)}
     trace = {
-        "traceID": f"{_context(ordered[0]).trace_id:032x}",
-        "spans": [_span(span) for span in ordered],
-        "processes": {_PROCESS: process},
+        "traceID": ordered[0]["traceID"],
+        "spans": ordered,
+        "processes": {_PROCESS: {"serviceName": service, "tags": _tags(resource)}},
         "warnings": None,
     }
     return {"data": [trace], "total": 0, "limit": 0, "offset": 0, "errors": None}
 
 
-def _span(span: ReadableSpan) -> dict[str, Any]:
-    context = _context(span)
+def _jaeger(span: ReadableSpan) -> dict[str, Any]:
+    context: SpanContext | None = span.get_span_context()
+    assert context is not None
     start_ns, end_ns = span.start_time or 0, span.end_time or 0
+    # Pages hang a span under its first reference: the parent comes before what the links lead to.
+    references = [("CHILD_OF", span.parent)] if span.parent else []
+    references += [("FOLLOWS_FROM", link.context) for link in span.links]
     return {
-        "traceID": f"{context.trace_id:032x}",
-        "spanID": f"{context.span_id:016x}",
+        **_ids(context),
         "operationName": span.name,
-        "references": _references(span),
+        "references": [{"refType": kind, **_ids(other)} for kind, other in references],
         "startTime": start_ns // _NS_PER_US,
         "duration": max(0, end_ns - start_ns) // _NS_PER_US,
-        "tags": [*_tags(span.attributes or {}), *_status_and_kind(span)],
-        "logs": [_log(event.name, event.timestamp, event.attributes or {}) for event in span.events],
+        "tags": _tags({**(span.attributes or {}), **_status_and_kind(span)}),
+        "logs": [
+            {"timestamp": at.timestamp // _NS_PER_US, "fields": _tags({"event": at.name, **(at.attributes or {})})}
+            for at in span.events
+        ],
         "processID": _PROCESS,
         "warnings": None,
     }
 
 
-def _context(span: ReadableSpan) -> SpanContext:
-    context: SpanContext | None = span.get_span_context()
-    if context is None:
-        raise ValueError(f"the span {span.name!r} has no context")
-    return context
+def _ids(context: SpanContext) -> dict[str, str]:
+    return {"traceID": f"{context.trace_id:032x}", "spanID": f"{context.span_id:016x}"}
 
 
-def _references(span: ReadableSpan) -> list[dict[str, str]]:
-    """Return the parent first, because pages hang a span under its first reference, then what its links lead to."""
-    parents = [] if span.parent is None else [_reference("CHILD_OF", span.parent)]
-    return [*parents, *(_reference("FOLLOWS_FROM", link.context) for link in span.links)]
-
-
-def _reference(kind: str, other: SpanContext) -> dict[str, str]:
-    return {"refType": kind, "traceID": f"{other.trace_id:032x}", "spanID": f"{other.span_id:016x}"}
-
-
-def _status_and_kind(span: ReadableSpan) -> list[dict[str, Any]]:
+def _status_and_kind(span: ReadableSpan) -> dict[str, AttributeValue]:
     tags: dict[str, AttributeValue] = {"span.kind": span.kind.name.lower()}
     if span.instrumentation_scope is not None:
         tags["otel.scope.name"] = span.instrumentation_scope.name
@@ -160,34 +152,17 @@ def _status_and_kind(span: ReadableSpan) -> list[dict[str, Any]]:
         tags["error"] = True
     if span.status.description:
         tags["otel.status_description"] = span.status.description
-    return _tags(tags)
-
-
-def _log(name: str, time_ns: int, attributes: Mapping[str, AttributeValue]) -> dict[str, Any]:
-    return {"timestamp": time_ns // _NS_PER_US, "fields": _tags({"event": name, **attributes})}
+    return tags
 
 
 def _tags(attributes: Mapping[str, AttributeValue]) -> list[dict[str, Any]]:
-    return [_tag(key, value) for key, value in attributes.items()]
-
-
-def _tag(key: str, value: AttributeValue) -> dict[str, Any]:
-    match value:
-        case bool():
-            return {"key": key, "type": "bool", "value": value}
-        case int():
-            return {"key": key, "type": "int64", "value": value}
-        case float():
-            return {"key": key, "type": "float64", "value": value}
-        case str():
-            return {"key": key, "type": "string", "value": value}
-        case _:
-            return {"key": key, "type": "string", "value": json.dumps(value, separators=(",", ":"))}
-
-
-_BATCH = 512
-_REACH_S = 3.0
-_PORTS = {"http": 80, "https": 443}
+    """Return attributes with their types; what has none of Jaeger's is a string of JSON."""
+    return [
+        {"key": key, "type": _TYPES[type(value)], "value": value}
+        if type(value) in _TYPES
+        else {"key": key, "type": "string", "value": json.dumps(value, separators=(",", ":"))}
+        for key, value in attributes.items()
+    ]
 
 
 def collector_url(given: str) -> str:
@@ -230,33 +205,24 @@ def export(spans: Sequence[ReadableSpan], url: str) -> None:
     from opentelemetry.sdk.trace.export import SpanExportResult
 
     exporter = OTLPSpanExporter(endpoint=url)
-    with _complaints() as complaints:
+    with _complaints() as heard:
         for start in range(0, len(spans), _BATCH):
             if exporter.export(spans[start : start + _BATCH]) is not SpanExportResult.SUCCESS:
-                raise DemoError(
-                    f"{url} did not take the spans: {complaints[-1] if complaints else 'it does not say why'}"
-                )
+                why = heard[-1].getMessage().splitlines()[0] if heard else "it does not say why"
+                raise DemoError(f"{url} did not take the spans: {why}")
     exporter.shutdown()  # type: ignore[no-untyped-call]  # the exporter's own signature lacks types
 
 
 @contextmanager
-def _complaints() -> Generator[list[str]]:
+def _complaints() -> Generator[list[logging.LogRecord]]:
     """Yield what the exporter logs, and keep it off the terminal: that gets one line of it, not ten."""
-    heard = _Heard()
+    handler = BufferingHandler(capacity=sys.maxsize)
+    handler.setLevel(logging.WARNING)
     logger = logging.getLogger("opentelemetry")
     propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(heard)
+    logger.addHandler(handler)
     try:
-        yield heard.lines
+        yield handler.buffer
     finally:
-        logger.removeHandler(heard)
+        logger.removeHandler(handler)
         logger.propagate = propagate
-
-
-class _Heard(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage().splitlines()[0])

@@ -8,13 +8,11 @@ of a request together, for the two met the same fate.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from math import inf
+from math import ceil, floor, inf
 from time import perf_counter
-from typing import Any
 
 import attrs
 
@@ -29,7 +27,6 @@ __all__ = [
     "Money",
     "Pace",
     "changes",
-    "in_own_time",
     "measured_lag",
     "money",
     "most_telling",
@@ -45,13 +42,7 @@ _NOTHING = 0.005
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """The change of a quantile, as a share of what it was: -0.5 is half.
-
-    Attributes:
-        value: the change; ``None`` if either is not known.
-        low: the lower end of its 90 % interval; ``None`` if it is not known.
-        high: the upper end; ``None`` if it is not known.
-    """
+    """The change of a quantile, as a share of what it was (-0.5 is half), with its 90 % interval; ``None``: unknown."""
 
     value: float | None
     low: float | None
@@ -61,10 +52,6 @@ class Change:
     def noise(self) -> bool:
         """True if chance alone may have made it: the interval holds 0, or has no ends."""
         return self.low is None or self.high is None or (self.low <= _NOTHING and self.high >= -_NOTHING)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return {**attrs.asdict(self), "noise": self.noise}
 
 
 def changes(
@@ -103,10 +90,8 @@ def _at(ordered: Sequence[float], q: float) -> float | None:
     if not ordered:
         return None
     place = q * (len(ordered) - 1)
-    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    if math.isinf(high):
-        return None
-    return low + (place - math.floor(place)) * (high - low)
+    low, high = ordered[floor(place)], ordered[ceil(place)]
+    return None if high == inf else low + (place - floor(place)) * (high - low)
 
 
 def _with_interval(value: float | None, drawn: Sequence[float | None]) -> Change:
@@ -149,10 +134,6 @@ class Pace:
         """Sum up what was measured: the loop's in seconds of this machine, the requests' in the providers' time."""
         lag_s = quantile(lags_s, _TYPICAL) or 0.0
         return cls(loop_lag_ms=lag_s * 1000 * speed_up, overhead_ms=quantile(overheads_ms, _TYPICAL) or 0.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return {**attrs.asdict(self), "busy": self.busy}
 
 
 @asynccontextmanager
@@ -213,21 +194,10 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class Column:
-    """One column of the table.
+    """One column of the table: the sums of its answers, and quantiles of the time that their callers waited.
 
-    Attributes:
-        requests: how many there were.
-        answered: how many had an answer.
-        on_time: how many had one within the policy's target; ``None`` without a target.
-        attempts: requests that were really sent.
-        raced: calls in which a race was started.
-        stalled: streams that stalled after their first item.
-        p50_ms: the median in the providers' own time; ``None`` where that request had no answer.
-        p95_ms: the 95th percentile; ``None`` where that request had no answer.
-        p99_ms: the 99th percentile; ``None`` where that request had no answer.
-        spent_usd: what is known to be spent.
-        uncertain_usd: what may have been spent in addition; ``None`` if unknown.
-        wasted_usd: of both, what did not give the answer; ``None`` if unknown.
+    A quantile is ``None`` where that request had no answer, an amount if it is unknown for one of them; ``on_time``
+    counts answers within the policy's target, and is ``None`` without one.
     """
 
     requests: int
@@ -242,10 +212,6 @@ class Column:
     spent_usd: float
     uncertain_usd: float | None
     wasted_usd: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return attrs.asdict(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -262,10 +228,6 @@ class Money:
     def adds_up(self) -> bool:
         """True if they are the same to the last digit."""
         return (self.records_settled, self.records_uncertain) == (self.session_settled, self.session_uncertain)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return {**attrs.asdict(self), "adds_up": self.adds_up}
 
 
 def tally(answers: Sequence[Answer], target_ms: float | None = None) -> Column:
@@ -302,30 +264,6 @@ def money(answers: Iterable[Answer], spent_usd: float, uncertain_usd: float, lim
 def most_telling(records: Iterable[CallRecord]) -> CallRecord | None:
     """Return the call that shows most: one that failed over, raced and answered, if there is one; the first such."""
     return max(records, key=_told, default=None)
-
-
-def in_own_time(record: CallRecord, speed_up: float) -> CallRecord:
-    """Return the record as if nothing had been sped up."""
-    attempts = (
-        attrs.evolve(
-            one,
-            started_ms=one.started_ms * speed_up,
-            duration_ms=one.duration_ms * speed_up,
-            first_item_ms=_times(one.first_item_ms, speed_up),
-        )
-        for one in record.attempts
-    )
-    return attrs.evolve(
-        record,
-        attempts=tuple(attempts),
-        duration_ms=record.duration_ms * speed_up,
-        first_item_ms=_times(record.first_item_ms, speed_up),
-        race_after_ms=_times(record.race_after_ms, speed_up),
-    )
-
-
-def _times(amount_ms: float | None, speed_up: float) -> float | None:
-    return None if amount_ms is None else amount_ms * speed_up
 
 
 def _told(record: CallRecord) -> tuple[bool, int, int]:

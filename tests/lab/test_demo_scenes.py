@@ -14,17 +14,15 @@ import pytest
 from routeware import Attempt, Price, RoutingPolicy, routed
 from routeware.cli import demo_screen
 from routeware.cli.demo_screen import pace_of, verdict
-from routeware.demo.asking import Reply, ask_bare
 from routeware.demo.draws import Incident
-from routeware.demo.run import Result, most_telling
-from routeware.demo.scenes import Scene, own_scene, packaged_scenes
+from routeware.demo.run import Reply, Result, ask_bare, most_telling
+from routeware.demo.scenes import Scene, in_own_time, own_scene, packaged_scenes
 from routeware.demo.tally import (
     MOST_LAG_MS,
     Answer,
     Change,
     Pace,
     changes,
-    in_own_time,
     measured_lag,
     money,
     quantile,
@@ -102,7 +100,7 @@ async def test_a_loop_that_is_held_up_is_noticed() -> None:
     assert pace.busy
     assert pace.loop_lag_ms > MOST_LAG_MS
     assert not Pace.of([0.001], [10.0], speed_up=10.0).busy
-    assert Pace.of([], [], speed_up=10.0).to_dict() == {"loop_lag_ms": 0.0, "overhead_ms": 0.0, "busy": False}
+    assert Pace.of([], [], speed_up=10.0) == Pace(loop_lag_ms=0.0, overhead_ms=0.0)
 
 
 def test_an_incident_befalls_the_requests_of_its_time() -> None:
@@ -216,7 +214,7 @@ def test_streams_are_told_with_their_first_items_and_those_that_stalled_in_the_m
 
 async def test_a_bare_stream_is_timed_to_its_first_item_and_waits_a_stall_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an idle time-out nothing counts as a stall; usage comes with the last event."""
-    monkeypatch.setattr("routeware.demo.asking.perf_counter", asyncio.get_running_loop().time)
+    monkeypatch.setattr("routeware.demo.run.perf_counter", asyncio.get_running_loop().time)
 
     async def stream(_number: int) -> AsyncIterator[Reply]:
         await asyncio.sleep(0.01)

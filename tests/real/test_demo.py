@@ -110,7 +110,7 @@ def collector() -> Generator[Collector]:
 async def test_a_race_is_worth_it_where_a_provider_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The promise: more requests are answered within the target, for a backup now and then."""
     # At half of the providers' own speed: what a busy machine needs for itself counts little.
-    monkeypatch.setattr("routeware.demo.asking.CONCURRENCY", 100)
+    monkeypatch.setattr("routeware.demo.run.CONCURRENCY", 100)
     result = await ran(packaged("stalls"), requests=300, speed_up=1.5)
 
     assert result.bare.on_time is not None
@@ -121,7 +121,7 @@ async def test_a_race_is_worth_it_where_a_provider_stalls(monkeypatch: pytest.Mo
 
 async def test_streams_begin_in_time_and_end_where_they_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Racing brings first items; the idle time-out ends what stops later; and the money adds up."""
-    monkeypatch.setattr("routeware.demo.asking.CONCURRENCY", 100)
+    monkeypatch.setattr("routeware.demo.run.CONCURRENCY", 100)
     result = await ran(packaged("streams"), requests=200, speed_up=3.0)
 
     assert result.bare.on_time is not None
@@ -134,7 +134,7 @@ async def test_streams_begin_in_time_and_end_where_they_stall(monkeypatch: pytes
 
 async def test_an_even_provider_is_not_raced(monkeypatch: pytest.MonkeyPatch) -> None:
     """The target finds out that it is met anyway."""
-    monkeypatch.setattr("routeware.demo.asking.CONCURRENCY", 60)
+    monkeypatch.setattr("routeware.demo.run.CONCURRENCY", 60)
     result = await ran(packaged("even"), requests=300, speed_up=1.5)
 
     assert result.report is not None

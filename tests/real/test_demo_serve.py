@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from routeware.cli.app import app
-from routeware.cli.demo_serve import ADDRESS, SNIPPET
+from routeware.cli.demo import ADDRESS, SNIPPET
 from routeware.demo.playground import ANSWER, Exchange, playground
 from tests.docs.readme import blocks
 
@@ -184,7 +184,7 @@ async def test_a_provider_hangs_up_without_a_reply(address: str) -> None:
 
 async def test_what_a_request_asks_for_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A model's name comes from outside."""
-    from routeware.cli.demo_serve import _show
+    from routeware.cli.demo import _show
 
     _show(Exchange("openai", "a\nopenai  200  b\x1b[2J", "503"))
 
