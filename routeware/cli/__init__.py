@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from routeware.cli import check, install
+from routeware.cli import check, install, screen
 
 __all__ = ["main"]
 
@@ -35,7 +35,8 @@ def main() -> None:
     try:
         from routeware.cli.app import app
 
-        app(prog_name="routeware")
+        with screen.output():
+            app(prog_name="routeware")
     except ModuleNotFoundError as missing:
         library = (missing.name or "").partition(".")[0]
         if library not in _EXTRAS:
@@ -65,5 +66,6 @@ def _plain(arguments: Sequence[str]) -> None:
     checking.add_argument("file", metavar="FILE.toml", type=Path, help="The policy's file.")
     checking.add_argument("--table", metavar="a.b", help="The table in it, where it holds more.")
     checking.add_argument("--json", dest="as_json", action="store_true", help="Print a JSON object instead.")
-    given = parser.parse_args(arguments)
+    with screen.output():
+        given = parser.parse_args(arguments)
     check.run(given.file, table=given.table, as_json=given.as_json)

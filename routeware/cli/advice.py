@@ -36,7 +36,6 @@ _SHORTEST_ANSWER_MS = 200
 _LONG_TIMEOUT_MS = 5_000
 
 _OTHERS_FAULT = {"default", "any"}
-_OWN_FAULT = (400, 422)
 
 
 @attrs.frozen
@@ -54,7 +53,7 @@ def attempt_timeouts(policy: RoutingPolicy) -> list[float | None]:
 
 
 def _timeout(policy: RoutingPolicy, place: int) -> float | None:
-    """Return the same, leaving the deadline aside."""
+    """Return the link's own bound, leaving the deadline aside."""
     for given in (policy.chain[place].timeout_ms, policy.failover.on_timeout_ms):
         if given is not None:
             return given
@@ -66,15 +65,12 @@ def findings(policy: RoutingPolicy) -> list[Finding]:
     return [finding for check in _CHECKS for finding in check(policy)]
 
 
-def _same_link_twice(policy: RoutingPolicy) -> Iterator[Finding]:
+def _same_twice(policy: RoutingPolicy) -> Iterator[Finding]:
     places = Counter((link.provider, link.model) for link in policy.chain)
     for (provider, model), count in places.items():
         if count > 1:
             text = f"{provider}:{model} stands {count} times: it is tried again at once, without a pause"
             yield Finding("chain", text)
-
-
-def _same_label_twice(policy: RoutingPolicy) -> Iterator[Finding]:
     models = {(link.provider, link.model, link.label) for link in policy.chain}
     for label, count in Counter(label for _, _, label in models).items():
         if count > 1:
@@ -86,16 +82,12 @@ def _nowhere_to_go(policy: RoutingPolicy) -> Iterator[Finding]:
         yield Finding("chain", "there is one link, so nothing to race with or to fail over to")
 
 
-def _unreached(policy: RoutingPolicy) -> Iterator[Finding]:
-    count = policy.max_attempts
+def _attempts(policy: RoutingPolicy) -> Iterator[Finding]:
+    wanted, count = policy.failover.max_attempts, policy.max_attempts
     if count < len(policy.chain):
         unless = " unless earlier ones are skipped" if policy.budget.on_exceed is OnExceed.SKIP else ""
         yield Finding("failover.max_attempts", f"at {count}, links after number {count} are never tried{unless}")
-
-
-def _more_attempts_than_links(policy: RoutingPolicy) -> Iterator[Finding]:
-    wanted = policy.failover.max_attempts
-    if wanted is not None and wanted > policy.max_attempts:
+    if wanted is not None and wanted > count:
         rounds = f" in each of {1 + policy.failover.retries} rounds" if policy.failover.retries else ""
         text = f"{wanted} attempts, but each of the {len(policy.chain)} links is tried at most once{rounds}"
         yield Finding("failover.max_attempts", text)
@@ -120,14 +112,11 @@ def _rules_without_default(policy: RoutingPolicy) -> Iterator[Finding]:
     yield Finding(key, text)
 
 
-def _everything_fails_over(policy: RoutingPolicy) -> Iterator[Finding]:
+def _own_fault_fails_over(policy: RoutingPolicy) -> Iterator[Finding]:
     if "any" in (policy.failover.on_error_kinds or ()):
         text = '"any" repeats bad requests and refused content at every link, and each may be paid for'
         yield Finding("failover.on_error_kinds", text)
-
-
-def _own_fault_fails_over(policy: RoutingPolicy) -> Iterator[Finding]:
-    for status in _OWN_FAULT:
+    for status in (400, 422):
         if status in (policy.failover.on_status or ()):
             yield Finding("failover.on_status", f"{status} is the request's own fault, and is repeated at every link")
 
@@ -257,30 +246,26 @@ def _no_time_for_failover(policy: RoutingPolicy) -> Iterator[Finding]:
         yield Finding("latency.deadline_ms", text)
 
 
-def _cap_without_price(policy: RoutingPolicy) -> Iterator[Finding]:
-    unpriced = [link for link in policy.chain if link.price is None]
-    if not policy.budget.capped or not unpriced:
+def _caps(policy: RoutingPolicy) -> Iterator[Finding]:
+    if not policy.budget.capped:
         return
-    if policy.budget.allow_unpriced:
-        text = f"{_few(unpriced)} has no price here, and counts as nothing under the cap unless prices= knows it"
-    else:
-        text = f"{_few(unpriced)} has no price here; without one in prices= the function is refused when decorated"
-    yield Finding("chain[].price", text)
-
-
-def _cap_without_output_limit(policy: RoutingPolicy) -> Iterator[Finding]:
-    unlimited = [link for link in policy.chain if link.max_output_tokens is None and _pays_for_output(link)]
-    if policy.budget.capped and unlimited:
+    if unpriced := [link for link in policy.chain if link.price is None]:
+        if policy.budget.allow_unpriced:
+            text = f"{_few(unpriced)} has no price here, and counts as nothing under the cap unless prices= knows it"
+        else:
+            text = f"{_few(unpriced)} has no price here; without one in prices= the function is refused when decorated"
+        yield Finding("chain[].price", text)
+    if unlimited := [link for link in policy.chain if link.max_output_tokens is None and _pays_for_output(link)]:
         text = f"{_few(unlimited)} has none, so projections assume 1,024 tokens, or the most seen so far"
         yield Finding("chain[].max_output_tokens", text)
 
 
 def _cap_below_one_answer(policy: RoutingPolicy) -> Iterator[Finding]:
-    caps = {"per_call_usd": policy.budget.per_call_usd, "session_usd": policy.budget.session_usd}
-    for key, cap in caps.items():
+    if policy.budget.on_exceed is OnExceed.WARN:
+        return
+    for key, cap in (("per_call_usd", policy.budget.per_call_usd), ("session_usd", policy.budget.session_usd)):
         for link in policy.chain:
-            least = _longest_answer_usd(link)
-            if cap is not None and least > cap and policy.budget.on_exceed is not OnExceed.WARN:
+            if cap is not None and (least := _longest_answer_usd(link)) > cap:
                 text = f"{link.label} is never started: its longest answer alone is projected at {dollars(least)}"
                 yield Finding(f"budget.{key}", text)
 
@@ -296,13 +281,10 @@ def _error_texts(policy: RoutingPolicy) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
-    _same_link_twice,
-    _same_label_twice,
+    _same_twice,
     _nowhere_to_go,
-    _unreached,
-    _more_attempts_than_links,
+    _attempts,
     _rules_without_default,
-    _everything_fails_over,
     _own_fault_fails_over,
     _mixed_sdks,
     _seconds,
@@ -315,8 +297,7 @@ _CHECKS: tuple[Callable[[RoutingPolicy], Iterator[Finding]], ...] = (
     _settings_without_effect,
     _no_time_for_failover,
     _hanging_link,
-    _cap_without_price,
-    _cap_without_output_limit,
+    _caps,
     _cap_below_one_answer,
     _exceed_without_cap,
     _error_texts,

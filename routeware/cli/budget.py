@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from routeware.budget import Tally
 from routeware.cli import screen
+from routeware.errors import LedgerUnavailableError, PolicyError
+from routeware.money import amount_usd, nanos, usd
 from routeware.text import visible
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from routeware.contrib.redis import RedisLedger
     from routeware.contrib.sqlite import SqliteLedger
 
-__all__ = ["CODES", "budget", "facts", "history_facts", "show_history", "show_limit", "show_sessions"]
+__all__ = ["CODES", "budget"]
 
 T = TypeVar("T")
 
@@ -49,10 +52,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object instea
 def list_all(ledger: Where, *, prefix: Prefix = "routeware", as_json: AsJson = False) -> None:
     """List all sessions of a ledger, with their limits and totals."""
     kept = _ask(ledger, prefix, lambda opened: opened.kept())
-    if as_json:
-        screen.print_json({"sessions": [facts(one) for one in kept]})
-    else:
-        show_sessions(kept)
+    with screen.output():
+        if as_json:
+            screen.print_json({"sessions": [_facts(one) for one in kept]})
+        else:
+            _show_sessions(kept)
 
 
 @budget.command(epilog=CODES, short_help="Show one session and its history.")
@@ -64,12 +68,13 @@ def show(ledger: Where, name: Name, *, prefix: Prefix = "routeware", as_json: As
 
     kept, history = _ask(ledger, prefix, look)
     found = _found(kept, name)
-    if as_json:
-        document = {**facts(found[0]), "history": history_facts(history)}
-        screen.print_json({"sessions": [document]})
-    else:
-        show_sessions(found)
-        show_history(history)
+    changes = [_change_facts(change) for change in history]
+    with screen.output():
+        if as_json:
+            screen.print_json({"sessions": [{**_facts(found[0]), "history": changes}]})
+        else:
+            _show_sessions(found)
+            _show_history(changes)
 
 
 @budget.command("set-limit", epilog=CODES, short_help="Give a session another limit.")
@@ -81,8 +86,6 @@ def set_limit(
     prefix: Prefix = "routeware",
 ) -> None:
     """Give a session another limit, for all processes that share its name."""
-    from routeware.budget import Tally
-
     limit = _nanos(usd)
 
     async def change(opened: SqliteLedger | RedisLedger) -> list[Kept]:
@@ -91,8 +94,9 @@ def set_limit(
             await opened.set_limit(Tally(name, limit))
         return before + await opened.kept(name)
 
-    before, after = _found(_ask(ledger, prefix, change), name)
-    show_limit(before, after)
+    before, after = (_facts(one)["limit_usd"] for one in _found(_ask(ledger, prefix, change), name))
+    with screen.output():
+        screen.write(f"{visible(name)}: limit {_dollars(before, 'none')} -> {_dollars(after, 'none')}")
 
 
 @budget.command(epilog=CODES, short_help="Write off what is uncertain.")
@@ -104,12 +108,12 @@ def release(ledger: Where, name: Name, *, prefix: Prefix = "routeware") -> None:
             await opened.release_uncertain(name)
         return await opened.kept(name)
 
-    show_sessions(_found(_ask(ledger, prefix, change), name))
+    found = _found(_ask(ledger, prefix, change), name)
+    with screen.output():
+        _show_sessions(found)
 
 
 def _ask(where: str, prefix: str, question: Callable[[SqliteLedger | RedisLedger], Awaitable[T]]) -> T:
-    from routeware.errors import LedgerUnavailableError, PolicyError
-
     if "://" in where and not where.startswith((*(f"{scheme}://" for scheme in _REDIS), _SQLITE)):
         # Without the address: what looks like one may hold a password.
         screen.fail("a ledger is a file, or an address that begins with sqlite:///, redis://, rediss:// or unix://", 2)
@@ -148,52 +152,41 @@ def _found(kept: list[Kept], name: str) -> list[Kept]:
     return kept
 
 
-def _nanos(usd: str) -> int | None:
-    from routeware.errors import PolicyError
-    from routeware.money import amount_usd, nanos
-
-    if usd == "none":
+def _nanos(dollars: str) -> int | None:
+    if dollars == "none":
         return None
     try:
-        return nanos(amount_usd(float(usd), "USD"))
+        return nanos(amount_usd(float(dollars), "USD"))
     except (ValueError, PolicyError):
-        screen.fail(f"{usd!r} is not an amount of dollars: a number from 0 up, or 'none'", 2)
+        screen.fail(f"{dollars!r} is not an amount of dollars: a number from 0 up, or 'none'", 2)
 
 
-def show_sessions(kept: Sequence[Kept]) -> None:
+def _show_sessions(kept: Sequence[Kept]) -> None:
     """Print a row for each session."""
     if not kept:
         screen.write("no sessions")
         return
     rows = [["session", "limit", "spent", "uncertain", "reserved", "left"]]
     for one in kept:
-        of = facts(one)
-        amounts = [of[key] for key in ("limit_usd", "spent_usd", "uncertain_usd", "reserved_usd", "remaining_usd")]
-        rows.append([visible(one.name), *map(_amount, amounts)])
+        name, *amounts = _facts(one).values()
+        rows.append([visible(name), *(_dollars(amount, "-") for amount in amounts)])
     screen.write(screen.table(rows, flexible=0, right=range(1, 6)))
 
 
-def show_history(changes: Sequence[Change]) -> None:
+def _show_history(changes: Sequence[dict[str, Any]]) -> None:
     """Print a row for each change; nothing if there are none."""
     if not changes:
         return
     rows = [["changed at (UTC)", "what", "from", "to"]]
     for change in changes:
-        of = _change_facts(change)
-        what = "limit set" if change.event == "limit" else "uncertain released"
-        rows.append([of["at"], what, _limit(change.before), _limit(change.after)])
+        what = "limit set" if change["event"] == "limit" else "uncertain released"
+        amounts = (_dollars(change[key], "none") for key in ("before_usd", "after_usd"))
+        rows.append([change["at"], what, *amounts])
     screen.write("\n" + screen.table(rows, flexible=1, right=(2, 3)))
 
 
-def show_limit(before: Kept, after: Kept) -> None:
-    """Print one line: a session's limit before and after."""
-    screen.write(f"{visible(after.name)}: limit {_limit(before.limit_nanos)} -> {_limit(after.limit_nanos)}")
-
-
-def facts(one: Kept) -> dict[str, Any]:
-    """Return what there is to know of a session, in dollars."""
-    from routeware.money import usd
-
+def _facts(one: Kept) -> dict[str, Any]:
+    """Return what there is to know of a session, in dollars, in the order of the table's columns."""
     balance, limit = one.balance, one.limit_nanos
     return {
         "name": one.name,
@@ -205,14 +198,7 @@ def facts(one: Kept) -> dict[str, Any]:
     }
 
 
-def history_facts(changes: Sequence[Change]) -> list[dict[str, Any]]:
-    """Return changes for JSON, in dollars."""
-    return [_change_facts(change) for change in changes]
-
-
 def _change_facts(change: Change) -> dict[str, Any]:
-    from routeware.money import usd
-
     return {
         "at": datetime.fromtimestamp(change.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "event": change.event,
@@ -221,11 +207,5 @@ def _change_facts(change: Change) -> dict[str, Any]:
     }
 
 
-def _amount(amount: float | None) -> str:
-    return "-" if amount is None else screen.dollars(amount)
-
-
-def _limit(nanos: int | None) -> str:
-    from routeware.money import usd
-
-    return "none" if nanos is None else screen.dollars(usd(nanos))
+def _dollars(amount: float | None, unknown: str) -> str:
+    return unknown if amount is None else screen.dollars(amount)

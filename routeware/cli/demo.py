@@ -1,25 +1,99 @@
-"""``routeware demo``: four scenes, each with the same requests bare and routed, over real sockets, side by side."""
+"""``routeware demo``: four scenes, each with the same requests bare and routed, over real sockets, side by side.
+
+With ``--serve``: providers on loopback for your own code, until Ctrl-C.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routeware.cli import screen
+from routeware.demo import DemoError
 from routeware.errors import NoSessionError, PolicyError
+from routeware.policy import RoutingPolicy
+from routeware.text import bounded, visible
 
 if TYPE_CHECKING:
+    from routeware.demo.playground import Exchange
     from routeware.demo.run import Result
     from routeware.demo.scenes import Scene
 
-__all__ = ["CODES", "demo"]
+__all__ = ["ADDRESS", "CODES", "SNIPPET", "demo"]
 
 CODES = (
     "Exit codes: 0 done; 1 the money does not add up, or the spans could not be exported or saved; 2 a wrong argument, "
     "policy or address, or a missing extra; 130 interrupted."
 )
+
+ADDRESS = "http://127.0.0.1:8765"
+"""The address of the providers, unless another port is named."""
+
+SNIPPET = """\
+import asyncio
+from collections.abc import AsyncIterator
+
+from openai import AsyncOpenAI
+
+from routeware import Attempt, RoutingPolicy, routed
+
+DEMO = "http://127.0.0.1:8765"  # started by: routeware demo --serve
+clients = {
+    "openai": AsyncOpenAI(base_url=f"{DEMO}/openai/v1", api_key="none", max_retries=0),
+    "anthropic": AsyncOpenAI(base_url=f"{DEMO}/anthropic/v1", api_key="none", max_retries=0),
+}
+chain = ["openai:gpt-4o-down", "openai:gpt-4o-slow", "anthropic:claude-sonnet-4-6"]
+
+
+@routed(RoutingPolicy(chain=chain, latency={"target_p95_ms": 600}), wrap_errors=True)
+async def ask(attempt: Attempt, prompt: str) -> AsyncIterator[str]:
+    messages = [{"role": "user", "content": prompt}]
+    create = clients[attempt.provider].chat.completions.create
+    usage = {"include_usage": True}  # in the last chunk, so that the cost is known
+    async with await create(model=attempt.model, messages=messages, stream=True, stream_options=usage) as chunks:
+        async for chunk in chunks:
+            if attempt.report(chunk).choices and (text := chunk.choices[0].delta.content):
+                yield text
+
+
+async def main() -> None:
+    async with ask("Why is the sky blue?") as stream:
+        async for text in stream:
+            print(text, end="", flush=True)
+    print("\\n" + stream.record.trail())
+
+
+asyncio.run(main())
+"""
+_GREETING = """\
+Providers on loopback that need no key. Ctrl-C stops them.
+
+  {url}/openai/v1   chat completions and responses
+  {url}/anthropic   messages; chat completions under /v1
+
+The end of a model's name makes its provider fail: gpt-4o-slow answers after
+3 s, gpt-4o-down is overloaded, gpt-4o-limited answers 429, gpt-4o-dropped
+hangs up. For all of a provider's models, put the word before its path:
+{url}/down/openai/v1
+
+Variables that send your SDKs there:
+
+export OPENAI_API_KEY=none ANTHROPIC_API_KEY=none
+export OPENAI_BASE_URL={url}/openai/v1
+export ANTHROPIC_BASE_URL={url}/anthropic
+
+To try them, run pip install openai and paste this in another terminal:
+
+python - <<'END'
+{snippet}END
+
+Requests:"""
 
 
 def demo(
@@ -72,12 +146,9 @@ def demo(
     answer counts as late in both columns.
     """
     if serve:
-        from routeware.cli import demo_serve
-
-        demo_serve.serve(port)
+        _serve(port)
         return
-    from routeware.cli import demo_screen, screen
-    from routeware.demo import DemoError
+    from routeware.cli import demo_screen
 
     try:
         url = _checked(otlp, save)
@@ -88,22 +159,18 @@ def demo(
         screen.fail(f"{error.filename or 'the demo'}: {error.strerror or error}", 2)
     except KeyboardInterrupt:
         screen.fail("interrupted", 130)
-    if as_json:
-        screen.print_json(demo_screen.document(results))
-    else:
-        demo_screen.show(results)
+    with screen.output():
+        if as_json:
+            screen.print_json(demo_screen.document(results))
+        else:
+            demo_screen.show(results)
     _hand_on(results, url, save)
     if not all(result.money.adds_up for result in results):
         screen.fail("the money does not add up", 1)
 
 
 def _checked(otlp: str | None, save: Path | None) -> str | None:
-    """Return the collector's whole address. What cannot succeed fails before the run, not after it.
-
-    Raises:
-        DemoError: nothing listens there, or the file cannot be written.
-    """
-    from routeware.demo import DemoError
+    """Return the collector's whole address. What cannot succeed fails before the run, not after it."""
     from routeware.demo.spans import collector_url, reach
 
     if save is not None and save.is_dir():
@@ -118,14 +185,8 @@ def _checked(otlp: str | None, save: Path | None) -> str | None:
 
 
 def _scenes(names: Sequence[str] | None, file: Path | None) -> tuple[Scene, ...]:
-    """Return what is to be shown.
-
-    Raises:
-        DemoError: there is no such scene, or a scene and a policy are given.
-    """
-    from routeware.demo import DemoError
+    """Return what is to be shown."""
     from routeware.demo.scenes import own_scene, packaged_scenes
-    from routeware.policy import RoutingPolicy
 
     if file is not None and names:
         raise DemoError("give --scene or --policy: a scene has a policy of its own")
@@ -139,17 +200,13 @@ def _scenes(names: Sequence[str] | None, file: Path | None) -> tuple[Scene, ...]
 
 
 def _run(scenes: Sequence[Scene], requests: int, seed: int, speed_up: float) -> tuple[Result, ...]:
-    import asyncio
-    import logging
-
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from routeware.cli.screen import progress_console
     from routeware.demo.run import Stage, run
 
     # What routeware logs is in the result; without a handler of its own the log would go to the terminal as well.
     logging.getLogger("routeware").addHandler(logging.NullHandler())
-    console = progress_console()
+    console = screen.progress_console()
     columns = (TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bars = {
@@ -166,8 +223,6 @@ def _run(scenes: Sequence[Scene], requests: int, seed: int, speed_up: float) -> 
 
 def _hand_on(results: Sequence[Result], url: str | None, save: Path | None) -> None:
     """Export and save, as asked for, and report it beside the result."""
-    from routeware.cli import screen
-    from routeware.demo import DemoError
     from routeware.demo.spans import export
 
     try:
@@ -185,9 +240,6 @@ def _hand_on(results: Sequence[Result], url: str | None, save: Path | None) -> N
 
 
 def _save(results: Sequence[Result], file: Path) -> None:
-    import json
-
-    from routeware.demo import DemoError
     from routeware.demo.run import most_telling
     from routeware.demo.spans import jaeger_json
 
@@ -195,3 +247,30 @@ def _save(results: Sequence[Result], file: Path) -> None:
     if not spans:
         raise DemoError("no trace to save: OpenTelemetry is switched off (OTEL_SDK_DISABLED)")
     file.write_text(json.dumps(jaeger_json(spans), indent=1), encoding="utf-8")
+
+
+def _serve(port: int) -> None:
+    """Serve until Ctrl-C, and print one line for each request."""
+    from routeware.demo.playground import playground
+
+    async def serve() -> None:
+        async with playground(port, _show) as url:
+            _say(_GREETING.format(url=url, snippet=SNIPPET.replace(ADDRESS, url)))
+            await asyncio.Event().wait()
+
+    try:
+        asyncio.run(serve())
+    except DemoError as error:
+        screen.fail(str(error), 2)
+    except KeyboardInterrupt:
+        _say("Stopped.")
+
+
+def _show(exchange: Exchange) -> None:
+    _say(f"{exchange.provider:<9}  {exchange.outcome:<11}  {visible(bounded(exchange.model))}")
+
+
+def _say(text: str) -> None:
+    """Write a line at once: a pipe's reader waits for it."""
+    with screen.output():
+        screen.write(text)

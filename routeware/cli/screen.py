@@ -75,9 +75,13 @@ def output() -> Iterator[None]:
     if sys.stdout is None:  # closed before the program began
         fail("standard output is closed", 2)
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except OSError as error:
+        if error.filename is not None:
+            raise  # another file's
         # What is left to be written would fail once more at the exit of the program.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

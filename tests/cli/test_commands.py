@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import os
 import subprocess
@@ -13,8 +15,10 @@ from rich.table import Table
 from typer.testing import CliRunner, Result
 
 from routeware import RoutingPolicy
+from routeware.budget import Tally
 from routeware.cli.app import app
-from routeware.cli.screen import console, dollars
+from routeware.cli.screen import console, dollars, output
+from routeware.contrib.sqlite import SqliteLedger
 
 GOOD = """
 label = "shop"
@@ -368,6 +372,55 @@ def test_output_that_cannot_be_written_does_not_make_a_policy_invalid(good: Path
     assert results[0].stderr.startswith("routeware: the output cannot be written: ")
     assert results[1].stderr == "routeware: standard output is closed\n"
     assert results[0].stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--version",
+        "--help",
+        "check --help",
+        "budget list LEDGER",
+        "budget list LEDGER --json",
+        "budget show LEDGER day",
+        "budget set-limit LEDGER day 5",
+        "budget release LEDGER day",
+        "demo --scene even --requests 2",
+        "demo --scene even --requests 2 --json",
+        "demo --serve --port 0",
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_no_command_ends_in_a_traceback_on_a_full_disk(tmp_path: Path, arguments: str, unbuffered: str) -> None:
+    """It leaves with 2 and one line, whenever the text is written: at once, or when the buffer is full."""
+    asyncio.run(_one_session(tmp_path / "ledger.db"))
+    command = [sys.executable, "-m", "routeware", *arguments.replace("LEDGER", str(tmp_path / "ledger.db")).split()]
+
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [f"routeware: the output cannot be written: {os.strerror(errno.ENOSPC)}"]
+
+
+async def _one_session(path: Path) -> None:
+    async with SqliteLedger(path) as ledger:
+        await ledger.tally(Tally("day", 1_000_000_000))
+
+
+def test_another_file_s_error_is_not_taken_for_the_output_s(tmp_path: Path) -> None:
+    """It would hide a defect behind a full disk."""
+    with pytest.raises(FileNotFoundError), output():
+        (tmp_path / "missing").read_text()
 
 
 @pytest.mark.parametrize(("text", "code"), [('chain = ["a:b"]\n', 0), ("chain = []\n", 1)])

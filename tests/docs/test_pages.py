@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from routeware import BudgetRules, FailoverRules, LatencyRules, Link, ObserveRules, RoutingPolicy
-from routeware.cli.demo_serve import ADDRESS
+from routeware.cli.demo import ADDRESS
 from tests.docs.loopback import providers, sdks_environment
 from tests.docs.readme import PAGES, README, Block, blocks, command
 

@@ -121,7 +121,7 @@ async def test_a_race_is_worth_it_where_a_provider_stalls(monkeypatch: pytest.Mo
 
 async def test_streams_begin_in_time_and_end_where_they_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Racing brings first items; the idle time-out ends what stops later; and the money adds up."""
-    monkeypatch.setattr("routeware.demo.run.CONCURRENCY", 100)
+    monkeypatch.setattr("routeware.demo.run.CONCURRENCY", 40)
     result = await ran(packaged("streams"), requests=200, speed_up=3.0)
 
     assert result.bare.on_time is not None
@@ -178,7 +178,7 @@ async def test_every_request_is_counted_and_told_in_both_runs() -> None:
     scene = own_scene(POLICY)
 
     (result,) = await run(
-        [scene], requests=30, seed=SEED, on_done=lambda scene, stage: told.append((scene.name, stage))
+        [scene], requests=30, seed=SEED, speed_up=10.0, on_done=lambda scene, stage: told.append((scene.name, stage))
     )
 
     assert told == [("own", Stage.BARE)] * 30 + [("own", Stage.ROUTED)] * 30

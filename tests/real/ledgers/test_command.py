@@ -138,6 +138,18 @@ def test_an_empty_file_is_no_ledger_to_the_command(tmp_path: Path) -> None:
     assert error.endswith("empty.db: the file is empty\n")
 
 
+def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
+    """Exit code 2, and the file stays as it was."""
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk\n" * 200)
+
+    code, said, error = run("list", str(path))
+
+    assert (code, said) == (2, "")
+    assert "file is not a database" in error
+    assert path.read_text() == "buy milk\n" * 200
+
+
 def test_an_empty_ledger_says_so(tmp_path: Path) -> None:
     """And is no error."""
 
