@@ -72,7 +72,7 @@ def _link(link: LinkSummary) -> str:
 def _way(way: Way) -> str:
     """Return one way to serve the calls, with what it gives and costs."""
     result = way.result
-    after = "" if result.race_after_ms is None else f" after {result.race_after_ms:,.0f} ms"
+    after = "" if result.race_after_ms is None else f" after {result.after}"
     latencies = f"p95 {with_interval(result.p95_ms)}, p99 {with_interval(result.p99_ms)}"
     cost = "" if way.name == "now" else f", {spending(way)}"
     return f"{way.first} first, {_WAYS[way.name]}{after}: {latencies}{cost}."
@@ -93,7 +93,7 @@ def _table(tuning: Tuning, width: int) -> Table:
         if point.misses is not None:
             cells.append(_share(point.misses))
         cells = cells if width >= _NARROW else [cell.partition("\n")[0] for cell in cells]
-        table.add_row(_after(point), *cells, style="bold" if _is_chosen(point, tuning.choice) else None)
+        table.add_row(point.after, *cells, style="bold" if _is_chosen(point, tuning.choice) else None)
     return table
 
 
@@ -101,7 +101,7 @@ def _shown(tuning: Tuning) -> list[Threshold]:
     """Return a few rows that are spread over the thresholds; the chosen one is among them, and never."""
     timed = [point for point in tuning.thresholds if point.race_after_ms is not None]
     step = max(1, -(-len(timed) // _ROWS))
-    chosen = tuning.choice.chosen or tuning.choice.best if tuning.choice is not None else None
+    chosen = tuning.choice.nearest if tuning.choice is not None else None
     rows = timed[::step]
     if chosen is not None and chosen.race_after_ms is not None:
         rows = [point for point in rows if point.race_after_ms != chosen.race_after_ms] + [chosen]
@@ -110,10 +110,6 @@ def _shown(tuning: Tuning) -> list[Threshold]:
 
 def _is_chosen(point: Threshold, choice: Choice | None) -> bool:
     return choice is not None and choice.chosen is not None and choice.chosen.race_after_ms == point.race_after_ms
-
-
-def _after(point: Threshold) -> str:
-    return "never" if point.race_after_ms is None else f"{point.race_after_ms:,.0f} ms"
 
 
 def _ms(estimate: Estimate) -> str:
@@ -150,11 +146,11 @@ def _for_target(tuning: Tuning) -> list[str]:
         return [f"{asked}: met without racing."]
     lines = []
     if chosen is not None:
-        lines.append(f"{asked}: race after {_after(chosen)}, for {_extra(chosen)} extra attempts.")
+        lines.append(f"{asked}: race after {chosen.after}, for {_extra(chosen)} extra attempts.")
     else:
         lines.append(f"{asked}: no threshold meets it at {tuning.confidence:.0%} confidence.")
     if point is not None and point != chosen:
-        lines.append(f"By the estimate alone it would be {_after(point)}, for {_extra(point)} extra attempts:")
+        lines.append(f"By the estimate alone it would be {point.after}, for {_extra(point)} extra attempts:")
         lines.append("such a choice meets its target on new data about half the time.")
     return lines
 
@@ -163,7 +159,7 @@ def _for_spending(choice: Choice) -> list[str]:
     chosen, asked = choice.chosen, f"At most {choice.bound:.1%} extra attempts"
     if chosen is None:
         return []
-    return [f"{asked}: race after {_after(chosen)}; p95 {_p95(chosen)} for {_extra(chosen)} extra attempts."]
+    return [f"{asked}: race after {chosen.after}; p95 {_p95(chosen)} for {_extra(chosen)} extra attempts."]
 
 
 def _sensitivity(tuning: Tuning) -> list[str]:

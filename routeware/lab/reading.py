@@ -44,22 +44,14 @@ _NAMED = "'data' or 'spans' or 'resourceSpans' or 'batches' or 'trace' or 'resul
 
 
 def read_file(path: str | Path) -> Iterator[Span]:
-    """Yield the spans in the file at ``path``, in its order, while it is read.
-
-    Raises:
-        TraceError: the file cannot be opened, is not JSON, is in no known format, or holds something that is no span.
-    """
+    """Yield the spans in the file at ``path``, in its order, while it is read; a ``TraceError`` where it is wrong."""
     source = str(path)
     with opened(path) as file:
         yield from read_stream(file, source)
 
 
 def read_stream(file: Bytes, source: str) -> Iterator[Span]:
-    """Yield the spans in ``file``, which is seekable and not compressed; ``source`` names it in errors.
-
-    Raises:
-        TraceError: as :func:`read_file` does.
-    """
+    """Yield the spans in ``file``, which is seekable and not compressed; ``source`` names it in errors."""
     values = JsonValues(as_utf8(file), source, _FORMATS, FIRST_KEYS)
     for found in values:
         if found.at_end:

@@ -85,8 +85,7 @@ class _Transcoded:
 def opened(path: str | Path) -> Iterator[Bytes]:
     """Open ``path`` as seekable bytes, decompressed if it is gzipped. A pipe is copied to a temporary file first.
 
-    Raises:
-        TraceError: it cannot be read, in the opening or while the caller reads it.
+    What goes wrong is a ``TraceError``, in the opening or while the caller reads.
     """
     source = str(path)
     try:

@@ -3,41 +3,37 @@
 The parsing is ijson's. This module adds what a reader of strangers' files needs: the line and column of an error, a
 bound on the size of one value, and a bound on nesting.
 
-An error is located by a second parse (see :mod:`routeware.lab.reading_place`): an intact file is parsed once and fast.
+ijson does not say where it is, so an error is located by parsing the same bytes a second time: an intact file is parsed
+once and fast. The second parse goes fast up to the piece with the error, then in steps of some hundred bytes, then byte
+by byte through one step. Byte by byte through the whole piece would be too slow: the parser keeps a text that has not
+ended, and looks at all of it again whenever more comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import attrs
 
 from routeware.lab.reading_bytes import Bytes
-from routeware.lab.reading_place import (
-    PIECE,
-    Event,
-    TooManyDigitsError,
-    find_event,
-    find_mistake,
-    find_refused_number,
-    mistakes,
-    new_parser,
-    place_after,
-)
 from routeware.lab.spans import TraceError
 from routeware.text import visible
 
-__all__ = ["EACH", "Found", "JsonValues", "Path"]
+__all__ = ["EACH", "Found", "JsonValues", "Parser", "Path", "mistakes"]
 
 Path = tuple[str, ...]
 """Keys from the top of a document to a value, with :data:`EACH` for the items of an array."""
 
 EACH = "*"
 
+_PIECE = 1 << 16
+_STEP = 512
 _LONGEST_BYTES = 1 << 24
 _MOST_EVENTS = 500_000
 _DEEPEST = 100
+_LONGEST_WORD = 64
+_CONTINUATION = bytes(range(0x80, 0xC0))
 _OPENING = ("start_map", "start_array")
 _CLOSING = ("end_map", "end_array")
 
@@ -69,61 +65,24 @@ class JsonValues:
     """
 
     def __init__(self, file: Bytes, source: str, wanted: Collection[Path], starts: Collection[str] | None = ()) -> None:
-        self._parser = _Parser(file, source)
+        self._file = file
+        self._source = source
         self._walker = _Walker(frozenset(wanted), None if starts is None else frozenset(starts))
-        self._quiet_since = 0
-        self._event = 0
+        self._begun = self._fed = self._quiet_since = 0
+        self._event = self._events_before = 0
+        self._any_text = False
 
     def __iter__(self) -> Iterator[Found]:
-        """Yield what is found.
+        """Yield what is found. The values before a mistake are yielded before the mistake is raised.
 
         Raises:
             TraceError: the text is not JSON, ends too early, nests too deeply, or has a value of more than 16 MiB.
         """
-        for events in self._parser.pieces():
-            for self._event, (kind, value) in enumerate(events):
-                try:
-                    found = self._walker.step(kind, value)
-                except _TooMuchError as error:
-                    raise self.error(str(error)) from None
-                if found is not None:
-                    yield found
-            self._parser.between_documents = self._walker.between_documents
-            self._limit(len(events))
-
-    def error(self, problem: str) -> TraceError:
-        """Return an error at the end of the value that was yielded last."""
-        return self._parser.error(problem, self._event)
-
-    def _limit(self, events: int) -> None:
-        """Refuse a single text, or a single wanted value, that is longer than any span."""
-        fed = self._parser.bytes_fed
-        if events:
-            self._quiet_since = fed
-            self._walker.note_bytes(fed)
-        if fed - min(self._quiet_since, self._walker.begun_at(fed)) > _LONGEST_BYTES:
-            raise self._parser.end_of_piece(f"one value is longer than {_LONGEST_BYTES >> 20} MiB")
-
-
-class _Parser:
-    """ijson's events, piece by piece, with the means to say where in the text an event was."""
-
-    def __init__(self, file: Bytes, source: str) -> None:
-        self._file = file
-        self._source = source
-        self._fed = 0
-        self._begun = 0
-        self._any_text = False
-        self.events_before = 0
-        self.between_documents = True
-
-    def pieces(self) -> Iterator[list[Event]]:
-        """Yield the events of each piece. The events before a mistake are yielded before the mistake is raised."""
-        events, parser = new_parser()
+        parser = Parser()
         mistake: Exception | None = None
         piece = b" "
         while piece and mistake is None:
-            piece = self._file.read(PIECE)
+            piece = self._file.read(_PIECE)
             try:
                 if piece:
                     self._any_text = self._any_text or bool(piece.strip())
@@ -133,72 +92,80 @@ class _Parser:
                     parser.close()
             except mistakes() as error:
                 mistake = error
-            yield events
-            self.events_before += len(events)
-            events.clear()
+            for self._event, (kind, value) in enumerate(parser.events):
+                try:
+                    found = self._walker.step(kind, value)
+                except _TooMuchError as error:
+                    raise self.error(str(error)) from None
+                if found is not None:
+                    yield found
+            self._limit(len(parser.events))
+            self._events_before += len(parser.events)
+            parser.events.clear()
         if mistake is not None:
             raise self._not_json(mistake, at_end=not piece)
 
-    @property
-    def bytes_fed(self) -> int:
-        """Return how many bytes have been parsed so far."""
-        return self._fed
+    def error(self, problem: str) -> TraceError:
+        """Return an error at the end of the value that was yielded last."""
+        number = self._events_before + self._event + 1
+        begun, _ = _advance(self._file, self._begun, _STEP, number)
+        begun, last = _advance(self._file, begun, 1, number)
+        return self._error_after(begun + len(last), problem)
 
-    def error(self, problem: str, event: int) -> TraceError:
-        """Return an error at the end of the event ``event`` of the piece that is being walked."""
-        place = find_event(self._file, self._begun, self.events_before + event + 1)
-        return TraceError(self._source, problem, place=str(place))
+    def _error_after(self, count: int, problem: str) -> TraceError:
+        return TraceError(self._source, problem, place=_place_after(self._file, count))
 
-    def end_of_piece(self, problem: str) -> TraceError:
-        """Return an error at the end of what has been parsed so far."""
-        return TraceError(self._source, problem, place=str(place_after(self._file, self._fed)))
+    def _limit(self, events: int) -> None:
+        """Refuse a single text, or a single wanted value, that is longer than any span."""
+        if events:
+            self._quiet_since = self._walker.fed = self._fed
+        building = self._walker.building
+        since = self._quiet_since if building is None else min(self._quiet_since, building.begun)
+        if self._fed - since > _LONGEST_BYTES:
+            raise self._error_after(self._fed, f"one value is longer than {_LONGEST_BYTES >> 20} MiB")
 
     def _not_json(self, mistake: Exception, *, at_end: bool) -> TraceError:
         if at_end:
-            return self.end_of_piece("ends in the middle of a value" if self._any_text else "empty")
-        if isinstance(mistake, TooManyDigitsError):
-            place = find_refused_number(self._file, self._begun)
-            return TraceError(self._source, "the integer that ends here has too many digits", place=str(place))
-        place, found = find_mistake(self._file, self._begun)
+            return self._error_after(self._fed, "ends in the middle of a value" if self._any_text else "empty")
+        begun, _ = _advance(self._file, self._begun, _STEP, None)
+        begun, refused = _advance(self._file, begun, 1, None)
+        if isinstance(mistake, _TooManyDigitsError):
+            return self._error_after(begun, "the integer that ends here has too many digits")
+        begun, found = _word_at(self._file, begun, refused)
         problem = f"not JSON: unexpected {visible(found)!r}"
         if "UTF8" in str(mistake) or found == "\ufffd":
             problem = "not UTF-8 text"
-        elif self.between_documents:
+        elif self._walker.between_documents:
             problem = "neither Jaeger JSON nor OTLP JSON: not an object"
-        return TraceError(self._source, problem, place=str(place))
+        return self._error_after(begun, problem)
+
+
+class _TooMuchError(Exception):
+    """A value nests too deeply or has too many parts."""
 
 
 class _Walker:
     """Follows the events of documents, and builds what is wanted."""
 
     def __init__(self, wanted: frozenset[Path], starts: frozenset[str] | None) -> None:
+        self.fed = 0
+        self.building: _Building | None = None
         self._wanted = wanted
         self._starts = starts
         self._stack: list[str] = []
         self._keys: set[str] = set()
         self._whole = False
-        self._building: _Building | None = None
-        self._bytes = 0
 
     @property
     def between_documents(self) -> bool:
-        """Return True if no document is open."""
-        return not self._stack and self._building is None
-
-    def note_bytes(self, fed: int) -> None:
-        """Note how many bytes have been parsed."""
-        self._bytes = fed
-
-    def begun_at(self, fed: int) -> int:
-        """Return after how many bytes the value that is being built began; ``fed`` if there is none."""
-        return fed if self._building is None else self._building.begun
+        return not self._stack and self.building is None
 
     def step(self, kind: str, value: Any) -> Found | None:
         """Take one event; return what it completes."""
-        if self._building is not None:
-            if not self._building.take(kind, value):
+        if self.building is not None:
+            if not self.building.take(kind, value):
                 return None
-            built, self._building = self._building, None
+            built, self.building = self.building, None
             return self._left(Found(built.path, built.value))
         if kind in _CLOSING:
             self._stack.pop()
@@ -210,22 +177,16 @@ class _Walker:
 
     def _start(self, kind: str, value: Any) -> Found | None:
         """Start a value: build it if it is wanted, else go into it or pass over it."""
-        path = self._path()
+        path = tuple(self._stack[1:] if self._stack[:1] == [EACH] else self._stack)
         if path and path in self._wanted:
-            self._building = _Building(path, self._bytes)
+            self.building = _Building(path, self.fed)
             return self.step(kind, value)
         if kind not in _OPENING:
             return self._left(None)
-        self._open(kind)
-        return None
-
-    def _open(self, kind: str) -> None:
         if len(self._stack) >= _DEEPEST:
             raise _TooMuchError("nested too deeply")
         self._stack.append("" if kind == "start_map" else EACH)
-
-    def _path(self) -> Path:
-        return tuple(self._stack[1:] if self._stack[:1] == [EACH] else self._stack)
+        return None
 
     def _enter_key(self, key: str) -> None:
         at_top = len(self._stack) == 1 or (len(self._stack) == 2 and self._stack[0] == EACH)
@@ -233,9 +194,9 @@ class _Walker:
             # The whole document is wanted: it is built from its first key on.
             self._stack.pop()
             self._whole = True
-            self._building = _Building((), self._bytes)
-            self._building.take("start_map", None)
-            self._building.take("map_key", key)
+            self.building = _Building((), self.fed)
+            self.building.take("start_map", None)
+            self.building.take("map_key", key)
             return
         if at_top:
             self._keys.add(key)
@@ -254,12 +215,8 @@ class _Walker:
         return found if whole else Found((), keys, at_end=True)
 
 
-class _TooMuchError(Exception):
-    """A value nests too deeply or has too many parts."""
-
-
 class _Building:
-    """One value, built from its events."""
+    """One value, built from its events; ``begun`` is after how many bytes it began."""
 
     def __init__(self, path: Path, begun: int) -> None:
         self.path = path
@@ -299,3 +256,92 @@ class _Building:
             self._open[-1][self._keys[-1]] = value
         else:
             self._open[-1].append(value)
+
+
+class _TooManyDigitsError(ValueError):
+    """An integer has more digits than Python reads: 4,300."""
+
+
+class Parser:
+    """ijson's parser, which appends events to a list; values may follow each other."""
+
+    def __init__(self) -> None:
+        import ijson
+
+        self.events: list[tuple[str, Any]] = ijson.sendable_list()
+        self._parser = ijson.basic_parse_coro(self.events, multiple_values=True)
+
+    def send(self, piece: bytes) -> None:
+        """Parse a piece; one of :func:`mistakes` may be raised."""
+        self._safely(lambda: self._parser.send(piece))
+
+    def close(self) -> None:
+        """End the text; one of :func:`mistakes` may be raised."""
+        self._safely(self._parser.close)
+
+    def _safely(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except SystemError:
+            # The parser in C goes on after Python has refused the integer, and appends an event without a value:
+            # whoever reads that one crashes the interpreter.
+            del self.events[-1]
+            raise _TooManyDigitsError from None
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    """Return what a parser raises; some numbers are refused by Python itself."""
+    import ijson
+
+    return ijson.JSONError, ValueError, ArithmeticError
+
+
+def _place_after(file: Bytes, count: int) -> str:
+    """Return the line and the column behind the first ``count`` bytes, both from 1; columns count characters."""
+    line = column = 1
+    file.seek(0)
+    while count > 0 and (piece := file.read(min(count, _PIECE))):
+        head, newline, last = piece.rpartition(b"\n")
+        line += head.count(b"\n") + len(newline)
+        column = len(last.translate(None, _CONTINUATION)) + (1 if newline else column)
+        count -= len(piece)
+    return f"line {line}, column {column}"
+
+
+def _word_at(file: Bytes, begun: int, found: bytes) -> tuple[int, str]:
+    """Return how many bytes come before what the parser refuses after the first ``begun``, and the character there.
+
+    The parser notices a misspelt word in its middle; it is named by its start.
+    """
+    before = max(0, begun - _LONGEST_WORD)
+    _place_after(file, before)  # the file is read up to there
+    text = file.read(begun - before) if begun > before else b""
+    found = file.read(4) or found
+    while text and found[:1].isalnum() and text[-1:].isalnum():
+        text, found = text[:-1], text[-1:] + found
+    return before + len(text), found.decode(errors="replace")[:1]
+
+
+def _advance(file: Bytes, begun: int, step: int, number: int | None) -> tuple[int, bytes]:
+    """Parse from the start; after ``begun`` bytes in steps, until the step that is looked for.
+
+    Returns:
+        How many bytes come before that step, and the step: the one with the event ``number``, or the one that the
+        parser refuses.
+    """
+    parser = Parser()
+    file.seek(0)
+    count, left = 0, begun
+    while left > 0 and (piece := file.read(min(left, _PIECE))):
+        parser.send(piece)
+        count, left = count + len(parser.events), left - len(piece)
+        parser.events.clear()
+    while piece := file.read(step):
+        try:
+            parser.send(piece)
+        except mistakes():
+            return begun, piece
+        if number is not None and count + len(parser.events) >= number:
+            return begun, piece
+        begun += len(piece)
+    return begun, b""

@@ -115,13 +115,13 @@ def _opener(deadline: _Deadline) -> urllib.request.OpenerDirector:
 
 @attrs.frozen
 class QueryAddress:
-    """An address at which a Jaeger answers queries.
+    """An address at which a Jaeger answers queries; what goes wrong there is a ``TraceError``.
 
     Attributes:
         base: its address, a base path included, without a user name or a password.
-        trace_id: the trace that the address names, if it is that of a trace's page; else ``None``.
+        trace_id: the trace that the address names, if it is that of a trace's page.
         timeout_s: how long to wait for each part of an answer.
-        authorization: the value of the header that carries the address's user name and password.
+        authorization: the header's value with the address's user name and password.
         deadline: when all answers together have to be there.
     """
 
@@ -133,11 +133,7 @@ class QueryAddress:
 
     @classmethod
     def parse(cls, address: str, *, timeout_s: float = 10.0, all_s: float = _ALL_S) -> QueryAddress:
-        """Return an address as people copy it: that of the page, or of one trace on it.
-
-        Raises:
-            TraceError: it is not an address on ``http`` or ``https``.
-        """
+        """Return an address as people copy it: that of the page, or of one trace on it, on ``http`` or ``https``."""
         shown = without_userinfo(address)
         try:
             parts = urlsplit(address)
@@ -159,19 +155,11 @@ class QueryAddress:
         return cls(f"{parts.scheme}://{host}{path}", trace_id, timeout_s, user, _Deadline(all_s))
 
     def trace(self, trace_id: str) -> Iterator[Span]:
-        """Yield the spans of one trace.
-
-        Raises:
-            TraceError: there is no such trace, or no Jaeger.
-        """
+        """Yield the spans of one trace."""
         return self._spans(f"/api/traces/{quote(trace_id, safe='')}")
 
     def services(self) -> list[str]:
-        """Return the names of the services that sent spans.
-
-        Raises:
-            TraceError: there is no Jaeger.
-        """
+        """Return the names of the services that sent spans."""
         url = f"{self.base}/api/services"
         try:
             with self._fetched(url, _LONGEST_NAMES_BYTES) as reply:
@@ -190,11 +178,7 @@ class QueryAddress:
         return sorted(name for name in names if isinstance(name, str))
 
     def recent(self, service: str, limit: int) -> Iterator[Span]:
-        """Yield the spans of the latest traces of one service, ``limit`` traces at most.
-
-        Raises:
-            TraceError: there is no Jaeger.
-        """
+        """Yield the spans of the latest traces of one service, ``limit`` traces at most."""
         return self._spans(f"/api/traces?{urlencode({'service': service, 'limit': limit}, errors='replace')}")
 
     def _spans(self, path: str) -> Iterator[Span]:

@@ -33,13 +33,10 @@ _BOUNDS = 25
 
 
 class LinkModel:
-    """What is known of one link.
+    """What is known of one link from its past attempts.
 
-    Args:
-        attempts: its past attempts.
-        beyond: for each the normal score above which the attempt was that was in flight when it was started; minus
-            infinity where there was none.
-        correlation: of the scores.
+    ``beyond`` is for each of them the normal score above which the attempt was that was in flight when it was started;
+    minus infinity where there was none.
     """
 
     def __init__(self, attempts: Sequence[PastAttempt], beyond: Sequence[float], correlation: float) -> None:
@@ -102,7 +99,6 @@ class LinkModel:
 
 
 def _ended(ordered: Sequence[PastAttempt], mass: Floats, ending: str) -> tuple[list[PastAttempt], Floats, Floats]:
-    """Return the attempts that ended so, their times, and the share of attempts that each of them stands for."""
     places = [place for place, each in enumerate(ordered) if each.ending == ending]
     found = [ordered[place] for place in places]
     return found, np.array([each.duration_ms for each in found]), mass[places]
@@ -126,11 +122,8 @@ def _mixture(beyond: Sequence[float], correlation: float) -> Floats:
 class Fates:
     """The fates of all attempts of past calls.
 
-    Args:
-        calls: the past calls.
-        spearman: the rank correlation of the latencies of one request at two links.
-        seed: of the draws. They depend on the call, the link and the seed alone, so two policies meet the same world.
-        learned: the calls that the links are known from, if they are others.
+    Draws depend on the call, the link and the seed alone, so two policies meet the same world. The links are known from
+    ``learned`` where that is given, else from the same calls.
     """
 
     def __init__(
@@ -145,9 +138,7 @@ class Fates:
     def of(self, call: int, label: str, occurrence: int) -> tuple[PastAttempt, bool]:
         """Return the fate of a call's attempt at a link, the ``occurrence``-th (from 0) there.
 
-        Returns:
-            A past attempt that ends as this one does where nothing cuts it off, and True if it is this one, which was
-            seen to its end.
+        It is a past attempt that ends as this one does where nothing cuts it off; True if it is this one itself.
         """
         its = [each for each in self._calls[call].attempts if each.label == label]
         past = its[occurrence] if occurrence < len(its) else None
@@ -176,7 +167,6 @@ class Fates:
         return self.models[label].estimate_usd
 
     def _score(self, call: int, label: str) -> float:
-        """Return the score of a latency that was not seen to its end, given those of the call that are known."""
         if call not in self._scores:
             self._scores[call] = self._drawn(call)
         scores = self._scores[call]

@@ -26,15 +26,7 @@ Ending = Literal["answered", "failed", "cut"]
 
 @attrs.frozen(kw_only=True)
 class PastAttempt:
-    """One attempt of a past call.
-
-    Attributes:
-        first: True if it was the first of its call.
-        duration_ms: how long it took, or until it was cut off.
-        ending: ``answered`` and ``failed`` were seen to their end; ``cut`` would have gone on.
-        error: how it failed; ``None`` unless it did.
-        estimated: True if the cost is a projection.
-    """
+    """One attempt of a past call; a ``cut`` one would have gone on. An ``estimated`` cost is a projection."""
 
     label: str
     first: bool
@@ -109,7 +101,6 @@ def _error_of(bar: AttemptBar) -> ErrorSnapshot | None:
 def _attempt(
     attempt: AttemptRecord | AttemptBar, status: AttemptStatus, error: ErrorSnapshot | None, kind: str
 ) -> PastAttempt:
-    """Return an attempt; ``kind`` is what is known of its error's class."""
     if attempt.first_item_ms is not None and status is not AttemptStatus.REJECTED:
         ending: Ending = "answered"
     else:

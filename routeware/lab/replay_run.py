@@ -52,8 +52,7 @@ def serve(
 ) -> tuple[Sequence[CallRecord], float]:
     """Serve the calls under ``policy``, at the times at which they came if all of these are known.
 
-    Returns:
-        A record per call, in the order of the calls, and the share of the attempts that were as they had been.
+    Return a record per call, in the order of the calls, and the share of the attempts that were as they had been.
     """
     traffic = _Traffic(calls, fates, _without_prices(policy), seed)
     return _run_jumping(traffic.serve)
@@ -71,8 +70,6 @@ def _without_prices(policy: RoutingPolicy) -> RoutingPolicy:
 
 
 class _Traffic:
-    """The calls, as they are served."""
-
     def __init__(self, calls: Sequence[PastCall], fates: Fates, policy: RoutingPolicy, seed: int) -> None:
         self._calls = calls
         self._fates = fates
@@ -217,8 +214,6 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class _JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop on that clock."""
-
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)

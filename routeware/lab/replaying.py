@@ -104,11 +104,7 @@ def replay(
 
 
 def recorded(calls: Iterable[CallRecord | CallTree], *, seed: int = 0, resamples: int = 200) -> Replayed:
-    """Return the same figures of the calls as they were.
-
-    Raises:
-        ValueError: there are no calls.
-    """
+    """Return the same figures of the calls as they were; a ``ValueError`` if there are none."""
     return _replayed(_some(calls), 1.0, seed, 0.0, resamples)
 
 
@@ -131,7 +127,6 @@ def _require_times(past: Sequence[PastCall]) -> None:
 
 
 def _ended(past: Sequence[PastCall]) -> set[str]:
-    """Return the labels of the links that a call has seen to their end."""
     return {attempt.label for call in past for attempt in call.attempts if attempt.ending != "cut"}
 
 

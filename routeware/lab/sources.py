@@ -44,11 +44,7 @@ _FARTHEST_TARGET = 50.0
 def read_sources(
     sources: Sequence[str], mapping: Mapping, *, service: str | None = None, limit: int = 1_500
 ) -> list[Observed]:
-    """Return what each of ``sources`` says. Files that are about one link each are the links of one race.
-
-    Raises:
-        TraceError: one cannot be read, or two of several files are about the same link.
-    """
+    """Return what each of ``sources`` says. Files that are about one link each are the links of one race."""
     read = [read_source(source, mapping, service=service, limit=limit) for source in sources]
     seen: dict[str, str] = {}
     for source, found in zip(sources, read, strict=True):
@@ -60,11 +56,7 @@ def read_sources(
 
 
 def read_source(source: str, mapping: Mapping, *, service: str | None = None, limit: int = 1_500) -> Observed:
-    """Return what a file or an address says.
-
-    Raises:
-        TraceError: it cannot be read.
-    """
+    """Return what a file or an address says; a ``TraceError`` says what is wrong with it."""
     if "://" in source:
         return observed_calls(_asked(source, service, limit))
     with opened(source) as file:
@@ -79,11 +71,7 @@ def read_source(source: str, mapping: Mapping, *, service: str | None = None, li
 def past_calls_of(
     source: str, *, service: str | None = None, limit: int = 1_500
 ) -> Iterator[CallRecord] | Iterator[CallTree]:
-    """Yield the calls in ``source``: records if its objects are such, else calls from spans.
-
-    Raises:
-        TraceError: it cannot be read, or holds what is no record.
-    """
+    """Yield the calls in ``source``: records if its objects are such, else calls from spans."""
     if "://" in source:
         return _asked(source, service, limit)
     with opened(source) as file:
@@ -119,11 +107,7 @@ def _is_json(file: Bytes) -> bool:
 
 
 def links_of(sources: Sequence[Observed], primary: str | None, backup: str | None) -> tuple[Sample, Sample]:
-    """Return the two links to race; of exactly two, the one that comes first is the primary.
-
-    Raises:
-        ValueError: it is not clear which.
-    """
+    """Return the two links to race, or raise if it is not clear which; of exactly two, the first one is the primary."""
     samples = {label: sample for source in sources for label, sample in source.samples.items()}
     if not samples:
         raise ValueError("no latencies: neither rows nor calls of routeware's")
@@ -162,11 +146,7 @@ def raced_of(sources: Sequence[Observed], primary: Sample, backup: Sample) -> Ra
 
 
 def check_unit(names: Sequence[str], sources: Sequence[Observed], target_ms: float | None) -> None:
-    """Refuse seconds that were taken for milliseconds, unless the user has said what the unit is.
-
-    Raises:
-        TraceError: the latencies are too short for milliseconds, or the target is far beyond them.
-    """
+    """Refuse seconds that were taken for milliseconds, unless the user has said what the unit is."""
     for name, source in zip(names, sources, strict=True):
         if source.latency is None or source.unit_given or source.unit != "ms":
             continue
@@ -184,11 +164,7 @@ def check_unit(names: Sequence[str], sources: Sequence[Observed], target_ms: flo
 
 
 def parsed_prices(given: Sequence[str]) -> dict[str, float]:
-    """Return dollars per attempt, by label or provider.
-
-    Raises:
-        ValueError: one is no ``LINK=USD``.
-    """
+    """Return dollars per attempt, by label or provider, from texts like ``LINK=USD``."""
     found = {}
     for text in given:
         label, equals, amount = text.rpartition("=")

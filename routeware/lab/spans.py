@@ -57,21 +57,7 @@ class SpanEvent:
 
 @attrs.frozen(kw_only=True)
 class Span:
-    """One span, after it has ended.
-
-    Attributes:
-        trace_id: 32 hexadecimal digits, lower case.
-        span_id: 16 hexadecimal digits, lower case.
-        parent_id: 16 hexadecimal digits, lower case; ``None`` for a root.
-        name: the span's name.
-        start_ns: nanoseconds since 1970.
-        end_ns: nanoseconds since 1970.
-        kind: ``client``, ``server``, ``producer``, ``consumer`` or ``internal``.
-        status: ``error`` is what viewers paint red.
-        status_message: the reason for an error, if one was given.
-        attributes: plain values by their names.
-        events: the span's events, in the order of the file.
-    """
+    """A span that has ended. Ids are lower-case hexadecimal, times nanoseconds since 1970. A root has no parent."""
 
     trace_id: str
     span_id: str

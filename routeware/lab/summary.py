@@ -141,7 +141,6 @@ def _sentence(call: CallTree, attempt: AttemptBar) -> str:
 
 
 def _describe(attempt: AttemptBar) -> str:
-    """Return the predicate of an attempt's sentence."""
     took = duration(attempt.duration_ms)
     if attempt.first_item_ms is not None:
         return f"gave its first item after {duration(attempt.first_item_ms)} and {_ended(attempt, took)}"

@@ -37,8 +37,7 @@ class Rows:
     """A table.
 
     Attributes:
-        columns: their names, trimmed.
-        rows: the rows, to be read once.
+        rows: to be read once.
         decimal_comma: whether a comma separates the decimals.
         link: the label of all rows, where the file is about one link and has no column for it.
         defaults: which columns are meant by default: ``latency``, ``link``, ``status``, ``error``, ``order``,
@@ -55,11 +54,7 @@ class Rows:
 
 
 def csv_rows(file: Bytes, source: str, known: Callable[[str], bool]) -> Rows:
-    """Return the rows of a CSV file with a header; ``known`` says which names a header is expected to have.
-
-    Raises:
-        TraceError: it is not text, or not CSV.
-    """
+    """Return the rows of a CSV file with a header; ``known`` says which names a header is expected to have."""
     lines = _lines(file, source)
     header = next(lines, "")
     delimiter = _delimiter(header, known)
@@ -134,7 +129,6 @@ def _encoding(file: Bytes) -> str:
 
 
 def _as_a_tool_writes_it(table: Rows) -> Rows:
-    """Return the table with what a load tool's own header says about its columns."""
     names = set(table.columns)
     if {"timeStamp", "elapsed", "label"} <= names:  # JMeter's JTL
         status = {"status": "success", "words": "responseMessage"} if "success" in names else {"status": "responseCode"}

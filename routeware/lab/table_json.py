@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from routeware.lab.reading_bytes import Bytes, as_utf8
-from routeware.lab.reading_json import EACH, JsonValues
-from routeware.lab.reading_place import mistakes, new_parser
+from routeware.lab.reading_json import EACH, JsonValues, Parser, mistakes
 from routeware.lab.spans import TraceError
 from routeware.lab.table_csv import Row, Rows
 
@@ -30,14 +29,14 @@ _S_TO_MS = 1_000
 
 def top_keys(file: Bytes) -> frozenset[str]:
     """Return the keys of the first object in a file, as far as they stand near its start; empty if it is not JSON."""
-    events, parser = new_parser()
+    parser = Parser()
     try:
         parser.send(_as_json(as_utf8(file).read(_START)))
     except mistakes():
         pass  # what came before the mistake still says what it is
     file.seek(0)
     keys, depth = set[str](), 0
-    for kind, value in events:
+    for kind, value in parser.events:
         if kind == "map_key" and depth == 1:
             keys.add(value)
         depth += (kind == "start_map") - (kind == "end_map")
@@ -47,11 +46,7 @@ def top_keys(file: Bytes) -> frozenset[str]:
 
 
 def json_rows(file: Bytes, source: str) -> Rows:
-    """Return the rows of a JSON file that holds no spans.
-
-    Raises:
-        TraceError: it is not JSON, or holds no objects.
-    """
+    """Return the rows of a JSON file that holds no spans; a ``TraceError`` says what is wrong with it."""
     keys = top_keys(file)
     text = _WithoutNan(as_utf8(file))
     if "log" in keys:
@@ -132,7 +127,6 @@ def _objects(file: Bytes, source: str) -> Rows:
 
 
 def _flattened(found: Mapping[str, object]) -> dict[str, object]:
-    """Return an object with the members of the objects inside of it among its own."""
     flat: dict[str, object] = {}
     for key, value in found.items():
         if isinstance(value, dict):

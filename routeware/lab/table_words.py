@@ -81,12 +81,7 @@ def kind_of_error(cell: object) -> int:
 def number(cell: object, *, decimal_comma: bool) -> float:
     """Return a cell as a finite number.
 
-    Args:
-        cell: a number, or its text.
-        decimal_comma: whether a comma separates the decimals.
-
-    Raises:
-        ValueError: it is no number, or has separators of thousands, which could be decimals elsewhere.
+    Separators of thousands are refused with a ``ValueError``, as what is no number: they could be decimals elsewhere.
     """
     if isinstance(cell, bool) or not isinstance(cell, int | float | str):
         raise ValueError("not a number")  # noqa: TRY004  one kind of error for what a cell may hold

@@ -32,16 +32,10 @@ _T = TypeVar("_T")
 
 @attrs.frozen(kw_only=True)
 class Mapping:
-    """Which columns are meant, where the names do not say.
+    """The columns that are meant, where the names do not say; several with commas between them make a link.
 
-    Attributes:
-        latency: the column of latencies.
-        link: the column of the link, or several with commas between them.
-        status: the column that says how an attempt ended.
-        unit: the unit of the latencies: ``ms``, ``s``, ``us`` or ``ns``.
-        pair_by: the column whose equal values make two rows one pair.
-        order_by: the column whose numbers or texts say in which order rows were made.
-        size: the column of sizes.
+    Rows with equal values of ``pair_by`` are a pair, ``order_by`` says in which order rows were made, and ``unit`` is
+    ``ms``, ``s``, ``us`` or ``ns``.
     """
 
     latency: str | None = None
@@ -64,11 +58,7 @@ def is_known_column(name: str) -> bool:
 
 
 def table_of(rows: Rows, source: str, mapping: Mapping) -> Observed:
-    """Return the observations in a table.
-
-    Raises:
-        TraceError: a column is missing, or a cell cannot be understood; says which, where, and what stands there.
-    """
+    """Return the observations in a table; a ``TraceError`` says which column or cell is wrong, and what is there."""
     reader = _Reader(rows, source, mapping)
     by_link: dict[str, _Column] = {}
     left_out = malformed = 0

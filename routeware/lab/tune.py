@@ -147,7 +147,6 @@ def _way(name: str, first: str, second: str, result: Threshold, goal: Goal, more
 
 
 def _raced(choice: Choice | None) -> Threshold | None:
-    """Return the chosen threshold, unless it is never."""
     chosen = None if choice is None else choice.chosen
     return None if chosen is None or chosen.race_after_ms is None else chosen
 
@@ -165,8 +164,7 @@ def _more(point: Threshold, base: float | None, usd: float | None) -> Estimate |
 
 
 def _sensitivity(frontier: Frontier, choice: Choice | None) -> tuple[Sensitivity, ...]:
-    """Return what the chosen threshold would do at rank correlations from 0 to 0.6."""
-    chosen = None if choice is None else choice.chosen or choice.best
+    chosen = None if choice is None else choice.nearest
     if frontier.pairs is not None or chosen is None or chosen.race_after_ms is None:
         return ()
     rows = []
@@ -178,10 +176,7 @@ def _sensitivity(frontier: Frontier, choice: Choice | None) -> tuple[Sensitivity
 
 
 def _drift(frontier: Frontier) -> Drift | None:
-    """Return how the first half's threshold does on the second half; ``None`` where no order or too few rows are known.
-
-    Providers change within weeks: a threshold from July met its target in August for 9 % of the pairs of hosted models.
-    """
+    """Return how the first half's threshold does on the second; ``None`` where no order or too few rows are known."""
     links = (frontier.primary, frontier.backup)
     if any(not link.ordered or len(link) < _FEWEST for link in links):
         return None
@@ -191,7 +186,7 @@ def _drift(frontier: Frontier) -> Drift | None:
     try:
         choice = frontier.again(*earlier).choose()
         assert choice is not None
-        chosen = choice.chosen or choice.best
+        chosen = choice.nearest
         if chosen is None:
             return None
         there = frontier.again(*later).point(math.inf if chosen.race_after_ms is None else chosen.race_after_ms)
@@ -226,7 +221,7 @@ def _differ(first: Sample, second: Sample) -> bool:
 
 
 def _sentence(choice: Choice, chosen: Threshold, there: Threshold, changed: tuple[str, ...]) -> str:
-    after = "never racing" if chosen.race_after_ms is None else f"racing after {chosen.race_after_ms:,.0f} ms"
+    after = "never racing" if chosen.race_after_ms is None else f"racing after {chosen.after}"
     source = "the first half's threshold" if choice.chosen is not None else "the first half's nearest threshold"
     p95 = "unknown length" if there.p95_ms.value is None else duration(there.p95_ms.value)
     text = f"In the second half of the data, {source} ({after}) gives a p95 of {p95}"

@@ -63,11 +63,8 @@ def normal_quantile(share: Floats) -> Floats:
 def both_longer(first: Floats, second: Floats, scores: tuple[Floats, Floats], correlation: Floats) -> Floats:
     """Return the share of requests that last longer than a time at one link and than another time at the other.
 
-    Args:
-        first: the share that lasts longer at the first link, one row per resample.
-        second: the share at the second link, of the same shape.
-        scores: the normal quantiles of 1 - ``first`` and 1 - ``second``.
-        correlation: of the scores (see :func:`pearson`), one per row.
+    ``first`` and ``second`` are the shares at each link, a row per resample; ``scores`` the normal quantiles of what is
+    left to 1; ``correlation`` that of the scores (see :func:`pearson`), one per row.
     """
     one, two = scores
     angle = np.arcsin(correlation)[:, None]
@@ -104,12 +101,7 @@ def grid_of(samples: tuple[Sample, ...], target_ms: float | None) -> Floats:
 def resampled_counts(bins: Ints, size: int, repeats: int, ordered: bool, random: np.random.Generator) -> Floats:
     """Return how many observations fall into each of ``size`` bins: as they are, and in ``repeats`` resamples.
 
-    Args:
-        bins: the bin of each observation.
-        size: how many bins there are.
-        repeats: how many resamples to draw.
-        ordered: whether ``bins`` is in the order of time: then blocks are drawn, so that slow spells stay together.
-        random: the source of random numbers.
+    Where ``bins`` is in the order of time, blocks are drawn, so that slow spells stay together.
     """
     counts = np.bincount(bins, minlength=size).astype(np.float64)
     if not ordered:
@@ -130,8 +122,6 @@ class Curves:
     Attributes:
         lasting: the share of attempts that do not fail and last longer than each edge.
         failing: the share that fails, one column per time in ``failure_ms``.
-        failure_ms: when failures come, in a few steps.
-        attempts: the number of attempts that they rest on.
         reach_ms: up to where ``lasting`` is known; infinite where the longest observation is an answer.
     """
 

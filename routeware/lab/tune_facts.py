@@ -1,4 +1,4 @@
-"""The result of tuning as plain facts, for the screen, JSON and pictures."""
+"""The result of tuning as plain facts, for the screen, JSON and pictures. ``None`` is unknown, or never."""
 
 from __future__ import annotations
 
@@ -37,15 +37,12 @@ class Threshold:
 
     Attributes:
         race_after_ms: when the backup starts; ``None`` is never.
-        p50_ms: the median of the call's latency.
-        p95_ms: the 95th percentile.
-        p99_ms: the 99th percentile.
         mean_ms: over calls that are answered.
         extra: extra attempts per call: how often a backup starts while the primary runs.
-        extra_usd: what they cost per call; ``None`` without a price.
+        extra_usd: what they cost per call.
         failed: the share of calls without an answer.
-        misses: the share of calls that take longer than the target; ``None`` without one.
-        misses_at_most: the one-sided upper bound on it; ``None`` without a target.
+        misses: the share of calls that take longer than the target.
+        misses_at_most: the one-sided upper bound on it.
     """
 
     race_after_ms: float | None
@@ -58,6 +55,15 @@ class Threshold:
     failed: float
     misses: Estimate | None
     misses_at_most: float | None
+
+    @property
+    def after(self) -> str:
+        """Say when the backup starts."""
+        return "never" if self.race_after_ms is None else f"{self.race_after_ms:,.0f} ms"
+
+    def quantile(self, name: str) -> Estimate:
+        """Return the latency that is called ``p50``, ``p95`` or ``p99``."""
+        return {"p50": self.p50_ms, "p95": self.p95_ms, "p99": self.p99_ms}[name]
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +84,6 @@ class Choice:
     Attributes:
         rule: ``target_p95``, ``target_p99`` or ``max_extra``.
         bound: the target in milliseconds, or the cap in extra attempts per call.
-        chosen: the threshold; ``None`` where none does.
         by_the_point: the one that the estimate alone would choose; it meets a target on new data about half the time.
         best: the nearest threshold, if none is chosen.
         unraced: whether the target is met without racing.
@@ -91,15 +96,18 @@ class Choice:
     best: Threshold | None
     unraced: bool = False
 
+    @property
+    def nearest(self) -> Threshold | None:
+        """Return the chosen threshold, or the nearest one if none is chosen."""
+        return self.chosen or self.best
+
 
 @attrs.frozen
 class Assumption:
     """The dependence of the two latencies that unpaired data are judged at.
 
     Attributes:
-        spearman: the rank correlation of the two latencies of one request.
-        low: nine in ten correlations would lie between this ...
-        high: ... and this.
+        spearman: the rank correlation of the two latencies of one request; nine in ten would lie between the ends.
         source: ``assumed`` (the default), ``given`` or ``raced`` (learned from calls that raced).
         raced_calls: how many calls raced.
     """
@@ -130,8 +138,8 @@ class Way:
         first: the link that is tried first.
         second: the other link.
         result: what a call then looks like.
-        meets: whether it meets what was asked for, with confidence; ``None`` where nothing was asked for.
-        more_usd: dollars per call more than now; ``None`` if a price is unknown.
+        meets: whether it meets what was asked for, with confidence.
+        more_usd: dollars per call more than now.
     """
 
     name: str
@@ -144,14 +152,11 @@ class Way:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """The answer: what to set.
+    """The answer: what to set, and how sure that is.
 
     Attributes:
         action: ``keep``, ``race``, ``swap``, ``swap_and_race`` or ``none`` (nothing meets what was asked for).
         first: the link to try first.
-        race_after_ms: the threshold to set; ``None`` for no race.
-        sentence: the answer in words.
-        sure: how sure it is, in words.
     """
 
     action: str
@@ -166,10 +171,7 @@ class Drift:
     """The second half of the data, served by the threshold that the first half gives.
 
     Attributes:
-        race_after_ms: the first half's threshold; ``None`` for never.
         found: whether the first half has a threshold at all; if not, the nearest one is meant.
-        misses: the share of the second half's calls that would miss the target; ``None`` without a target.
-        p95_ms: the 95th percentile of the second half at that threshold.
         changed: the links whose halves differ by more than chance.
         sentence: all of it in words.
     """
@@ -188,9 +190,8 @@ class Bucket:
 
     Attributes:
         name: the range of sizes, or the value.
-        calls: how many calls the data have of it.
         late: the share of them that would miss the target without a race.
-        starts: pairs of a threshold (``None``: never) and the share of the bucket's calls that race at it.
+        starts: pairs of a threshold and the share of the bucket's calls that race at it.
         misses: the share of them that would miss the target.
         extra: extra attempts per call.
     """
@@ -205,16 +206,7 @@ class Bucket:
 
 @attrs.frozen(kw_only=True)
 class Sizes:
-    """Thresholds per size, which share one budget of misses.
-
-    Attributes:
-        column: what the sizes are.
-        buckets: one row each.
-        misses: over all buckets.
-        extra: extra attempts per call over all buckets.
-        one_threshold_ms: the single threshold that misses as rarely; ``None`` if there is none.
-        one_extra: its extra attempts per call; ``None`` if there is none.
-    """
+    """Thresholds per size, which share one budget of misses; and the one that misses as rarely if all sizes have it."""
 
     column: str
     buckets: tuple[Bucket, ...]
@@ -229,13 +221,9 @@ class Tuning:
     """The effect of racing a primary against a backup, over thresholds from 0 to never.
 
     Attributes:
-        primary: the data of the link that is tried first.
-        backup: the data of the other link.
         method: ``independent`` (the samples of the two links have nothing in common: no pairs) or ``paired``.
-        pairs: how many pairs there were; ``None`` where none were asked for.
-        correlation: the dependence that unpaired data are judged at; ``None`` for pairs.
+        correlation: the dependence that unpaired data are judged at.
         confidence: of the intervals and of the upper bound, 0 to 1.
-        target_ms: the percentile that was asked for.
         thresholds: ascending, never last.
         choice: the answer to what was asked for; ``None`` where nothing was.
         notes: what a reader has to know, in sentences.
@@ -263,5 +251,5 @@ class Tuning:
     sizes: Sizes | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON; ``null`` is unknown, or never."""
+        """Return everything as plain JSON."""
         return attrs.asdict(self)

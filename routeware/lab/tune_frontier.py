@@ -46,10 +46,8 @@ class Goal:
     """The goal: a percentile to keep, or extra attempts not to exceed, or nothing.
 
     Attributes:
-        target_ms: the latency to keep.
-        allowed: the share of calls that may take longer.
+        allowed: the share of calls that may take longer than the target.
         rule: the goal's name.
-        max_extra: the most extra attempts per call.
         confidence: of the intervals, two-sided, and of the bound on misses, one-sided; 0 to 1.
     """
 
@@ -67,15 +65,11 @@ class Frontier:
         primary: what was observed of the link that is tried first.
         backup: what was observed of the other link.
         goal: what is asked of them.
-        paired: whether rows with the same key belong together.
+        paired: whether rows with the same key belong together; a ``ValueError`` if none do.
         prices: of an attempt at each.
-        assumed: the dependence to go by where there are no pairs; by default found from ``correlation``, ``raced``.
-        correlation: the rank correlation that the user gives.
-        raced: calls of these two links that raced.
+        assumed: the dependence to go by where there are no pairs; by default found from ``correlation``, which the user
+            gives, or from ``raced``, the calls of these two links that raced.
         seed: of the resamples.
-
-    Raises:
-        ValueError: nothing can be paired.
     """
 
     def __init__(
@@ -174,7 +168,6 @@ class Frontier:
         )
 
     def _at_most(self, values: Floats) -> float:
-        """Return the one-sided upper bound of a share whose resamples these are."""
         return float(wilson(values, NormalDist().inv_cdf(self.goal.confidence), self.race.calls)[1][0])
 
     def _deviations(self) -> float:
@@ -224,11 +217,8 @@ class Frontier:
 def wilson(values: Floats, deviations: float, calls: int) -> tuple[Floats, Floats]:
     """Return Wilson's interval for shares, so many standard deviations to each side (Wilson 1927).
 
-    Args:
-        values: a column per share; below the share its resamples, whose variance says how many independent calls they
-            are worth.
-        deviations: of the normal distribution.
-        calls: the number of calls, for a share of 0 or 1, whose resamples do not vary.
+    ``values`` has a column per share; below the share its resamples, whose variance says how many independent calls
+    they are worth. Where they do not vary, as for a share of 0 or 1, that is ``calls``.
     """
     share, worth = _worth(values, calls)
     spread = share * (1.0 - share)

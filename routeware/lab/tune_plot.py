@@ -15,12 +15,7 @@ _ROOM = 1.12
 
 
 def plot(tuning: Tuning, path: str | Path) -> None:
-    """Draw ``tuning`` into a file whose name ends in ``.png`` or ``.svg``.
-
-    Raises:
-        ValueError: the name ends otherwise.
-        OSError: the file cannot be written.
-    """
+    """Draw ``tuning`` into a file whose name ends in ``.png`` or ``.svg``; a ``ValueError`` for others."""
     if Path(path).suffix.lower() not in (".png", ".svg"):
         raise ValueError(f"a picture is a .png or an .svg, not {Path(path).name!r}")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -45,8 +40,8 @@ def _draw_latency(axes: Any, tuning: Tuning) -> None:
     last = max((point.race_after_ms or 0.0 for point in timed), default=1.0)
     never_at = _ROOM * max(last, 1.0)
     for name, colour in _QUANTILES:
-        _line(axes, [(point.race_after_ms or 0.0, _quantile(point, name)) for point in timed], colour, name)
-        never = _quantile(tuning.thresholds[-1], name)
+        _line(axes, [(point.race_after_ms or 0.0, point.quantile(name)) for point in timed], colour, name)
+        never = tuning.thresholds[-1].quantile(name)
         if never.value is not None:
             low, high = never.low or never.value, never.high or never.value
             axes.errorbar([never_at], [never.value], [[never.value - low], [high - never.value]], fmt="s", color=colour)
@@ -79,9 +74,8 @@ def _draw_cost(axes: Any, tuning: Tuning) -> None:
     point, _ = _chosen(tuning)
     if point is not None and point.p95_ms.value is not None:
         spent = _spent(point, priced=priced)
-        after = "never" if point.race_after_ms is None else f"{point.race_after_ms:,.0f} ms"
         axes.plot([spent], [point.p95_ms.value], "o", color="black")
-        axes.annotate(f"  {after}", (spent, point.p95_ms.value), fontsize=9)
+        axes.annotate(f"  {point.after}", (spent, point.p95_ms.value), fontsize=9)
     axes.set_xlabel("dollars more per 1,000 calls" if priced else "extra attempts, % of calls")
     axes.set_ylabel("p95 of the call, ms")
     axes.set_xlim(left=0.0)
@@ -101,10 +95,6 @@ def _chosen(tuning: Tuning) -> tuple[Threshold | None, str]:
     if tuning.choice.chosen is not None:
         return tuning.choice.chosen, "chosen"
     return tuning.choice.best, "nearest, misses the target"
-
-
-def _quantile(point: Threshold, name: str) -> Estimate:
-    return {"p50": point.p50_ms, "p95": point.p95_ms, "p99": point.p99_ms}[name]
 
 
 def _line(axes: Any, points: Sequence[tuple[float, Estimate]], colour: str, label: str) -> None:

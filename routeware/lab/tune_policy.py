@@ -21,12 +21,7 @@ def write_threshold(
 ) -> None:
     """Set ``latency.race_after_ms`` in the policy at ``path``, whole or in a ``table`` of it, with a dated comment.
 
-    Args:
-        path: the policy's file.
-        race_after_ms: the threshold; written in whole milliseconds.
-        table: the policy's table in that file, its parts separated by dots.
-        reason: what the threshold was chosen for, added to the comment.
-        today: the date of the comment; by default today's, in UTC.
+    The threshold is written in whole milliseconds, and the reason for it in the comment.
 
     Raises:
         PolicyError: the file holds no policy.

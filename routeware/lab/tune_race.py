@@ -62,9 +62,7 @@ class Raced:
     def mean_ms(self, places: Ints, waiting: Floats) -> Floats:
         """Return the mean over calls that are answered; NaN where the longest of them are not known.
 
-        Args:
-            places: some places of edges, the last one among them.
-            waiting: the shares at these places.
+        ``waiting`` are the shares at some places of the edges, the last one among them.
         """
         if self.edges_ms[-1] > self.reach_ms:
             return np.full(len(waiting), np.nan)
@@ -96,11 +94,7 @@ class Unpaired:
     A call still waits at t if the primary does and the backup, started at d, has not answered within t - d. A primary
     that fails before d is followed by the backup at once; failures are taken to be independent of latencies.
 
-    Args:
-        primary: the curves of the link that is tried first.
-        backup: the curves of the other link, over the same grid.
-        grid: the edges of both.
-        spearman: the rank correlation of the two latencies, one per row: what is uncertain about it varies by resample.
+    Both curves are over ``grid``. There is a correlation per row: what is uncertain about it varies by resample.
     """
 
     def __init__(self, primary: Curves, backup: Curves, grid: Floats, spearman: Floats) -> None:
@@ -156,12 +150,8 @@ def assumption(
 ) -> Assumption:
     """Return the rank correlation to go by, and the range in which nine in ten would lie.
 
-    Args:
-        given: what the user says; then nothing else is asked, and nothing is taken to be uncertain.
-        raced: calls that raced, if there are any.
-        curves: of the two links.
-        grid: of the curves.
-        target_ms: the latency to keep, at which raced calls are compared; their 90th percentile without one.
+    What the user has given is taken to be certain. Calls that raced are compared at the target, or at their 90th
+    percentile.
     """
     if given is not None:
         return Assumption(given, given, given, "given", 0)
@@ -178,7 +168,6 @@ def assumption(
 
 
 def _predicted(curves: tuple[Curves, Curves], grid: Floats, starts: Floats, at_ms: float, spearman: float) -> float:
-    """Return the share of raced calls that would be late, over the thresholds at which they raced."""
     race = Unpaired(curves[0].alone(), curves[1].alone(), grid, np.array([spearman]))
     late = race.misses(starts, at_ms)[0].tolist()
     shares = [each / max(race.at(start).extra[0], 1e-9) for each, start in zip(late, starts.tolist(), strict=True)]

@@ -33,8 +33,8 @@ class Sample:
         keys: for each the value to pair it by; empty without pairs.
         ordered: whether the observations are in the order in which they were made.
         sizes: for each its size, where sizes were asked for; ``None`` is an unknown one.
-        cost_usd: the mean of what an answer cost; ``None`` if the source does not say.
-        tokens: the means of input and output tokens of an answer; ``None`` if the source does not say.
+        cost_usd: the mean of what an answer cost.
+        tokens: the means of input and output tokens of an answer.
     """
 
     label: str
@@ -52,11 +52,9 @@ class Sample:
 
 @attrs.frozen(eq=False)
 class RacedCalls:
-    """Calls in which one link was raced against another.
+    """Calls in which one link was raced against another: when the backup was started, and when the answer came.
 
-    Attributes:
-        after_ms: for each call, when the backup was started.
-        latency_ms: for each call, when its answer came; infinite without one.
+    A call without an answer has an infinite latency.
     """
 
     after_ms: Floats
@@ -74,8 +72,7 @@ class Observed:
         samples: the observations by label, in the order of their first appearance.
         raced: the calls that raced, by the labels of primary and backup; spans only.
         latency: the column of the latencies; ``None`` for spans.
-        unit: their unit.
-        unit_given: whether the user or the file's format says so, and is to be believed.
+        unit_given: whether the user or the file's format says what the unit is, and is to be believed.
         left_out: how many answered rows had no latency.
         malformed: how many rows were no objects of the expected shape.
     """

@@ -34,11 +34,7 @@ _ALLOWED = {"target_p95": 0.05, "target_p99": 0.01}
 
 
 def with_sizes(tuning: Tuning, primary: Sample, backup: Sample, column: str) -> Tuning:
-    """Return ``tuning`` with thresholds per size.
-
-    Raises:
-        ValueError: the rows do not bear more than one size.
-    """
+    """Return ``tuning`` with thresholds per size; a ``ValueError`` if the rows do not bear more than one size."""
     choice = tuning.choice
     assert choice is not None
     assert tuning.target_ms is not None

@@ -1,7 +1,4 @@
-"""The user's question, answered in a sentence: what to set, the latency that follows, what it costs, how sure.
-
-The notes to a frontier: what to know before believing it, in plain sentences.
-"""
+"""The answer in plain sentences: what to set, the latency that follows, what it costs, how sure; and notes to it."""
 
 from __future__ import annotations
 
@@ -56,15 +53,15 @@ def _cost(way: Way, *, priced: bool) -> float:
 def _sentence(best: Way, now: Way, choice: Choice) -> str:
     quantile = _RULES[choice.rule]
     if best is now:
-        return f"Leave it as it is: {quantile} {with_interval(_quantile(now.result, quantile))} without racing."
-    after = "" if best.result.race_after_ms is None else f"race after {best.result.race_after_ms:,.0f} ms"
+        return f"Leave it as it is: {quantile} {with_interval(now.result.quantile(quantile))} without racing."
+    after = "" if best.result.race_after_ms is None else f"race after {best.result.after}"
     action = {
         "race": f"R{after[1:]}",
         "swap": f"Try {best.first} first, without racing",
         "swap_and_race": f"Try {best.first} first, and {after}",
     }[best.name]
     changes = [
-        f"{name} {_value(_quantile(now.result, name))} → {with_interval(_quantile(best.result, name))}"
+        f"{name} {_value(now.result.quantile(name))} → {with_interval(best.result.quantile(name))}"
         for name in ("p95", "p99")
     ]
     return f"{action}: {', '.join([*changes, spending(best)])}."
@@ -129,7 +126,6 @@ def _none(now: Way, choice: Choice, confidence: float) -> Verdict:
             sentence=f"At most {_percent(choice.bound)} extra attempts: no threshold whose p95 is known is that cheap.",
             sure="The longest observations were cut off, and nothing is extrapolated.",
         )
-    after = "never" if best.race_after_ms is None else f"{best.race_after_ms:,.0f} ms"
     quantile = _RULES[choice.rule]
     misses = "unknown" if best.misses is None else f"{best.misses.value or 0.0:.1%}"
     return Verdict(
@@ -138,13 +134,9 @@ def _none(now: Way, choice: Choice, confidence: float) -> Verdict:
         race_after_ms=None,
         sentence=f"No threshold keeps the {quantile} at {duration(choice.bound)} with {confidence:.0%} confidence, "
         "in either order of the links.",
-        sure=f"The best possible is to race after {after}: "
-        f"{quantile} {with_interval(_quantile(best, quantile))}, misses {misses}.",
+        sure=f"The best possible is to race after {best.after}: "
+        f"{quantile} {with_interval(best.quantile(quantile))}, misses {misses}.",
     )
-
-
-def _quantile(point: Threshold, name: str) -> Estimate:
-    return {"p95": point.p95_ms, "p99": point.p99_ms}[name]
 
 
 def with_interval(estimate: Estimate) -> str:

@@ -50,8 +50,6 @@ def render_call(call: CallTree, *, width: int | None = None) -> RenderableType:
 
 @attrs.frozen
 class _Waterfall:
-    """One call to draw; the terminal that it is printed on decides between blocks and ASCII."""
-
     call: CallTree
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

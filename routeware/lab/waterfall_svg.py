@@ -185,7 +185,6 @@ def _started(attempt: AttemptBar) -> str:
 
 
 def _took(attempt: AttemptBar) -> str:
-    """Return how long an attempt took, and a stream its first item, which the bar marks."""
     if attempt.first_item_ms is None:
         return f"after {duration(attempt.duration_ms)}"
     return f"first item {duration(attempt.first_item_ms)}, {duration(attempt.duration_ms)}"
