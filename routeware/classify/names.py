@@ -33,6 +33,7 @@ class Kind:
         provider: an SDK's class for whatever the provider answers (``APIError``): not a mistake in the caller's code.
         proxy: it is about the caller's own proxy.
         body: the text that was being parsed may have been a response body.
+        no_http: what arrived was no HTTP, so a status that the error carries is the client's own.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Kind:
     provider: bool
     proxy: bool
     body: bool
+    no_http: bool
 
 
 def _unsure(category: ErrorCategory) -> Finding:
@@ -90,7 +92,8 @@ _NAMES: dict[str, Finding] = {
             _DROPPED,
             """ReadError WriteError CloseError RemoteProtocolError ServerDisconnectedError ClientPayloadError
             UploadAbortedError ConnectionClosedError ConnectionClosed ResponseStreamingError IncompleteReadError
-            IncompleteRead RemoteDisconnected BadStatusLine ChunkedEncodingError StreamDisconnectedError""",
+            IncompleteRead RemoteDisconnected BadStatusLine ChunkedEncodingError StreamDisconnectedError
+            HttpProcessingError""",
         ),
         (
             _NETWORK,
@@ -155,6 +158,7 @@ _LOST = Pattern(r"(?<!Proxy)(?:Connection|Network)(?:Error|Exception)\Z")
 _BAD_REQUEST = Pattern(r"(?:BadRequest|InvalidRequest|InvalidArgument|UnprocessableEntity)(?:Error|Exception)?\Z")
 _PROXY = Pattern(r"\A(?:Client)?(?:Http)?Proxy(?:Connection)?Error\Z")
 _PARSER = Pattern(r"(?:\AJSONDecodeError|\AContentTypeError)\Z")
+_NO_HTTP = Pattern(r"\AHttpProcessingError\Z")
 _CIRCUIT = ignoring_case(r"circuit.*(?:open|broken|breaker|tripped)|(?:open|broken).*circuit")
 
 
@@ -177,6 +181,7 @@ def kind_of(kind: type) -> Kind:
         provider=_has_name(kind, _PROVIDER),
         proxy=_has_name(kind, _PROXY),
         body=_has_name(kind, _PARSER),
+        no_http=_has_name(kind, _NO_HTTP),
     )
 
 

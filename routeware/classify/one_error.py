@@ -99,7 +99,10 @@ def look(error: BaseException) -> Finding:
     """Read one error, without the errors behind it."""
     view, kind = View(error), kind_of(type(error))
     body = Body(body_of(view))
-    status = status_of(view)
+    behind = cause_of(error)
+    # aiohttp gives a 400 of its own to a reply that is no HTTP: no server said it.
+    garbled = kind.no_http or (behind is not None and kind_of(type(behind)).no_http)
+    status = None if garbled else status_of(view)
     if status is not None and status >= 400:
         return _answered(Reading(error, view, kind, body), status)
     call = _rpc_finding(error, view, body, status)

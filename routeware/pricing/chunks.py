@@ -119,7 +119,7 @@ def _choices(held: Mapping[str, object]) -> _Said | None:
     output = final = False
     for choice in map(fields, choices):
         output = output or _says(choice.get("text")) or _message_says(fields(choice.get("delta")))
-        final = final or bool(choice.get("finish_reason"))
+        final = final or _completes(choice.get("finish_reason"))
     return _Said(output, final)
 
 
@@ -167,6 +167,18 @@ def _part_says(part: Mapping[str, object]) -> bool:
 def _is_reason(value: object) -> bool:
     name = getattr(value, "name", value)
     return bool(name) and not str(name).endswith("_UNSPECIFIED")
+
+
+def _completes(reason: object) -> bool:
+    """Return False for the reasons by which an API says that it broke off, which no answer is complete with."""
+    name = getattr(reason, "name", reason)
+    return bool(name) and str(name).upper() not in ("ERROR", "TIMEOUT")
+
+
+def _message_end(held: Mapping[str, object]) -> _Said:
+    """Cohere sends no error in a stream, only this event, with ``ERROR`` for a reason."""
+    reason = held.get("finish_reason") or fields(held.get("delta")).get("finish_reason")
+    return _Said(output=False, final=reason is None or _completes(reason))
 
 
 def _converse(held: Mapping[str, object]) -> _Said | None:
@@ -298,11 +310,11 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, object]], _Said]] = {
     "tool-call-end": _always(_NOTHING),
     "citation-start": _always(_NOTHING),
     "citation-end": _always(_NOTHING),
-    "message-end": _always(_FINAL),
+    "message-end": _message_end,
     "stream-start": _always(_NOTHING),
     "text-generation": _text_event,
     "tool-calls-generation": _always(_OUTPUT),
-    "stream-end": _always(_FINAL),
+    "stream-end": _message_end,
 }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from typing import Any
 
 import pytest
 
-from routeware.classify import classify
+from routeware.classify import classify, failed_over_by_status, statuses_taken
+from routeware.policy import FailoverRules
+from tests.fakes.failing import FailedError, raised
 from tests.fakes.failing_sdks import LOST, broken, failure, outcome
 
 
@@ -135,6 +138,43 @@ def test_aiohttp_answers_of_another_kind_may_have_cost() -> None:
     assert outcome(aiohttp.ContentTypeError(None, (), status=200)) == ("schema_validation", 200, None, True)
     assert outcome(aiohttp.ContentTypeError(None, (), status=502)) == ("server_error", 502, None, False)
     assert outcome(aiohttp.ClientResponseError(None, ())) == ("generic", None, None, True)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 2OO OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"\x16\x03\x01\x00\xee\x01\x00\x00",
+    ],
+)
+def test_a_reply_to_aiohttp_that_is_no_http_is_a_lost_connection(reply: bytes) -> None:
+    """The 400 that it raises is its own: no server has sent one, and what the provider did is not known."""
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    async def ask() -> BaseException:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with server, aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.ClientError) as caught:
+                await session.get(address)
+        return caught.value
+
+    found = asyncio.run(ask())
+
+    assert outcome(found) == ("transient_network", None, None, True)
+    # The inner one may come alone, too; a wrapper changes nothing.
+    assert outcome(found.__cause__ or found) == ("transient_network", None, None, True)
+    assert outcome(raised(FailedError("x"), cause=found)) == ("transient_network", None, None, True)
+    assert not failed_over_by_status(found, statuses_taken(FailoverRules(on_status=[400])))
 
 
 @pytest.mark.parametrize(

@@ -219,9 +219,18 @@ OTHERS: list[tuple[object, bool, bool]] = [
     (cohere("tool-call-start", tool_calls={"id": "1"}), True, False),
     ({"type": "content-end", "index": 0}, False, False),
     ({"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}, False, True),
+    ({"type": "message-end", "delta": {"finish_reason": "MAX_TOKENS"}}, False, True),
+    ({"type": "message-end", "delta": {"finish_reason": "ERROR"}}, False, False),
+    ({"type": "message-end", "delta": {"finish_reason": "TIMEOUT"}}, False, False),
+    ({"type": "message-end", "delta": {}}, False, True),
     ({"event_type": "stream-start", "is_finished": False}, False, False),
     ({"event_type": "text-generation", "text": "Hi", "is_finished": False}, True, False),
     ({"event_type": "stream-end", "is_finished": True}, False, True),
+    ({"event_type": "stream-end", "finish_reason": "ERROR_TOXIC", "is_finished": True}, False, True),
+    ({"event_type": "stream-end", "finish_reason": "ERROR_LIMIT", "is_finished": True}, False, True),
+    ({"event_type": "stream-end", "finish_reason": "ERROR", "is_finished": True}, False, False),
+    # OpenRouter's and Mistral's word for a provider that broke off
+    ({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]}, False, False),
     # Ollama
     ({"model": "m", "message": {"role": "assistant", "content": ""}, "done": False}, False, False),
     ({"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": False}, True, False),
