@@ -167,7 +167,7 @@ class Call:
     def is_observed(self) -> bool:
         """True if a listener, a learner or a session learns how it ends."""
         return (
-            self.listeners is not None
+            (self.listeners is not None and self.listeners.hear_ends)
             or self.payer is not None
             or self.prepared.is_capped
             or (self.tactics is not None and self.tactics.decision is not None)

@@ -36,6 +36,11 @@ class Listeners:
         self._log = log
         self._broken = broken
 
+    @property
+    def hear_ends(self) -> bool:
+        """True unless all that listens is spans that a sampler has dropped: these need no end, and no facts."""
+        return self.trace is None or self.trace.recorded or self.meters is not None or self._log is not None
+
     def attempt_ended(self, call: CallFacts, execution: Execution) -> None:
         """Tell that an attempt has ended, with all of its facts."""
         if self.trace is not None:

@@ -151,10 +151,21 @@ class CallTrace:
     """The spans of one call that is traced. It gives spans when asked, and listens to the call's moments.
 
     Attributes:
-        recording: True if the call's span is recorded. A sampler may record an attempt's all the same.
+        recording: True if the call's span is recorded.
+        recorded: True if any of its spans is. A sampler may drop the call's and record an attempt's all the same.
     """
 
-    __slots__ = ("_answered", "_before", "_context", "_decided_ns", "_last_ns", "_span", "_tracing", "recording")
+    __slots__ = (
+        "_answered",
+        "_before",
+        "_context",
+        "_decided_ns",
+        "_last_ns",
+        "_span",
+        "_tracing",
+        "recorded",
+        "recording",
+    )
 
     def __init__(self, tracing: Tracing, span: Span, recording: bool) -> None:
         self._tracing = tracing
@@ -164,7 +175,7 @@ class CallTrace:
         self._before: Span | None = None
         self._last_ns = 0
         self._decided_ns: int | None = None
-        self.recording = recording
+        self.recorded = self.recording = recording
 
     @property
     def trace_id(self) -> str | None:
@@ -200,6 +211,8 @@ class CallTrace:
             report_broken(tracing.broken, "CallTrace", error)
             return NO_SPAN
         self._before = span
+        if not self.recorded:
+            self.recorded = span.is_recording()
         return span
 
     def attach(self, span: Span | None = None) -> Token[Context]:
@@ -238,15 +251,17 @@ class CallTrace:
                 span.set_status(Status(StatusCode.ERROR, message))
                 shown = {"exception.type": found[names.ERROR_TYPE], "exception.message": message}
                 span.add_event("exception", shown)
-        span.set_attributes(found)
         if cut is not None:
             end_ns = cut.at_ns
+            if attempt.cleanup_s is not None:
+                found[names.ATTEMPT_CLEANUP_S] = attempt.cleanup_s
         else:
             # A viewer's critical path follows what ends last, so it must not end in a loser.
             # A stream's winner ends with its stream.
             decided_ns = self._decided_ns
             won = decided_ns is not None and attempt is call.winner and attempt.items is None
             end_ns = max(decided_ns if won and decided_ns is not None else time.time_ns(), self._last_ns + _APART_NS)
+        span.set_attributes(found)
         self._last_ns = max(self._last_ns, end_ns)
         span.end(end_ns)
 

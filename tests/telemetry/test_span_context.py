@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 
 import routeware
-from routeware import Attempt, RoutingPolicy, routed
+from routeware import Attempt, RoutingPolicy, Usage, routed
 from tests.fakes.providers import (
     FatalError,
     answers,
@@ -155,3 +161,53 @@ async def test_a_tracer_provider_that_does_nothing_costs_no_trace() -> None:
     outcome = await script(a=answers(0)).ask(options={"tracer_provider": trace.NoOpTracerProvider()}).outcome()
 
     assert outcome.record.trace_id is None
+
+
+class CallsDropped(Sampler):
+    """Drops the spans of calls, and records those of attempts all the same."""
+
+    def should_sample(self, *given: Any, **named: Any) -> SamplingResult:
+        """Decide by the name."""
+        name = named.get("name", given[2] if len(given) > 2 else "")
+        return SamplingResult(Decision.DROP if name.startswith("routeware.call") else Decision.RECORD_AND_SAMPLE)
+
+    def get_description(self) -> str:
+        """Name it."""
+        return "calls dropped"
+
+
+@dataclass
+class Counting:
+    """A price that counts how often it is asked what an attempt cost."""
+
+    asked: int = 0
+
+    def cost_usd(self, usage: Usage, at: datetime) -> float:
+        """Count."""
+        self.asked += 1
+        return 0.5
+
+    def price(self, at: datetime) -> None:
+        """Say nothing."""
+
+    def find(self, provider: str, model: str) -> Counting:
+        """Be the book as well."""
+        return self
+
+
+@pytest.mark.parametrize(("sampler", "times"), [(ALWAYS_OFF, 0), (CallsDropped(), 1)])
+async def test_for_spans_that_a_sampler_drops_nothing_is_worked_out(sampler: Sampler, times: int) -> None:
+    """Most programs sample a hundredth of their calls; an attempt's span may be recorded without its call's."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    price = Counting()
+
+    @routed(RoutingPolicy(chain=["p:m"]), prices=price, tracer_provider=provider)
+    async def ask(attempt: Attempt) -> str:
+        attempt.report_usage(input_tokens=1, output_tokens=1)
+        return "answer"
+
+    assert await ask() == "answer"
+    assert price.asked == times
+    assert [(span.attributes or {})["routeware.cost.usd"] for span in exporter.get_finished_spans()] == [0.5] * times
