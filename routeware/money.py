@@ -28,6 +28,7 @@ __all__ = [
     "meter",
     "nanos",
     "per_request",
+    "plain_meter",
     "plain_usage",
     "reported_nanos",
     "unpriced_by",
@@ -282,8 +283,6 @@ def meter(price: Price) -> Callable[[Usage], int | None]:
     needs_input, needs_output = any(input_rates), bool(output_rate or spoken_rate)
     input_parts_differ = len(set(input_rates)) > 1
     request, search = nanos(price.request_usd), _or(price.web_search_usd, 0)
-    if not (input_parts_differ or spoken_rate != output_rate or request or search):
-        return _two_rates(input_rate, output_rate)
 
     def cost(usage: Usage) -> int | None:
         sent, answered = usage.input_tokens, usage.output_tokens
@@ -299,16 +298,13 @@ def meter(price: Price) -> Callable[[Usage], int | None]:
     return cost
 
 
-def _two_rates(input_rate: int, output_rate: int) -> Callable[[Usage], int | None]:
-    """Return the meter of a price that knows input and output only, as most do: it takes half as long."""
+def plain_meter(price: Price) -> Callable[[int, int], int]:
+    """Return what ``price`` takes for so much input and output, with nothing cached, spoken or searched for."""
+    input_rate, output_rate = nanos(price.input_usd_per_mtok), nanos(price.output_usd_per_mtok)
+    request = nanos(price.request_usd)
 
-    def cost(usage: Usage) -> int | None:
-        sent, answered = usage.input_tokens, usage.output_tokens
-        if sent is None or answered is None:
-            if (answered is None and output_rate) or (sent is None and input_rate):
-                return None
-            sent, answered = sent or 0, answered or 0
-        return (sent * input_rate + answered * output_rate + _TOKENS_PER_MTOK // 2) // _TOKENS_PER_MTOK
+    def cost(sent: int, answered: int) -> int:
+        return (sent * input_rate + answered * output_rate + _TOKENS_PER_MTOK // 2) // _TOKENS_PER_MTOK + request
 
     return cost
 

@@ -16,12 +16,13 @@ from routeware.engine.cost_warnings import warn_dropped, warn_exceeded, warn_unp
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.projections import built_in_projection, estimated_projection
 from routeware.engine.registrations import Request
-from routeware.money import Usage
+from routeware.money import Usage, plain_usage
 from routeware.observers import FOREIGN, Cost
-from routeware.pricing import NO_READING, Reading, joined, read_error, read_reply, read_report
+from routeware.pricing import NO_READING, PlainCounts, Reading, joined, read_error, read_reply, read_report
 from routeware.pricing.chunks import is_unfinished
+from routeware.text import bounded
 
-__all__ = ["FREE", "UNKNOWN", "Bill", "Ending"]
+__all__ = ["FREE", "UNKNOWN", "Bill", "Ending", "settle_plain"]
 
 logger = logging.getLogger("routeware")
 
@@ -30,6 +31,17 @@ FREE = Cost()
 """The cost of an attempt that was not billed."""
 UNKNOWN = Cost(None, None)
 """The cost of an attempt at a link without a price."""
+
+
+def settle_plain(link: PreparedLink, request: Request, plain: PlainCounts) -> Cost | None:
+    """Settle an attempt for which nothing is held at plain counts; ``None`` if its price takes more than these."""
+    sent, output, model = plain
+    if link.plain_cost is None:
+        return None
+    amount = link.plain_cost(sent, output)
+    if request.payer is not None:
+        charge(request.payer.accounts, amount, 0)
+    return Cost(amount, 0, "priced", plain_usage(sent, output), bounded(model))
 
 
 class Ending(NamedTuple):
@@ -58,6 +70,7 @@ class Bill:
     Args:
         link: the link.
         request: what was asked of it, and who pays.
+        reading: what was reported before.
         cost: what it cost, where it is settled already: it reports late.
 
     Attributes:
@@ -82,11 +95,13 @@ class Bill:
         "reservation",
     )
 
-    def __init__(self, link: PreparedLink, request: Request, cost: Cost | None = None) -> None:
+    def __init__(
+        self, link: PreparedLink, request: Request, reading: Reading = NO_READING, cost: Cost | None = None
+    ) -> None:
         self._link = link
         self._request = request
         # All that was reported, in one object that is replaced as a whole: threads may report while this is settled.
-        self._reading = NO_READING
+        self._reading = reading
         self._has_projection = self._is_container = self._has_learned = self._by_hand = self.is_unfinished = False
         self.projection: int | None = None
         self.reservation: Reservation | None = None
@@ -151,14 +166,11 @@ class Bill:
         """
         if by_hand:
             self._by_hand = True
-        if self._reading is NO_READING and not reading.dropped:
-            self._reading = reading
-        else:
-            self._take(reading)
+        self._take(reading)
         if reading.usage is not None:
             self.is_unfinished = is_unfinished
         if self._booked is not None:
-            self._correct(reading)
+            self._correct()
 
     def report_cost(self, amount: int) -> None:
         """Take a cost, in nano-dollars. It outranks the price of the usage."""
@@ -232,23 +244,27 @@ class Bill:
                 charge(payer.accounts, settled or 0, uncertain or 0)
         self._booked = cost
         if reading is not self._reading:
-            self._correct(self._reading)  # another thread has reported meanwhile, and took the attempt for running
+            self._correct()  # another thread has reported meanwhile, and took the attempt for running
 
-    def _correct(self, reported: Reading) -> None:
+    def _correct(self) -> None:
         # Reported after it was settled: the session is corrected, and so is the record, unless the call has ended. The
         # span is closed.
-        if reported.usage is None and reported.cost_nanos is None:
-            return
         self.learn()
-        cost = self._priced(self._reading)
-        if cost is not None:
-            self.cost = cost
-            self._change(cost.settled or 0, 0)
+        while True:
+            reading = self._reading
+            cost = self._priced(reading)  # not under the lock: a tariff may be anyone's
+            if cost is None:
+                return
+            with caps.LOCK:
+                if reading is self._reading:  # else another thread has reported meanwhile
+                    self.cost = cost
+                    self._change(cost.settled or 0, 0)
+                    return
 
     def _change(self, settled: int, uncertain: int) -> None:
         """Correct what is booked; a reservation knows what that was."""
         payer = self._request.payer
-        with caps.LOCK:  # two threads that report at once
+        with caps.LOCK:
             if self.reservation is None and payer is not None:
                 booked = self._booked or FREE
                 self.reservation = Reservation(payer, booked.settled or 0, booked.uncertain or 0)
@@ -324,11 +340,9 @@ class Bill:
     def _take(self, reading: Reading, *, on_purpose: bool = True) -> None:
         if reading.dropped:
             self.drop(reading.dropped)
-        if self._reading is NO_READING:
-            self._reading = reading
-            return
         with caps.LOCK:  # two threads that report at once
-            self._reading = joined(self._reading, reading, on_purpose=on_purpose)
+            known = self._reading
+            self._reading = reading if known is NO_READING else joined(known, reading, on_purpose=on_purpose)
 
     def _projection_to_book(self) -> int | None:
         if self._has_projection:

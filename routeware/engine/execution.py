@@ -12,7 +12,8 @@ from typing import Any
 
 import attrs
 
-from routeware.engine.cost import FREE, UNKNOWN, Bill, Ending
+from routeware.budget import caps
+from routeware.engine.cost import FREE, UNKNOWN, Bill, Ending, settle_plain
 from routeware.engine.life import LIFE, Life
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
@@ -21,7 +22,7 @@ from routeware.errors import ErrorCategory, ResultRejectedError
 from routeware.health import Ticket
 from routeware.observers import Cost, Cut, Failure
 from routeware.policy import Link
-from routeware.pricing import is_no_reply, read_report
+from routeware.pricing import NO_READING, PlainCounts, is_no_reply, plain_counts, read_report, reading_of
 from routeware.pricing.chunks import is_unfinished
 from routeware.records import AttemptStatus, AttemptTrigger, SkipReason
 from routeware.telemetry import NO_SPAN, Span
@@ -65,6 +66,9 @@ class Execution:
     concluded: bool  # True once it is settled and its listeners have been told
     flow: Flow | None  # its items, where it streams
     _bill: Bill | None
+    # As long as nothing takes a bill: what it has reported, and what it cost.
+    _plain: PlainCounts | None
+    _cost: Cost | None
     _cleanup_s: float | None
     _skip_reason: SkipReason
     _ticket: Ticket | None  # what it has claimed of its link's health; no value without cooldown
@@ -80,7 +84,7 @@ class Execution:
         self.invoked = self.has_value = self.accepted = self.concluded = False
         self.reply = self.result = None
         self.status = self.ended = self.error = self.failure = self.cut = self.task = self.flow = None
-        self._bill = None
+        self._bill = self._plain = self._cost = None
 
     # What follows from the facts.
 
@@ -191,7 +195,13 @@ class Execution:
         """Take a reply that its function reports: what it cost, and what it says if the function then fails."""
         self.reply = reply
         if self.flow is None:
-            (self._bill or self._open_bill()).report(read_report(reply))
+            plain = plain_counts(reply)
+            if plain is not None:
+                with caps.LOCK:  # threads may report at once, and while it is settled
+                    if self._bill is None and self._plain is None and self._cost is None:
+                        self._plain = plain
+                        return
+            self.bill.report(read_report(reply) if plain is None else reading_of(plain))
         else:
             self.flow.tell(reply)
             self.bill.report(read_report(reply), is_unfinished=is_unfinished(reply))
@@ -318,6 +328,8 @@ class Execution:
         """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
         if self._bill is not None:
             self._bill.learn()  # here, because a call without observers is not concluded
+        elif self._plain is not None:
+            self.prepared.stats.outputs.learn(self._plain[1])
         self.failure = None
         if self.life is not _DETACHED:
             self.error = self.result = self.reply = None
@@ -342,27 +354,32 @@ class Execution:
         return self._bill or self._open_bill()
 
     def _open_bill(self) -> Bill:
-        bill = self._bill = Bill(self.prepared, self.request, self._unbilled_cost() if self.concluded else None)
-        return bill
+        with caps.LOCK:  # as above
+            bill = self._bill
+            if bill is None:
+                reading = NO_READING if self._plain is None else reading_of(self._plain)
+                bill = self._bill = Bill(self.prepared, self.request, reading, self._cost)
+            return bill
 
     @property
     def has_bill(self) -> bool:
         """True if money was held for it, reported by it, or asked about."""
-        return self._bill is not None
+        return self._bill is not None or self._plain is not None
 
     @property
     def cost(self) -> Cost:
         """Its cost, worked out and settled when first asked for. Only to be read once it has ended."""
         bill = self._bill
-        return self.settle() if bill is None or bill.cost is None else bill.cost
+        return (self._cost if bill is None else bill.cost) or self.settle()
 
     def settle(self) -> Cost:
         """Work out what it cost, and replace its reservation by that."""
         bill = self._bill
         if bill is None:
-            unbilled = self._unbilled_cost()
-            if unbilled is not None:
-                return unbilled
+            with caps.LOCK:  # as above
+                cost = None if self._bill is not None else self._settle_without_bill()
+            if cost is not None:
+                return cost
             bill = self._open_bill()
         cost = bill.cost
         if cost is None and self.flow is None:
@@ -371,6 +388,13 @@ class Execution:
             not_billed = self.failure is not None and self.failure.not_billed
             cost = bill.settle(self._ending(invoked=self.invoked, not_billed=not_billed))
         return cost
+
+    def _settle_without_bill(self) -> Cost | None:
+        """Settle it, where that takes no bill; ``None`` if it does. The caller holds the lock."""
+        if self._cost is None:
+            plain = self._plain
+            self._cost = self._unbilled_cost() if plain is None else settle_plain(self.prepared, self.request, plain)
+        return self._cost
 
     def _ending(self, *, invoked: bool, not_billed: bool = False) -> Ending:
         if self.flow is not None and self.flow.has_items:

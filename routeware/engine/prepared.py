@@ -20,7 +20,7 @@ from routeware.classify import (
 from routeware.engine.registrations import LinkStats, Registrations
 from routeware.errors import PolicyError, ResultRejectedError
 from routeware.health import CooldownRule, Health, note_policy
-from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_request, unpriced_by
+from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_request, plain_meter, unpriced_by
 from routeware.observers import FOREIGN, Failure
 from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
 from routeware.pricing import PriceBook, tariff_of
@@ -60,6 +60,7 @@ class PreparedLink:
         "is_flat",
         "label",
         "link",
+        "plain_cost",
         "spans",
         "stats",
         "tariff",
@@ -80,6 +81,7 @@ class PreparedLink:
         self.label = link.label
         self.tariff = tariff
         self.cost = _meter(tariff)
+        self.plain_cost = plain_meter(tariff) if isinstance(tariff, Price) else None
         self.unpriced = _gaps(tariff)
         self.is_flat = isinstance(tariff, Price) and per_request(tariff)
         self.timeout_s = _seconds(timeout_ms)

@@ -16,13 +16,16 @@ from routeware.pricing.projection import (
 )
 from routeware.pricing.readers import (
     NO_READING,
+    PlainCounts,
     Reading,
     is_no_reply,
     joined,
     merged_usage,
+    plain_counts,
     read_error,
     read_reply,
     read_report,
+    reading_of,
 )
 
 __all__ = [
@@ -30,17 +33,20 @@ __all__ = [
     "NO_READING",
     "LargestOutput",
     "OutputArgument",
+    "PlainCounts",
     "PriceBook",
     "Reading",
     "is_no_reply",
     "joined",
     "merged_usage",
     "output_argument",
+    "plain_counts",
     "price_book",
     "projected_usage",
     "read_error",
     "read_reply",
     "read_report",
+    "reading_of",
     "tariff_of",
     "text_tokens",
 ]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import random
+import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -118,6 +125,50 @@ async def test_all_that_is_said_of_tokens_is_kept() -> None:
     outcome = await script(a=run).ask().outcome()
 
     assert outcome.record.attempts[0].usage == Usage(**said)
+
+
+def dawdling(seed: int, report: Callable[[], object]) -> None:
+    """Report, and let the other thread go first at some lines of the engine and not at others."""
+    chance, before = random.Random(seed), sys.gettrace()
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "line" and "engine" in frame.f_code.co_filename and chance.random() < 0.3:
+            time.sleep(0.0002)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        report()
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("when", ["running", "settled"])
+async def test_two_threads_that_report_at_once_lose_nothing(when: str) -> None:
+    """One says what was used, the other one what it cost; the session and the record have both."""
+    reply = {"model": "m", "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+    seeds = itertools.count()
+    with ThreadPoolExecutor(2) as threads:
+
+        def report(attempt: Attempt) -> None:
+            said = [lambda: attempt.report(reply), lambda: attempt.report_cost(0.5)]
+            wait([threads.submit(dawdling, next(seeds), one) for one in said])
+
+        async def run(attempt: Attempt) -> str:
+            if when == "running":
+                report(attempt)
+            return "a"
+
+        for _ in range(40):
+            providers = script(a=run)
+            async with routeware.session() as spending:
+                outcome = await providers.ask().outcome()
+                if when == "settled":
+                    report(providers.attempts["a"])
+
+            assert spending.spent_usd == 0.5
+            if when == "running":
+                assert outcome.record.attempts[0].usage == Usage(input_tokens=7, output_tokens=3)
 
 
 async def test_an_amount_that_is_none_is_refused_by_its_name() -> None:

@@ -11,6 +11,26 @@ missing, or is not a count, is unknown.
 """
 
 from routeware.pricing.readers.reading import NO_READING, Reading, joined, merged_usage
-from routeware.pricing.readers.reply import is_no_reply, read_error, read_reply, read_report
+from routeware.pricing.readers.reply import (
+    PlainCounts,
+    is_no_reply,
+    plain_counts,
+    read_error,
+    read_reply,
+    read_report,
+    reading_of,
+)
 
-__all__ = ["NO_READING", "Reading", "is_no_reply", "joined", "merged_usage", "read_error", "read_reply", "read_report"]
+__all__ = [
+    "NO_READING",
+    "PlainCounts",
+    "Reading",
+    "is_no_reply",
+    "joined",
+    "merged_usage",
+    "plain_counts",
+    "read_error",
+    "read_reply",
+    "read_report",
+    "reading_of",
+]

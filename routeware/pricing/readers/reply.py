@@ -14,11 +14,13 @@ from routeware.pricing.fields import fields, given_fields
 from routeware.pricing.readers.counts import Counts
 from routeware.pricing.readers.reading import NO_READING, Reading
 from routeware.pricing.readers.shapes import SHAPES
-from routeware.text import LONGEST_TEXT, bounded
+from routeware.text import bounded
 
-__all__ = ["is_no_reply", "read_error", "read_reply", "read_report"]
+__all__ = ["PlainCounts", "is_no_reply", "plain_counts", "read_error", "read_reply", "read_report", "reading_of"]
 
 Fields: TypeAlias = Mapping[str, object]
+PlainCounts: TypeAlias = tuple[int, int, str]
+"""Input, output and model: all that most replies say. A usage and a reading of them take as long as reading them."""
 
 _LONGEST_BODY = 16 * 1024 * 1024
 _NO_REPLIES = frozenset({str, bytes, int, float, bool, list, tuple, type(None)})
@@ -37,8 +39,9 @@ def read_reply(reply: object) -> Reading:
     a result that is no such reply may have a field of that name for its own purposes. Never raises.
     """
     try:
-        if type(reply) is dict:
-            return _at_a_glance(reply) or _read(reply, _DEPTH)
+        plain = plain_counts(reply)
+        if plain is not None:
+            return reading_of(plain)
         return NO_READING if is_no_reply(reply) else _read(reply, _DEPTH)
     except Exception:  # noqa: BLE001 - whatever a strange mapping raises, it says nothing about usage
         return NO_READING
@@ -75,21 +78,28 @@ def read_error(error: BaseException) -> Reading:
     return next((reading for reading in readings if reading.usage is not None), NO_READING)
 
 
-def _at_a_glance(reply: dict[str, object]) -> Reading | None:
+def plain_counts(reply: object) -> PlainCounts | None:
     """Read the commonest reply: JSON of an OpenAI-compatible API that counts input, output and perhaps their sum."""
-    counts = reply.get("usage")
-    if type(counts) is not dict or "service_tier" in reply:
+    if type(reply) is not dict or "service_tier" in reply:
         return None
-    sent, output = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    try:
+        counts = reply["usage"]
+        if type(counts) is not dict:
+            return None
+        sent, output, model = counts["prompt_tokens"], counts["completion_tokens"], reply["model"]
+    except KeyError:
+        return None
     # Below 0, above the largest count, or both 0, which may stand beside the counts.
     if type(sent) is not int or type(output) is not int or not 0 < sent | output < MOST_COUNT:
         return None
     if len(counts) > 2 and (len(counts) > 3 or counts.get("total_tokens") != sent + output):
         return None
-    model = reply.get("model")
-    if type(model) is not str or len(model) > LONGEST_TEXT or not model.isascii():
-        model = _model(reply)
-    return Reading(plain_usage(sent, output), model)
+    return (sent, output, model) if type(model) is str else None
+
+
+def reading_of(plain: PlainCounts) -> Reading:
+    """Return the reading that plain counts are short for."""
+    return Reading(plain_usage(plain[0], plain[1]), bounded(plain[2]))
 
 
 def _read(reply: object, depth: int) -> Reading:
