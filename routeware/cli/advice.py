@@ -231,6 +231,12 @@ def _settings_without_effect(policy: RoutingPolicy) -> Iterator[Finding]:
     ):
         for key in (key for key in keys if is_set is None and key in given.get(section, {})):
             yield Finding(f"{section}.{key}", f"means nothing without {needed}")
+    spreads = [link.spread for link in policy.chain]
+    for at, link in enumerate(policy.chain):
+        if link.spread is None and link.weight != 1:
+            yield Finding(f"chain[{at}].weight", "means nothing without spread")
+        elif link.spread is not None and spreads.count(link.spread) == 1:
+            yield Finding(f"chain[{at}].spread", f"no other link has {link.spread!r}, so there is no order to draw")
 
 
 def _no_time_for_failover(policy: RoutingPolicy) -> Iterator[Finding]:

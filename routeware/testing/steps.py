@@ -15,6 +15,7 @@ from typing import Any
 
 from routeware.engine import Attempt
 from routeware.errors import ErrorCategory
+from routeware.money import Usage
 
 __all__ = [
     "ScriptError",
@@ -68,7 +69,12 @@ def answers(value: object, **usage: Any) -> _Answers:
     Args:
         value: the answer.
         usage: what is reported on the attempt, as :meth:`Attempt.report_usage` takes it: ``input_tokens=12``.
+
+    Raises:
+        TypeError: a name that it does not take.
+        ValueError: a count that is not a whole number from 0 to 2^53.
     """
+    Usage(**usage)  # refuses a mistake here, in the test: at the attempt it would pass for the provider's failure
     return _Answers(value, usage)
 
 
@@ -88,7 +94,13 @@ def wait(ms: float) -> _Wait:
 
 
 def streams(*steps: object) -> _Streams:
-    """Make a step for a generator function: each of ``steps`` is an item, an exception to raise, or :func:`wait`."""
+    """Make a step for a generator function: each of ``steps`` is an item, an exception to raise, or :func:`wait`.
+
+    Raises:
+        ValueError: one of ``steps`` is for a whole attempt.
+    """
+    if any(isinstance(one, _After | _Hangs | _Answers | _Streams) for one in steps):
+        raise ValueError("streams() takes items, errors and wait(ms): after, hangs and answers are whole steps")
     return _Streams(steps)
 
 
@@ -255,13 +267,16 @@ def fails(what: int | str | BaseException, *, code: str | None = None, retry_aft
         retry_after_ms: how long the provider asks to be left alone.
 
     Raises:
-        ValueError: a status or a category that there is not; ``code`` or ``retry_after_ms`` with an exception.
+        ValueError: a status or a category that there is not; ``code`` or ``retry_after_ms`` with an exception; a
+            ``retry_after_ms`` that is not a number of at least 0.
     """
     if isinstance(what, BaseException):
         if code is not None or retry_after_ms is not None:
             raise ValueError("an exception brings its own code and Retry-After: give fails() the exception alone")
         return Fails(lambda: what)
     kind, status, own_code = _made_of(what)
+    if retry_after_ms is not None:
+        _seconds(retry_after_ms)
     return Fails(lambda: kind(status, own_code if code is None else code, retry_after_ms))
 
 

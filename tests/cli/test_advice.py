@@ -122,6 +122,8 @@ def policy(*links: dict[str, Any], **settings: Any) -> RoutingPolicy:
             "means nothing without retries",
             id="backoff alone",
         ),
+        pytest.param(policy({"weight": 2}, {}), "chain[0].weight", "without spread", id="weight alone"),
+        pytest.param(policy({"spread": "s"}, {}), "chain[0].spread", "no other link has 's'", id="spread alone"),
         pytest.param(policy(latency={"by_size": True}), "latency.by_size", "target_p95_ms", id="by size alone"),
         pytest.param(
             policy(latency={"target_p99_ms": 130_000}), "latency.target_p99_ms", "120,000 ms", id="a p99 after 120 s"

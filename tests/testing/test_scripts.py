@@ -243,9 +243,17 @@ async def test_a_step_that_cannot_be_played_says_so(step: object, hint: str) -> 
         await ask("sky?")
 
 
-@pytest.mark.parametrize("make", [lambda ms: after(ms, "late"), wait])
+@pytest.mark.parametrize("make", [lambda ms: after(ms, "late"), wait, lambda ms: fails(429, retry_after_ms=ms)])
 @pytest.mark.parametrize("ms", [-1, True, "5", float("nan"), float("inf")])
 def test_a_time_is_a_number_of_milliseconds(make: Any, ms: object) -> None:
     """Refused where it is written."""
     with pytest.raises(ValueError, match="number of milliseconds"):
         make(ms)
+
+
+def test_usage_that_cannot_be_reported_is_refused_where_the_step_is_made() -> None:
+    """At the attempt it would pass for the provider's failure, and the next link would be tried."""
+    with pytest.raises(TypeError, match="input_token'"):
+        answers("sky", input_token=3)
+    with pytest.raises(ValueError, match="input_tokens"):
+        answers("sky", input_tokens=-1)

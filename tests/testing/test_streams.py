@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from routeware import Attempt, RoutingPolicy, routed
-from routeware.testing import ScriptError, after, fails, hangs, scripted, set_active, streams, trail, wait
+from routeware.testing import ScriptError, after, answers, fails, hangs, scripted, set_active, streams, trail, wait
 from tests.fakes.providers import HTTPStatusError
 
 
@@ -95,3 +95,10 @@ async def test_an_inactive_stream_has_no_bound_on_its_first_item() -> None:
             assert [item async for item in bounded("sky?")] == ["late"]
     finally:
         set_active(True)
+
+
+@pytest.mark.parametrize("step", [after(5, "text"), hangs(), answers("text"), streams("text")])
+def test_a_step_for_a_whole_attempt_is_no_item(step: object) -> None:
+    """It would be yielded as it is."""
+    with pytest.raises(ValueError, match=r"items, errors and wait\(ms\)"):
+        streams("a", step)
