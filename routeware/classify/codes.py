@@ -153,8 +153,9 @@ def decoded(body: object) -> object:
 
 
 def _inside(error: Mapping[object, object]) -> Mapping[object, object] | None:
-    for key in _INSIDE:
-        if (found := entry(error, key)) is not None and (inner := _mapping_in(decoded(found))) is not None:
+    # Under ``raw`` OpenRouter hands on what its own provider said.
+    for path in (*((key,) for key in _INSIDE), ("metadata", "raw")):
+        if (found := entry(error, *path)) is not None and (inner := _mapping_in(decoded(found))) is not None:
             return inner
     return None
 

@@ -164,7 +164,7 @@ _ROWS: tuple[tuple[Code, Pattern], ...] = (
     _row(
         ErrorCategory.OVERLOADED,
         r"overload|no ?capacity|(?:at|over) ?capacity|capacity ?exceeded|\bbusy\b",
-        r"model ?not ?ready|model ?(?:is ?)?loading",
+        r"(?:model|deployment|endpoint) ?not ?ready|model ?(?:is ?)?loading",
         rf"(?:\A|service|server|model|engine|temporarily|backend|upstream) ?unavailable{_ENDING}",
     ),
     _row(
@@ -186,7 +186,7 @@ _ROWS: tuple[tuple[Code, Pattern], ...] = (
         rf"{_BAD} ?(?:security ?|access ?|client ?|auth ?|bearer ?)?token(?: ?id)?{_ENDING}",
         r"token ?expired|api ?key ?(?:invalid|expired|revoked|missing|not ?valid|disabled)",
         r"(?:invalid|incomplete) ?signature|signature ?does ?not ?match|unrecognized ?client",
-        r"missing ?authentication ?token|account ?deactivated",
+        r"missing ?authentication ?token|(?:account|organi[sz]ation) ?(?:deactivated|restricted)",
     ),
     _row(
         ErrorCategory.NOT_FOUND,

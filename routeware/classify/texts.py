@@ -126,6 +126,9 @@ _PATH_OF_TEXT = ignoring_case(r"(?:content|text|input|prompt)\]?\Z")
 _CONTEXT = ignoring_case(
     r"context[ _-]?(?:length|window|size|limit)",
     r"(?:max\w*|exceed\w*|longer than|overflow\w*)[^.\n]{0,40}\bcontext\b",
+    # What a server with a model of its own has left for the answer, or calls its context.
+    r"tokens must be at least \d+, got -\d|\bmax_(?:seq|model)_len\b",
+    r"(?:(?:prompt|上下文|提示词?)[^\n]{0,10}|输入(?:长度|内容)?)(?:超长|过长|超过|超出)",
 )
 _TOO_LONG = ignoring_case(
     r"\b(?:prompt|inputs?|messages?|conversation|tokens?|sequence)\b[^\n]{0,60}"

@@ -43,6 +43,13 @@ SENTENCES = [
     (400, "Unknown parameter: 'context_window'", "bad_request"),
     (400, "context_length: Extra inputs are not permitted", "bad_request"),
     (400, "Your input exceeds the context window", "context_length"),
+    (400, "max_tokens must be at least 1, got -344.", "context_length"),
+    (400, "max_tokens must be at least 1, got 0.", "bad_request"),
+    (400, "max_total_tokens must be less than or equal to max_seq_len 32768", "context_length"),
+    (400, "Unknown parameter: 'max_seq_len'", "bad_request"),
+    (400, "Prompt 超长", "context_length"),
+    (400, "输入长度超出限制", "context_length"),
+    (400, "输入图片大小超过限制", "bad_request"),
     # Refused for content, and a filter that is not there.
     (400, "Blocked by the guardrail", "content_policy"),
     (400, "The guardrail version in the request does not exist", "bad_request"),
@@ -178,3 +185,38 @@ def test_the_class_says_what_498_means(name: str, status: int, category: str) ->
 def test_a_framework_puts_its_own_words_before_a_known_name(name: str, category: str) -> None:
     """Frameworks wrap what SDKs raise in classes of their own, some without the error inside."""
     assert classify(named(name)("x")).category.value == category
+
+
+@pytest.mark.parametrize(
+    ("raw", "category"),
+    [
+        ('{"error": {"message": "This endpoint\'s maximum context length is 8192 tokens."}}', "context_length"),
+        ('{"type": "error", "error": {"type": "x", "message": "Your credit balance is too low."}}', "quota"),
+        ('{"error": {"code": "data_inspection_failed", "message": "x"}}', "content_policy"),
+        ({"error": {"code": "context_length_exceeded"}}, "context_length"),
+        ('{"error": {"message": "at most 1 image per prompt"}}', "bad_request"),
+        ("upstream said no", "bad_request"),
+        (None, "bad_request"),
+    ],
+)
+def test_what_a_gateway_hands_on_says_more_than_the_gateway(raw: object, category: str) -> None:
+    """OpenRouter answers "Provider returned error" with the provider's status, and keeps its body beside it."""
+    body = {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw, "provider_name": "p"}}
+
+    assert classify(FailedError("x", status_code=400, body=body)).category is ErrorCategory(category)
+    found = error_in_reply({"error": body})
+    assert found is not None
+    assert (found.category, found.status) == (ErrorCategory(category), 400)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "category"),
+    [
+        (424, "DeploymentNotReady", "overloaded"),
+        (400, "organization_restricted", "auth"),
+        (400, "account_settings_restricted", "bad_request"),
+    ],
+)
+def test_a_code_and_its_neighbour_are_told_apart(status: int, code: str, category: str) -> None:
+    """A deployment that starts fails over; an account that may not ask does not."""
+    assert classify(FailedError("x", status_code=status, code=code)).category is ErrorCategory(category)
