@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -52,6 +53,21 @@ def test_the_wheel_holds_the_package_and_is_small(built: Path) -> None:
     assert wheel.stat().st_size <= LARGEST_WHEEL
     assert "routeware/py.typed" in names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"routeware"}
+
+
+def test_the_description_of_the_wheel_has_no_link_into_the_source(built: Path) -> None:
+    """Its reader has no checkout: pages are named where README links to them, and the source archive has them all."""
+    with zipfile.ZipFile(only(built, "*.whl")) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        description = archive.read(metadata).decode().partition("\n\n")[2]
+    with tarfile.open(only(built, "*.tar.gz")) as archive:
+        files = {name.partition("/")[2] for name in archive.getnames()}
+    pages = set(re.findall(r"`(\S+\.md)`", description))
+
+    assert description.startswith("# routeware\n")
+    assert re.findall(r"!\[|<!--|\]\((?!https?://)", description) == []
+    assert {"docs/start.md", "docs/threshold-lab.md", "CHANGELOG.md"} <= pages
+    assert pages <= files
 
 
 def test_the_source_archive_holds_what_its_tests_need(built: Path) -> None:
