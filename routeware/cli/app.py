@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from routeware.cli import check as checking
 from routeware.cli import install
@@ -21,8 +22,26 @@ from routeware.cli.tune import tune
 
 __all__ = ["app"]
 
+
+class _Group(TyperGroup):
+    """A group whose usage has no blanks at line ends: it is wrapped after the name where the terminal is narrow."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help."""
+        return super().get_help(ctx).replace(" \n", "\n")
+
+
+class _Command(TyperCommand):
+    """The same for a command."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help."""
+        return super().get_help(ctx).replace(" \n", "\n")
+
+
 app = typer.Typer(
     name="routeware",
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     # Our own tracebacks are for bug reports: plain, whole, and without the values of variables.
@@ -68,6 +87,8 @@ def check(
 app.command(epilog=DEMO_CODES, short_help="Compare bare and routed calls.")(demo)
 app.command(epilog=checking.CODES, help=checking.SUMMARY, short_help="Validate a policy and show its settings.")(check)
 app.command(short_help="Draw calls from a trace file or a Jaeger.")(trace)
-app.add_typer(budget, name="budget", short_help="Show and change the sessions of a ledger.")
+app.add_typer(budget, name="budget", cls=_Group, short_help="Show and change the sessions of a ledger.")
 app.command(epilog=TUNE_CODES, short_help="Find when to start a race, from recordings.")(tune)
 app.command(epilog=REPLAY_CODES, short_help="Compare past calls under another policy.")(replay)
+for each in (*app.registered_commands, *budget.registered_commands):
+    each.cls = _Command

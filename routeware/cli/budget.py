@@ -170,7 +170,7 @@ def _show_sessions(kept: Sequence[Kept]) -> None:
     for one in kept:
         name, *amounts = _facts(one).values()
         rows.append([visible(name), *(_dollars(amount, "-") for amount in amounts)])
-    screen.write(screen.table(rows, flexible=0, right=range(1, 6)))
+    screen.write(screen.table(rows, flexible=0, right=range(1, 6), headed=True))
 
 
 def _show_history(changes: Sequence[dict[str, Any]]) -> None:
@@ -182,7 +182,7 @@ def _show_history(changes: Sequence[dict[str, Any]]) -> None:
         what = "limit set" if change["event"] == "limit" else "uncertain released"
         amounts = (_dollars(change[key], "none") for key in ("before_usd", "after_usd"))
         rows.append([change["at"], what, *amounts])
-    screen.write("\n" + screen.table(rows, flexible=1, right=(2, 3)))
+    screen.write("\n" + screen.table(rows, flexible=1, right=(2, 3), headed=True))
 
 
 def _facts(one: Kept) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _links(policy: RoutingPolicy, quoted: Sequence[Quote]) -> str:
         timeout = "none" if timeout_ms is None else milliseconds(timeout_ms)
         output = "any" if link.max_output_tokens is None else f"{link.max_output_tokens:,} tok"
         rows.append((str(number), visible(name), timeout, *_rates(quote.price), output))
-    return table(rows, flexible=1, right=(0, 2, 3, 4, 5))
+    return table(rows, flexible=1, right=(0, 2, 3, 4, 5), headed=True)
 
 
 def _rates(price: Price | None) -> tuple[str, str]:

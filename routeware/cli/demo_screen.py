@@ -32,6 +32,7 @@ _NOTES = (
     "Uncertain: may have been spent by attempts that were cut off or lost their connection; a bare caller keeps no "
     "books. Wasted: settled and uncertain, of all attempts that did not give the answer."
 )
+_WIDE = 80
 _SOURCES = "What the providers do is drawn from computed facts: {sources}. Assumed: {assumed}."
 
 
@@ -84,7 +85,7 @@ def _show_scene(out: Console, result: Result, number: str) -> None:
     out.print(Text(f"{number}{result.scene.title}", style="bold"))
     out.print(Text(_asked(result), style="dim"))
     out.print()
-    out.print(_table(result))
+    out.print(_table(result, out.width))
     out.print()
     for words, style in ((pace_of(result), "yellow"), (verdict(result), "")):
         if words:
@@ -98,31 +99,31 @@ def _asked(result: Result) -> str:
     return f"{result.bare.requests:,} requests: bare to {first}, and routed to it{then}"
 
 
-def _table(result: Result) -> Table:
-    bare, routed = result.bare, result.routed
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("", no_wrap=True)
+def _table(result: Result, width: int) -> Table:
+    """Lay out a scene; where the terminal is narrow, words wrap and a change's interval is below it."""
+    wide = width >= _WIDE
+    table = Table(box=None, pad_edge=False, padding=(0, 3 if wide else 1, 0, 0), header_style="bold")
+    table.add_column("", min_width=None if wide else 9)
     for heading in ("bare", "routed", "change"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_row(
-        "first item" if result.scene.streams else "answered",
-        _share(bare, bare.answered),
-        _share(routed, routed.answered),
-        _more(bare, routed),
-        "",
-    )
-    for row in _time_rows(result):
-        table.add_row(*row)
-    if result.scene.streams:
-        table.add_row("stalled later", _share(bare, bare.stalled), _share(routed, routed.stalled), "", "")
-    attempts = _relative(bare.attempts, routed.attempts)
-    table.add_row("attempts", f"{bare.attempts:,}", f"{routed.attempts:,}", attempts, "")
-    spent = _relative(bare.spent_usd, routed.spent_usd)
-    table.add_row("spent", _usd(bare.spent_usd), _usd(routed.spent_usd), spent, "")
-    table.add_row("uncertain", _usd(bare.uncertain_usd), _usd(routed.uncertain_usd), "", "")
-    table.add_row("wasted", _usd(bare.wasted_usd), _usd(routed.wasted_usd), "", "")
+        table.add_column(heading, justify="right", min_width=None if wide else 8)
+    for *cells, change, interval in _rows(result):
+        table.add_row(*cells, *((change, interval) if wide else (f"{change} {interval}".rstrip(),)))
     return table
+
+
+def _rows(result: Result) -> list[tuple[str, str, str, str, str]]:
+    bare, routed = result.bare, result.routed
+    first = "first item" if result.scene.streams else "answered"
+    stalled = ("stalled later", _share(bare, bare.stalled), _share(routed, routed.stalled), "", "")
+    return [
+        (first, _share(bare, bare.answered), _share(routed, routed.answered), _more(bare, routed), ""),
+        *_time_rows(result),
+        *([stalled] if result.scene.streams else []),
+        ("attempts", f"{bare.attempts:,}", f"{routed.attempts:,}", _relative(bare.attempts, routed.attempts), ""),
+        ("spent", _usd(bare.spent_usd), _usd(routed.spent_usd), _relative(bare.spent_usd, routed.spent_usd), ""),
+        ("uncertain", _usd(bare.uncertain_usd), _usd(routed.uncertain_usd), "", ""),
+        ("wasted", _usd(bare.wasted_usd), _usd(routed.wasted_usd), "", ""),
+    ]
 
 
 def _time_rows(result: Result) -> list[tuple[str, str, str, str, str]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["console", "dollars", "fail", "milliseconds", "output", "print_json", "progress_console", "table", "write"]
 
 _LONGEST_LINE = 2000
+_NARROWEST = 20
 
 
 def console() -> Console:
@@ -107,11 +108,12 @@ def dollars(amount: float) -> str:
     return f"${whole}.{digits.ljust(2, '0')}" if digits else f"${whole}"
 
 
-_NARROWEST = 20
-
-
-def table(rows: Sequence[Sequence[str]], *, flexible: int, right: Sequence[int] = (), gap: int = 2) -> str:
+def table(
+    rows: Sequence[Sequence[str]], *, flexible: int, right: Sequence[int] = (), gap: int = 2, headed: bool = False
+) -> str:
     """Lay rows out in columns that fit the terminal, or 80 columns.
+
+    Rows with a heading that are longer still are laid out below one another, with the headings at their left.
 
     Args:
         rows: The cells; a line break in one begins a new line in it. Other characters that don't print are spelled
@@ -119,11 +121,16 @@ def table(rows: Sequence[Sequence[str]], *, flexible: int, right: Sequence[int] 
         flexible: The column that is wrapped where the rows are too long.
         right: The columns that are aligned at their right.
         gap: The blanks between columns.
+        headed: True if the first row is the headings.
     """
     cells = [[[visible(line) for line in cell.split("\n")] for cell in row] for row in rows]
     widths = [max((len(line) for cell in column for line in cell), default=0) for column in zip(*cells, strict=True)]
     others = sum(widths) - widths[flexible] + gap * (len(widths) - 1)
-    room = max(_NARROWEST, shutil.get_terminal_size().columns - others)
+    columns = shutil.get_terminal_size().columns
+    if headed and columns - others < min(_NARROWEST, widths[flexible]):
+        stacked = ([(name or "number", cell) for name, cell in zip(rows[0], row, strict=True)] for row in rows[1:])
+        return "\n\n".join(table(each, flexible=1, gap=gap) for each in stacked)
+    room = max(_NARROWEST, columns - others)
     widths[flexible] = min(widths[flexible], room)
     lines = []
     for row in cells:

@@ -250,7 +250,7 @@ def test_no_help_is_cut_or_padded(command: str, columns: int) -> None:
     assert result.exit_code == 0
     assert usage.startswith("Usage: ")
     assert "..." not in rest
-    assert [line for line in rest.splitlines() if line != line.rstrip()] == []
+    assert [line for line in result.stdout.splitlines() if line != line.rstrip()] == []
     assert max(map(len, rest.splitlines())) <= columns
 
 
@@ -436,6 +436,27 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path: Path, text: str, code: int
         os.close(writer)
 
     assert (result.returncode, result.stderr) == (code, "")
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 3), (60, 4), (40, 13)])
+def test_links_and_sessions_are_readable_in_a_narrow_terminal(tmp_path: Path, columns: int, lines: int) -> None:
+    """Where a row has no room, its cells are below one another, each beside its heading."""
+    file = tmp_path / "policy.toml"
+    file.write_text('chain = ["openai:gpt-4o", "anthropic:claude-sonnet-4-6"]')
+    asyncio.run(_one_session(tmp_path / "ledger.db"))
+
+    checked, listed = (
+        CliRunner(env={"COLUMNS": str(columns)}).invoke(app, arguments).stdout
+        for arguments in (["check", str(file)], ["budget", "list", str(tmp_path / "ledger.db")])
+    )
+
+    # The first line is the file's name.
+    links = checked.partition("\n\n")[2].partition("\n\nfails over")[0]
+    assert len(links.splitlines()) == lines
+    for text in (*checked.splitlines()[1:], *listed.splitlines()):
+        assert len(text) <= columns
+    assert ("number" in links) == (columns == 40)
+    assert listed.split()[:2] == (["session", "day"] if columns == 40 else ["session", "limit"])
 
 
 def test_a_module_of_its_own_that_is_missing_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 from collections.abc import AsyncIterator
 from math import inf
@@ -10,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+from rich.console import Console
 
 from routeware import Attempt, Price, RoutingPolicy, routed
 from routeware.cli import demo_screen
@@ -257,6 +259,23 @@ def test_intervals_stand_in_the_table() -> None:
     assert demo_screen._changed(Change(value=0.01, low=-0.1, high=0.1)) == ("+1%", "(-10% to +10%), noise")
     assert demo_screen._changed(Change(value=0.01, low=None, high=None)) == ("+1%", "(interval not known)")
     assert demo_screen._changed(Change(value=None, low=None, high=None)) == ("", "")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_table_is_whole_in_a_narrow_terminal(width: int) -> None:
+    """Words wrap, and a change's interval goes below it; nothing is cut."""
+    before = [each if each < inf else 9000.0 for each in lasting(1)]
+    found = result(STREAMS, before, [each / 2 for each in before])
+    console = Console(width=width, file=io.StringIO())
+
+    console.print(demo_screen._table(found, width))
+
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    words = set(shown.split())
+    assert {"first", "item", "within", "2,600", "stalled", "uncertain", "400", "(100.0%)", "-50%", "$0.0004"} <= words
 
 
 def test_the_scene_whose_call_shows_most_is_drawn() -> None:
