@@ -57,7 +57,8 @@ class Call:
     tactics: Tactics | None  # its drawn links, latency target and further rounds, once it has any
     race_after_s: float | None  # the threshold in force; ``None`` without racing
     race: Race | None  # its attempts in flight, where it can race
-    driver: Callable[[Call, Execution], None] | None  # starts a stream's attempts; ``None`` for a plain call
+    # starts a stream's attempts; ``None`` for a plain call
+    driver: Callable[[Call, Race, Execution], asyncio.Task[None]] | None
     session: Session | None  # the innermost session
     payer: Session | None  # the same, once it was found open: the call is booked in it
     listeners: Listeners | None  # its listeners; ``None`` without any
@@ -318,14 +319,10 @@ class Call:
         if not failure.fails_over and self.fatal is None:
             self.fatal = failure.error
 
-    def open_race(self) -> Race:
+    def open_race(self, race: Race) -> None:
         """Make room for attempts in flight beside one another."""
-        self.race = race = Race(self.prepared.policy.latency.race_width)
-        return race
-
-    def close_race(self) -> None:
-        """Take note that nothing is in flight, or was beside another attempt."""
-        self.race = None
+        race.open(self.prepared.policy.latency.race_width)
+        self.race = race
 
     def succeed(self, winner: Execution) -> None:
         """Take note of the attempt whose result the caller gets. Its time no longer runs."""
@@ -333,7 +330,7 @@ class Call:
         self.winner = winner
         self.outcome = "succeeded"
 
-    def stream_by(self, driver: Callable[[Call, Execution], None]) -> None:
+    def stream_by(self, driver: Callable[[Call, Race, Execution], asyncio.Task[None]]) -> None:
         """Run its attempts by ``driver``; until the first item, the bound on that holds, too."""
         self.driver = driver
         self._stream_end = None

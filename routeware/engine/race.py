@@ -50,23 +50,17 @@ async def run_race(call: Call) -> Execution:
         asyncio.CancelledError: the caller was cancelled.
         Exception: there is no success, and this is what the call raises.
     """
-    race = call.open_race()
+    race = Race(call.loop)
     turns = 2
     while True:
-        if race.in_flight or race.pending is not None:
-            found = _look(call, race)
-        else:
-            has_to_wait = call.payer is not None and call.payer.remote
-            at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
-            execution = at_once or await start_next(call)
-            if not call.attempts_left and not call.may_begin_round and call.driver is None:
-                return await run_chain(call, execution)  # no race can follow: no task is needed
-            _launch(call, race, execution)
-            # There is nothing to see yet, unless the task is eager, and has made its first steps.
-            found = None if execution.ended is None and not execution.accepted else _look(call, race)
+        if call.race is None or race.is_idle:
+            answered = await _begin(call, race)
+            if answered is not None:
+                return answered
+        found = _look(call, race)
         if found is None:
             try:
-                await race.change(call.loop, call.deadline)
+                await race.change(call.deadline)
             finally:
                 race.disarm()
             continue
@@ -75,8 +69,6 @@ async def run_race(call: Call) -> Execution:
             race.land(execution)
             if race.in_flight:
                 _collect_finished(call, race)
-            elif not (race.rivals or race.cancelling or race.pending):
-                call.close_race()  # it was alone
             return execution
         if turns and event in _BY_CLOCK:
             # An answer that is due at this very moment takes one turn of the loop to wake the provider, and one to be
@@ -89,6 +81,34 @@ async def run_race(call: Call) -> Execution:
 
 
 _BY_CLOCK = ("deadline", "timed_out")
+
+
+async def _begin(call: Call, race: Race) -> Execution | None:
+    """Start the next attempt, with nothing in flight, and wait for it until a backup is due or its time is up.
+
+    Most calls end here: nothing races, so no race is opened that would have to be looked through and cleared away.
+
+    Returns:
+        The attempt, if it has answered; ``None`` where it is in the race from now on.
+    """
+    has_to_wait = call.payer is not None and call.payer.remote
+    at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
+    execution = at_once or await start_next(call)
+    if not call.attempts_left and not call.may_begin_round and call.driver is None:
+        return await run_chain(call, execution)  # no race can follow: no task is needed
+    backup_due = _launch(call, race, execution)
+    due, has_answered = execution.due, False
+    try:
+        if execution.ended is None and not execution.accepted:  # else its task is eager
+            await race.until(due if backup_due is None or (due is not None and due < backup_due) else backup_due)
+        has_answered = execution.accepted
+    finally:
+        race.disarm()
+        if not has_answered:  # so it is in the race, or cut off where this is cancelled
+            if call.race is None:
+                call.open_race(race)
+            race.enter(execution, backup_due)
+    return execution if has_answered else None
 
 
 def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> None:
@@ -149,14 +169,16 @@ def _look_at_clock(call: Call, race: Race, now: float) -> tuple[Event, Execution
     return None
 
 
-def _launch(call: Call, race: Race, execution: Execution) -> None:
-    """Run an attempt that was started in a task of its own; until it has answered, a backup may follow in time."""
+def _launch(call: Call, race: Race, execution: Execution) -> float | None:
+    """Run an attempt that was started in a task of its own; give the moment at which a backup may follow, if any."""
     if call.driver is None:
-        execution.run_in(call.loop.create_task(_run(call, race, execution)))
+        task = call.loop.create_task(_run(call, race, execution))
     else:
-        call.driver(call, execution)
+        task = call.driver(call, race, execution)
+    execution.run_in(task)
+    race.watch(task)
     after_s = call.race_after_s
-    race.launch(execution, None if after_s is None or not call.attempts_left else execution.started + after_s)
+    return None if after_s is None or not call.attempts_left else execution.started + after_s
 
 
 async def _run(call: Call, race: Race, execution: Execution) -> None:
@@ -243,7 +265,7 @@ def _start_beside(call: Call, race: Race, execution: Execution, ledger_wait_s: f
     after_ms = (call.loop.time() - against.started) * 1000
     call.start(execution, ledger_wait_s)
     call.emit("race_started", link=execution.label, against=against.label, after_ms=after_ms)
-    _launch(call, race, execution)
+    race.enter(execution, _launch(call, race, execution))
 
 
 def _start_granted(call: Call, race: Race, execution: Execution) -> None:
@@ -254,7 +276,7 @@ def _start_granted(call: Call, race: Race, execution: Execution) -> None:
     # What it was to race has failed meanwhile: this is the next attempt.
     execution.become(AttemptTrigger.FAILOVER)
     call.start(execution, waited_s)
-    _launch(call, race, execution)
+    race.enter(execution, _launch(call, race, execution))
 
 
 def _skip_race(call: Call, race: Race, label: str, error: BaseException) -> None:

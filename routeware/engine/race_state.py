@@ -27,19 +27,24 @@ class Race:
     reservation: PendingReservation | None  # that question
     asked: float  # when it was asked, on the loop's clock; no value before
     _width: int
+    _backup_due: float | None
+    _loop: asyncio.AbstractEventLoop
     _context: Context
     _waiter: asyncio.Future[None] | None
     _timer: asyncio.TimerHandle | None
-    _backup_due: float | None
 
-    def __init__(self, width: int) -> None:
-        """Make room for ``width`` attempts at once."""
-        self._width = width
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         # An empty one: a cancelled timer would keep the caller's, and so its session, until its time.
         self._context = Context()
+        self._waiter = self._timer = None
+
+    def open(self, width: int) -> None:
+        """Make room for ``width`` attempts at once. Before that, an attempt can only be waited for."""
+        self._width = width
         self.in_flight = []
         self.rivals = self.cancelling = ()
-        self.pending = self.reservation = self._waiter = self._timer = self._backup_due = None
+        self.pending = self.reservation = self._backup_due = None
 
     # Waiting.
 
@@ -48,29 +53,31 @@ class Race:
         """The moment at which a backup may be started; ``None`` where none may, or a ledger is being asked for it."""
         return None if self.pending is not None or len(self.in_flight) >= self._width else self._backup_due
 
-    def change(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> Awaitable[object]:
-        """Give what to await until something has happened, or the next moment has come; then :meth:`disarm`.
+    def until(self, moment: float | None) -> asyncio.Future[None]:
+        """Give what to await until something has happened, or ``moment`` has come; then :meth:`disarm`.
 
         An attempt that is alone is waited for by it alone: ``asyncio.wait`` takes 10 us more, a third of such a call.
         """
-        waiter: asyncio.Future[None] = asyncio.Future(loop=loop)
+        waiter: asyncio.Future[None] = asyncio.Future(loop=self._loop)
         self._waiter = waiter
-        moment = self._backup_due
-        if moment is not None and (self.pending is not None or len(self.in_flight) >= self._width):
-            moment = None
-        for one in self.in_flight:
-            if one.due is not None and (moment is None or one.due < moment):
-                moment = one.due
-        if deadline is not None and (moment is None or deadline < moment):
-            moment = deadline
         if moment is not None:
-            self._timer = loop.call_at(moment, self.wake, context=self._context)
+            self._timer = self._loop.call_at(moment, self.wake, context=self._context)
+        return waiter
+
+    def change(self, deadline: float | None) -> Awaitable[object]:
+        """Give what to await until something has happened, or the next moment has come; then :meth:`disarm`."""
+        moments = [self.backup_due, deadline, *(one.due for one in self.in_flight)]
+        waiter = self.until(min((one for one in moments if one is not None), default=None))
         # From CPython 3.14 on, asyncio.wait leaves its name on whatever is still pending as it returns, which keeps the
         # race's errors alive until the collector runs. There, the attempts' own word at their ends has to do.
         if len(self.in_flight) < 2 or sys.version_info >= (3, 14):
             return waiter
         tasks = [one.task for one in self.in_flight if one.task is not None]
         return asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """Have the end of ``task`` wake whoever waits."""
+        task.add_done_callback(self.wake, context=self._context)
 
     def wake(self, _task: object = None) -> None:
         """Wake whoever waits: something has happened."""
@@ -97,7 +104,7 @@ class Race:
 
     # What happens.
 
-    def launch(self, execution: Execution, backup_due: float | None) -> None:
+    def enter(self, execution: Execution, backup_due: float | None) -> None:
         """Take note of an attempt that runs.
 
         Args:
@@ -108,8 +115,11 @@ class Race:
             self.rivals = (*self.rivals, *self.in_flight, execution)
         self.in_flight.append(execution)
         self._backup_due = backup_due
-        if execution.task is not None:
-            execution.task.add_done_callback(self.wake, context=self._context)
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing is in flight, and no ledger is being asked."""
+        return not self.in_flight and self.pending is None
 
     def land(self, execution: Execution) -> None:
         """Take note that an attempt in flight has answered or failed."""

@@ -27,6 +27,7 @@ from routeware.engine.cooldown import note_success
 from routeware.engine.execution import Execution
 from routeware.engine.life import Life
 from routeware.engine.race import run_race
+from routeware.engine.race_state import Race
 from routeware.engine.stream_attempt import drive
 from routeware.engine.stream_end import OUTCOMES, WITH_ITEMS, natural_end, outcome_of
 from routeware.engine.stream_items import Flow
@@ -149,20 +150,20 @@ class Stream:
             call.break_off(self._end, error, OUTCOMES[self._end])
             self._finish(call)
 
-    def launch(self, call: Call, execution: Execution) -> None:
-        """Run an attempt that was started, in a task and a context of its own."""
+    def launch(self, call: Call, race: Race, execution: Execution) -> asyncio.Task[None]:
+        """Run an attempt that was started, in a task and a context of its own; give the task."""
         execution.stream_to(flow := Flow(call.loop))
-        task = call.loop.create_task(self._run(call, execution, flow), context=self._context.copy())
-        execution.run_in(task)
+        task = call.loop.create_task(self._run(call, race, execution, flow), context=self._context.copy())
         keep_alive(task)  # asyncio would let go of one that waits for its reader, and the collector close it
+        return task
 
-    async def _run(self, call: Call, execution: Execution, flow: Flow) -> None:
+    async def _run(self, call: Call, race: Race, execution: Execution, flow: Flow) -> None:
         try:
             if execution.task is None:
                 # The task is eager: what fails on top of the reader's frames keeps them alive, and with them the
                 # stream, so that one that is dropped would read on.
                 await asyncio.sleep(0)
-            await drive(call, execution, flow, self._note_failure)
+            await drive(call, race, execution, flow, self._note_failure)
             if execution is self._winner and self._state == "open":
                 await self._conclude(call)
         except BaseException as error:

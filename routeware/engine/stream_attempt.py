@@ -18,6 +18,7 @@ from routeware.engine.attempt import handle_of, put_current
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
 from routeware.engine.invoke import accepted, called, enter, leave
+from routeware.engine.race_state import Race
 from routeware.engine.stream_items import Flow
 from routeware.errors import StreamTruncatedError
 from routeware.observers import Cut
@@ -25,23 +26,25 @@ from routeware.observers import Cut
 __all__ = ["drive"]
 
 
-async def drive(call: Call, execution: Execution, flow: Flow, note_failure: Callable[[Call, Execution], None]) -> None:
+async def drive(
+    call: Call, race: Race, execution: Execution, flow: Flow, note_failure: Callable[[Call, Execution], None]
+) -> None:
     """Run the generator of an attempt to its end, and leave its outcome on ``execution`` and ``flow``.
 
     Args:
         call: the call.
+        race: woken when it has answered or ended.
         execution: the attempt.
         flow: its items.
         note_failure: called where a hook has failed it: its generator stands at a yield, and cleans up from then on.
     """
-    race, attempt = call.race, handle_of(execution)
-    assert race is not None
+    attempt = handle_of(execution)
     token = put_current(attempt)
     attached = None if call.listeners is None else enter(call, execution)
     try:
         generator = called(call, execution, attempt)
         try:
-            await _play(call, execution, flow, generator)
+            await _play(call, race, execution, flow, generator)
         except BaseException as error:
             if not _is_its_outcome(call, execution, error):
                 raise
@@ -74,7 +77,7 @@ def _is_its_outcome(call: Call, execution: Execution, error: BaseException) -> b
     return asyncio.current_task(call.loop) is execution.task
 
 
-async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> None:
+async def _play(call: Call, race: Race, execution: Execution, flow: Flow, generator: AsyncGenerator[Any, None]) -> None:
     """Take items off the generator, until it ends or is to be cut short."""
     last_item, offer, remember = call.registrations.last_item, flow.offer, flow.recent.append
     step: Awaitable[Any] | None = generator.__anext__()
@@ -88,7 +91,7 @@ async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGe
             if execution.cut is not None:
                 return  # it has swallowed its cancellation, and yields on: those items are dropped
             if flow.answered_at is None:
-                step = await _begin_with(call, execution, flow, item, generator)
+                step = await _begin_with(call, race, execution, flow, item, generator)
                 continue
             remember(item)
             if last_item is not None and not flow.is_complete and last_item(item):
@@ -105,7 +108,7 @@ async def _play(call: Call, execution: Execution, flow: Flow, generator: AsyncGe
 
 
 async def _begin_with(
-    call: Call, execution: Execution, flow: Flow, item: Any, generator: AsyncGenerator[Any, None]
+    call: Call, race: Race, execution: Execution, flow: Flow, item: Any, generator: AsyncGenerator[Any, None]
 ) -> Awaitable[Any] | None:
     """Hold an item back until one counts; give the generator's next step, ``None`` where it was turned down."""
     flow.come(item)
@@ -118,7 +121,10 @@ async def _begin_with(
         execution.throw(error)
     if execution.error is not None:
         return None
-    return await _resume(flow, generator) if counts else generator.__anext__()
+    if not counts:
+        return generator.__anext__()
+    race.wake()
+    return await _resume(flow, generator)
 
 
 async def _counts(call: Call, execution: Execution, flow: Flow, item: Any) -> bool:
@@ -133,8 +139,6 @@ async def _counts(call: Call, execution: Execution, flow: Flow, item: Any) -> bo
         return False
     execution.accept()
     flow.answer(call.loop.time())
-    assert call.race is not None
-    call.race.wake()
     return True
 
 
