@@ -72,30 +72,30 @@ class _Scene:
 _SCENES: ContextVar[Mapping[Registrations, _Scene]] = ContextVar("routeware.testing.scenes", default={})  # noqa: B039
 
 
-class _Stage:
-    """The scripts that replace the functions of one decorated function, while any of them is in use."""
+_lock = threading.RLock()
+_users: dict[Registrations, list[list[CallRecord] | None]] = {}
+"""The scripts that replace the functions of one decorated function, while any of them is in use: where each puts the
+records of all calls, if anywhere.
+"""
 
-    _lock = threading.RLock()
-    _users: dict[Registrations, list[list[CallRecord] | None]] = {}  # noqa: RUF012 - one for the process
 
-    @classmethod
-    def enter(cls, registrations: Registrations, heard: list[CallRecord] | None) -> None:
-        """Replace the functions, and put all records in ``heard``."""
-        with cls._lock:
-            users = cls._users.setdefault(registrations, [])
-            users.append(heard)
-            if len(users) == 1:
-                _stand_in(registrations, users)
+def _enter(registrations: Registrations, heard: list[CallRecord] | None) -> None:
+    """Replace the functions, and put all records in ``heard``."""
+    with _lock:
+        users = _users.setdefault(registrations, [])
+        users.append(heard)
+        if len(users) == 1:
+            _stand_in(registrations, users)
 
-    @classmethod
-    def leave(cls, registrations: Registrations, heard: list[CallRecord] | None) -> None:
-        """Restore the functions, unless another script needs it."""
-        with cls._lock:
-            users = cls._users[registrations]
-            del users[next(at for at, one in enumerate(users) if one is heard)]
-            if not users:
-                del cls._users[registrations]
-                registrations.step_back()
+
+def _leave(registrations: Registrations, heard: list[CallRecord] | None) -> None:
+    """Restore the functions, unless another script needs it."""
+    with _lock:
+        users = _users[registrations]
+        del users[next(at for at, one in enumerate(users) if one is heard)]
+        if not users:
+            del _users[registrations]
+            registrations.step_back()
 
 
 def _stand_in(registrations: Registrations, users: list[list[CallRecord] | None]) -> None:
@@ -134,11 +134,11 @@ def is_scripted(registrations: Registrations) -> bool:
 @contextmanager
 def listening(registrations: Registrations, heard: list[CallRecord]) -> Iterator[None]:
     """Put the records of all calls of a function in ``heard``."""
-    _Stage.enter(registrations, heard)
+    _enter(registrations, heard)
     try:
         yield
     finally:
-        _Stage.leave(registrations, heard)
+        _leave(registrations, heard)
 
 
 @contextmanager
@@ -160,13 +160,13 @@ def scripted(ask: View[..., Any], script: Mapping[str, object]) -> Generator[Pla
     registrations = registrations_of(ask)
     play = Play()
     scene = _Scene(play, _checked(script, ask.policy.chain), isinstance(ask, RoutedGenerator))
-    _Stage.enter(registrations, None)
+    _enter(registrations, None)
     token = _SCENES.set({**_SCENES.get(), registrations: scene})
     try:
         yield play
     finally:
         _SCENES.reset(token)
-        _Stage.leave(registrations, None)
+        _leave(registrations, None)
 
 
 def _keys(link: Link) -> tuple[str, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from random import Random
 from uuid import uuid4
 
-from routeware.budget import Tally
+from routeware.budget import Balance, Ledger, Tally
+from routeware.errors import BudgetExceededError
 
-__all__ = ["Model", "Step", "an_id", "fresh", "steps"]
+__all__ = ["Model", "Step", "agrees", "an_id", "fresh", "steps"]
 
 
 def fresh(limit: int | None = None, name: str = "day") -> Tally:
@@ -78,3 +80,37 @@ class Model:
     def _add(self, places: Sequence[int], *amounts: int) -> None:
         for place in places:
             self.sums[place] = [before + more for before, more in zip(self.sums[place], amounts, strict=True)]
+
+
+async def agrees(
+    opened: Callable[..., AbstractAsyncContextManager[Ledger]], seed: int, limits: Sequence[int | None]
+) -> None:
+    """Ask a ledger and the model the same, as drawn by ``seed``; fail where they differ."""
+    drawn = steps(Random(seed))  # noqa: S311 - to be repeated
+    try:
+        await _compare(opened, drawn, limits)
+    except BaseException as error:
+        error.add_note(f"seed {seed}: {drawn}")
+        raise
+
+
+async def _compare(
+    opened: Callable[..., AbstractAsyncContextManager[Ledger]], drawn: list[Step], limits: Sequence[int | None]
+) -> None:
+    tallies, prefix, model = [fresh(limit) for limit in limits], an_id(), Model(limits)
+    async with opened(*tallies) as ledger:
+        for step in drawn:
+            chosen = [tallies[place] for place in step.places]
+            if step.held is None:
+                model.settle(step)
+                await ledger.settle(prefix + step.id, chosen, step.settled, step.uncertain)
+            elif model.hold(step):
+                await ledger.hold(prefix + step.id, chosen, step.held)
+            else:
+                try:
+                    await ledger.hold(prefix + step.id, chosen, step.held)
+                except BudgetExceededError:
+                    continue
+                raise AssertionError(f"granted, though the model refuses it: {step}")
+        for tally, sums in zip(tallies, model.sums, strict=True):
+            assert await ledger.tally(tally) == Balance(*sums)
