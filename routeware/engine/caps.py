@@ -53,7 +53,7 @@ def refusal_of(call: Call, execution: Execution) -> BudgetExceededError | None:
 def _reserve(call: Call, execution: Execution) -> None:
     """Set the projection of ``execution`` aside, as far as this process keeps the tallies."""
     bill = execution.bill
-    projection = bill.project(warn=call.is_capped)
+    projection = bill.project(may_warn=call.is_capped)
     if projection is None:
         _require_allowance(call, execution)
     amount = projection or 0

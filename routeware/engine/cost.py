@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from routeware.budget import Reservation, caps, charge
-from routeware.engine.cost_warnings import warn_dropped, warn_exceeded, warn_unpriced, warn_unreadable
+from routeware.engine.cost_warnings import warn
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.projections import built_in_projection, estimated_projection
 from routeware.engine.registrations import Request
-from routeware.money import Usage, plain_usage
+from routeware.money import Usage, plain_usage, usd
 from routeware.observers import FOREIGN, Cost
 from routeware.pricing import NO_READING, PlainCounts, Reading, joined, read_error, read_reply, read_report
 from routeware.pricing.chunks import is_unfinished
@@ -119,18 +119,18 @@ class Bill:
             return (self.cost.settled or 0) + (self.cost.uncertain or 0)
         return 0 if self.reservation is None else self.reservation.held
 
-    def project(self, *, warn: bool) -> int | None:
+    def project(self, *, may_warn: bool) -> int | None:
         """Work out the projection.
 
         Args:
-            warn: log it once where the size of the answer has to be guessed.
+            may_warn: log it once where the size of the answer has to be guessed.
 
         Raises:
             Exception: what the ``estimate`` hook raised.
         """
         self._has_projection = True
         if self._request.registrations.estimate is None:
-            self.projection = built_in_projection(self._link, self._request, warn=warn)
+            self.projection = built_in_projection(self._link, self._request, may_warn=may_warn)
         else:
             self.projection = estimated_projection(self._link, self._request)
         return self.projection
@@ -179,7 +179,7 @@ class Bill:
     def drop(self, names: Sequence[str]) -> None:
         """Leave out what was reported and can't be meant; say so once per link."""
         if names:
-            warn_dropped(self._link, names)
+            warn(self._link, "dropped", ", ".join(names))
 
     def read_items(self, items: Sequence[object]) -> None:
         """Read the usage off items of a stream, part by part, if its function has reported none."""
@@ -198,18 +198,6 @@ class Bill:
         if usage is not None and usage.output_tokens is not None:
             self._has_learned = True
             self._link.stats.outputs.learn(usage.output_tokens, deduced=self._reading.deduced_output)
-
-    def settle_reported(self) -> Cost | None:
-        """Settle at what was reported; ``None`` where that is not known, and more has to be looked at."""
-        reading = self._reading
-        cost = None if reading.usage is None else self._priced(reading)
-        if cost is not None:
-            self.learn()
-            if self.reservation is not None:
-                cost = self._compared(cost, self.reservation.held)
-            self.cost = cost
-            self._book(cost, reading)
-        return cost
 
     def settle(self, ending: Ending) -> Cost:
         """Work out what the attempt cost, and replace its reservation by that. Once; later calls change nothing."""
@@ -283,7 +271,7 @@ class Bill:
             return None
         unpriced = link.unpriced(usage)
         if unpriced:
-            warn_unpriced(link, unpriced)
+            warn(link, "unpriced", ", ".join(unpriced))
         return Cost(amount, 0, "priced", usage, model, None, unpriced)
 
     def _compared(self, cost: Cost, held: int) -> Cost:
@@ -291,7 +279,7 @@ class Bill:
         settled = cost.settled or 0
         if not held or settled <= held:
             return cost
-        warn_exceeded(self._link, settled, held)
+        warn(self._link, "exceeded", usd(settled), usd(held))
         return cost._replace(exceeded=self.projection)
 
     def _work_out(self, ending: Ending) -> tuple[Cost, Reading]:
@@ -323,7 +311,8 @@ class Bill:
         if projection is None:
             return Cost(None, None, None, *facts)
         if ending.has_value:
-            warn_unreadable(self._link, ending.given, partly=reading.usage is not None)
+            what = "no usage" if reading.usage is None else "not all usage"
+            warn(self._link, "unreadable", type(ending.given).__qualname__, what)
         return Cost(0, round(projection * ending.uncertain_share), "estimated", *facts)
 
     def _at_least(self, cost: Cost) -> Cost:
@@ -350,8 +339,8 @@ class Bill:
         if self._link.tariff is None and self._request.registrations.estimate is None:
             return None
         try:
-            return self.project(warn=False)
+            return self.project(may_warn=False)
         except FOREIGN as error:  # a hook's failure must not lose a cost
             logger.warning("the estimate hook failed (%s); the built-in projection is booked", type(error).__qualname__)
-            self.projection = built_in_projection(self._link, self._request, warn=False)
+            self.projection = built_in_projection(self._link, self._request, may_warn=False)
             return self.projection

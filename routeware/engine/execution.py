@@ -381,13 +381,10 @@ class Execution:
             if cost is not None:
                 return cost
             bill = self._open_bill()
-        cost = bill.cost
-        if cost is None and self.flow is None:
-            cost = bill.settle_reported()
-        if cost is None:
-            not_billed = self.failure is not None and self.failure.not_billed
-            cost = bill.settle(self._ending(invoked=self.invoked, not_billed=not_billed))
-        return cost
+        if bill.cost is not None:
+            return bill.cost
+        not_billed = self.failure is not None and self.failure.not_billed
+        return bill.settle(self._ending(invoked=self.invoked, not_billed=not_billed))
 
     def _settle_without_bill(self) -> Cost | None:
         """Settle it, where that takes no bill; ``None`` if it does. The caller holds the lock."""

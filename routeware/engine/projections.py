@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from routeware.engine.cost_warnings import warn_guessing
+from routeware.engine.cost_warnings import warn
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
 from routeware.money import Usage, amount_usd, nanos
-from routeware.pricing import merged_usage, projected_usage
+from routeware.pricing import MINIMUM_OUTPUT_TOKENS, merged_usage, projected_usage
 
 __all__ = ["built_in_projection", "estimated_projection"]
 
 
-def built_in_projection(link: PreparedLink, request: Request, *, warn: bool) -> int | None:
+def built_in_projection(link: PreparedLink, request: Request, *, may_warn: bool) -> int | None:
     """Project an attempt by the text in its arguments, and by what bounds its output; ``None`` without a price.
 
     Args:
         link: the link.
         request: what is asked of it.
-        warn: log it once where the size of the answer has to be guessed.
+        may_warn: log it once where the size of the answer has to be guessed.
     """
-    return None if link.tariff is None else link.cost(_usage(link, request, warn=warn))
+    return None if link.tariff is None else link.cost(_usage(link, request, may_warn=may_warn))
 
 
 def estimated_projection(link: PreparedLink, request: Request) -> int | None:
@@ -34,15 +34,15 @@ def estimated_projection(link: PreparedLink, request: Request) -> int | None:
     if not isinstance(answer, Usage):
         return nanos(amount_usd(answer, "estimate"))
     if answer.input_tokens is None or answer.output_tokens is None:
-        answer = merged_usage(_usage(link, request, warn=False), answer) or answer
+        answer = merged_usage(_usage(link, request, may_warn=False), answer) or answer
     return link.cost(answer)
 
 
-def _usage(link: PreparedLink, request: Request, *, warn: bool) -> Usage:
+def _usage(link: PreparedLink, request: Request, *, may_warn: bool) -> Usage:
     sent, output = request.tokens
     output = output or link.link.max_output_tokens
     if not output:
         output = link.stats.outputs.tokens
-        if warn and not link.is_flat:
-            warn_guessing(link)
+        if may_warn and not link.is_flat:
+            warn(link, "guess", MINIMUM_OUTPUT_TOKENS)
     return projected_usage(sent, output)
