@@ -11,13 +11,12 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import islice
 
 from routeware.budget import caps
 from routeware.budget.caps import OfflineAllowance, change
 from routeware.budget.ledger import Balance, Ledger, Tally, answer_of, open_tally
-from routeware.budget.resending import FIRST_PAUSE_S, LONGEST_PAUSE_S, Settlement, reason_of, say_undelivered
+from routeware.budget.resending import FIRST_PAUSE_S, Settlement, reason_of, say_undelivered, send_again
 from routeware.errors import BudgetExceededError, LedgerUnavailableError, PolicyError
 from routeware.money import amount_usd, nanos
 
@@ -197,23 +196,18 @@ class OfflineLedger:
     def _start_telling(self, pause_s: float = 0.0) -> None:
         teller = self._teller
         if teller is None or teller.done() or teller.get_loop().is_closed():
-            self._wake = asyncio.Event()  # a new one, for events and tasks belong to one loop
-            self._teller = asyncio.get_running_loop().create_task(self._tell(self._wake, pause_s))
+            self._wake = wake = asyncio.Event()  # a new one, for events and tasks belong to one loop
+            if self._closed:
+                wake.set()
+            self._teller = asyncio.get_running_loop().create_task(self._tell(wake, pause_s))
 
     async def _tell(self, wake: asyncio.Event, pause_s: float) -> None:
         """Tell the ledger what it has not heard, again and again, until it has or this is closed."""
         try:
-            while True:
-                if pause_s and not self._closed:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(wake.wait(), pause_s)
-                if await self._outage.tell(self._ledger):
-                    self._forget_told()
-                    return
-                if self._closed:
-                    self._say_lost("it could not be reached")
-                    return
-                pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            if await send_again(lambda: self._outage.tell(self._ledger), wake, pause_s):
+                self._forget_told()
+            else:
+                self._say_lost("it could not be reached")
         except asyncio.CancelledError:
             self._say_lost("the loop is closing")
             raise

@@ -18,13 +18,13 @@ from routeware.budget.ledger import Tally
 from routeware.errors import LedgerUnavailableError, RoutewareError
 from routeware.money import usd
 
-__all__ = ["FIRST_PAUSE_S", "LONGEST_PAUSE_S", "Settlement", "SettlementQueue", "reason_of", "say_undelivered"]
+__all__ = ["FIRST_PAUSE_S", "Settlement", "SettlementQueue", "reason_of", "say_undelivered", "send_again"]
 
 logger = logging.getLogger("routeware")
 
 FIRST_PAUSE_S = 0.05
 """The pause before a settlement that did not arrive is sent again; it doubles each time."""
-LONGEST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 2.0
 
 
 class Settlement:
@@ -134,15 +134,9 @@ class SettlementQueue:
 
     async def repeat(self) -> None:
         """Tell the ledger again, with growing pauses, until it has heard or is given up."""
-        pause_s = FIRST_PAUSE_S
         try:
-            while not self._enough.is_set():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._enough.wait(), pause_s)
-                if await self.send():
-                    return
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            self.say_lost("it could not be reached")
+            if self._enough.is_set() or not await send_again(self.send, self._enough, FIRST_PAUSE_S):
+                self.say_lost("it could not be reached")
         except asyncio.CancelledError:
             self.say_lost("the loop is closing")
             raise
@@ -156,6 +150,23 @@ class SettlementQueue:
     def say_lost(self, why: str) -> None:
         """Log what the ledger was not told. It stays here: a later report may still bring it."""
         say_undelivered(self._unsent, why)
+
+
+async def send_again(send: Callable[[], Awaitable[bool]], enough: asyncio.Event, pause_s: float) -> bool:
+    """Send until it has arrived, with growing pauses after the first; once ``enough`` is set, for the last time.
+
+    Returns:
+        True if it has arrived.
+    """
+    while True:
+        if pause_s:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(enough.wait(), pause_s)
+        if await send():
+            return True
+        if enough.is_set():
+            return False
+        pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), _LONGEST_PAUSE_S)
 
 
 def say_undelivered(messages: Iterable[Settlement], why: str, then: str = "") -> None:
