@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import DynamicClassAttribute
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 import attrs
 
@@ -30,7 +30,9 @@ from routeware.engine import UNBOUND, Attempt, Call, Registrations, provider_fun
 from routeware.health import Health
 from routeware.money import Usage
 from routeware.policy import SETTING_PATHS, UNCHANGED, RoutingPolicy, Unchanged, keywords_named
-from routeware.threshold import LatencyReport
+
+if TYPE_CHECKING:
+    from routeware.threshold import LatencyReport
 
 __all__ = ["Provider", "View", "checked_health", "make_call", "provider_for", "registrations_of", "require_unrouted"]
 

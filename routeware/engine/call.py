@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -24,7 +24,9 @@ from routeware.observers import Failure
 from routeware.pricing import text_tokens
 from routeware.records import AttemptTrigger, CallOutcome, StreamEnd
 from routeware.telemetry import CallTrace, Metrics
-from routeware.threshold import Decision
+
+if TYPE_CHECKING:
+    from routeware.threshold import Decision
 
 __all__ = ["Call"]
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from routeware.engine.attempt_end import close_all, conclude_attempt, cut_off_all, finish_or_detach
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
-from routeware.engine.latency_feedback import learn
 from routeware.engine.record import annotate, call_record
 from routeware.engine.waiting import CLEANUP_GRACE_S, wait_for_all
 from routeware.errors import ResultRejectedError
@@ -153,18 +152,24 @@ def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:
 def _tell(call: Call) -> None:
     if call.driver is None or call.winner is None:
         # A stream with a first item has told this then.
-        if call.tactics is not None:
-            learn(call, call.ended)
+        _learn(call, call.ended)
         _emit_race(call)
     if call.listeners is not None:
         call.listeners.call_ended(call)
+
+
+def _learn(call: Call, now: float) -> None:
+    if call.prepared.learner is not None:
+        from routeware.engine.latency_feedback import learn  # noqa: PLC0415  imported by calls with a target only
+
+        learn(call, now)
 
 
 def tell_win(call: Call) -> None:
     """Tell at once that a stream has its first item: who won the race, and what a latency target learns from it."""
     winner = call.winner
     assert winner is not None
-    learn(call, call.loop.time())
+    _learn(call, call.loop.time())
     call.emit("first_item", link=winner.label, after_ms=(call.loop.time() - call.began) * 1000)
     _emit_race(call)
 

@@ -229,7 +229,7 @@ class PreparedPolicy:
         self.retry_budget = (registrations.health if health is None else health).retries
         self.spreads = spread_places(policy.chain)
         self.spread_key = spread_key
-        self.learner = registrations.latency.learner(policy)
+        self.learner = registrations.learner(policy)
         self.is_elaborate = bool(self.health is not None or self.learner is not None or self.retries or self.spreads)
         self.per_call_cap = _nanos(policy.budget.per_call_usd)
         self.session_cap = _nanos(policy.budget.session_usd)

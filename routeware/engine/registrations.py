@@ -7,17 +7,19 @@ import logging
 import types
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, update_wrapper
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from routeware.budget import Session
 from routeware.classify import ClassifyHook
 from routeware.health import Health
 from routeware.money import Usage
 from routeware.observers import FOREIGN
-from routeware.policy import Link
+from routeware.policy import Link, RoutingPolicy
 from routeware.pricing import LargestOutput, OutputArgument, read_reply
 from routeware.records import CallRecord
-from routeware.threshold import LearnerCache, Size, checked_size
+
+if TYPE_CHECKING:  # read at run time only where a policy has a latency target: it is an eighth of the whole import
+    from routeware.threshold import Learner, LearnerCache, Size
 
 __all__ = [
     "NO_REQUEST",
@@ -79,6 +81,7 @@ class Registrations:
     __slots__ = (
         "_functions",
         "_hooks",
+        "_latency",
         "_size_failed",
         "_stats",
         "_stream_warned",
@@ -91,7 +94,6 @@ class Registrations:
         "health",
         "is_plain",
         "last_item",
-        "latency",
         "on_call",
         "output_argument",
         "result_type",
@@ -123,7 +125,7 @@ class Registrations:
         self.first_item: Callable[[Any], bool] | None = None
         self.last_item: Callable[[Any], bool] | None = None
         self.size: Callable[..., float | str] | None = None
-        self.latency = LearnerCache()
+        self._latency: LearnerCache | None = None
         self._size_failed = self._stream_warned = False
         self.result_type: type[object] | None = None
         self._stats: dict[tuple[str, str], LinkStats] = {}
@@ -192,7 +194,23 @@ class Registrations:
     def size_by(self, measure: Callable[..., float | str]) -> None:
         """Ask ``measure`` for the size of a request, and use sizes under every policy with a latency target."""
         self.size = measure
-        self.latency.use_sizes()
+        if self._latency is not None:
+            self._latency.use_sizes()
+
+    @property
+    def latency(self) -> LearnerCache:
+        """What the function has learned of its links for latency targets."""
+        if self._latency is None:
+            from routeware.threshold import LearnerCache  # noqa: PLC0415  see above
+
+            self._latency = LearnerCache()
+            if self.size is not None:
+                self._latency.use_sizes()
+        return self._latency
+
+    def learner(self, policy: RoutingPolicy) -> Learner | None:
+        """Return the learner for a policy; ``None`` if it has no target, or no link to race with."""
+        return None if policy.latency.target_ms is None else self.latency.learner(policy)
 
     def size_failed(self, why: str) -> None:
         """Log once that a size cannot be used: the hook would say it at every call."""
@@ -228,6 +246,8 @@ class Registrations:
         except FOREIGN as error:
             self.size_failed(f"failed ({type(error).__qualname__})")
             return None
+        from routeware.threshold import checked_size  # noqa: PLC0415  a learner has asked, so it is there
+
         size = checked_size(answer)
         if size is None:
             self.size_failed(f"gave a {type(answer).__qualname__} that is neither a finite number nor a text")

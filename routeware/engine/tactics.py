@@ -5,10 +5,14 @@ A call that needs none of it has no such object.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from routeware.engine.prepared import PreparedLink, PreparedPolicy
 from routeware.engine.registrations import Request
 from routeware.policy import drawn_order
-from routeware.threshold import Decision, Learner, Size
+
+if TYPE_CHECKING:
+    from routeware.threshold import Decision, Learner, Size
 
 __all__ = ["Tactics", "drawn"]
 

@@ -65,6 +65,17 @@ class OnTheClassError(Exception):
     code = 503
 
 
+class OfItsOwnError(Exception):
+    """Its class defines what others keep in the instance."""
+
+    status_code = 400
+
+    @property
+    def response(self) -> BaseException:
+        """Return the gRPC error below."""
+        return FailedError("below")
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -90,6 +101,8 @@ def test_a_status_is_enough_wherever_it_stands(error: BaseException) -> None:
         FailedError(),
         ExceptionGroup("x", [FailedError(status_code=503)]),
         FailedError(status_code=503, response=FailedError("the gRPC error below")),
+        FailedError(status_code=400, status=503),
+        OfItsOwnError(),
     ],
 )
 def test_what_a_status_does_not_decide_is_left_open(error: BaseException) -> None:
@@ -132,3 +145,14 @@ def test_an_invented_status_is_not_free() -> None:
 
     assert (classify(invented).category, classify(invented).may_have_cost) == (ErrorCategory.TIMEOUT, True)
     assert (classify(answered).category, classify(answered).may_have_cost) == (ErrorCategory.TIMEOUT, False)
+
+
+def test_a_status_that_the_class_defines_is_not_passed_over() -> None:
+    """An instance's ``status`` comes after the ``status_code`` of its class, and a response may stand there, too."""
+    error = OfItsOwnError()
+    vars(error)["status"] = 503
+    answered = OfItsOwnError()
+    vars(answered)["status_code"] = 503
+
+    assert failed_over_by_status(error, statuses_taken(FailoverRules())) is False
+    assert failed_over_by_status(answered, statuses_taken(FailoverRules())) is False

@@ -203,3 +203,24 @@ async def test_a_capped_target_is_told_by_event_and_one_log_line(caplog: pytest.
     report = ask.latency_report()
     assert report is not None
     assert report.max_extra_needed is not None
+
+
+async def test_a_size_that_is_registered_before_the_first_policy_with_a_target_counts() -> None:
+    """A function may ask for its policy at each call, so the target may come after the hook."""
+    policies = [RoutingPolicy(chain=["a:m", "b:m"])]
+
+    @routed(lambda: policies[0])
+    async def ask(attempt: Attempt, prompt: str) -> str:
+        await pause(900 if prompt == LONG else 100)
+        return attempt.provider
+
+    @ask.size
+    def _(prompt: str) -> str:
+        return "long" if prompt == LONG else "short"
+
+    await ask(SHORT)
+    assert ask.latency_report() is None
+    policies[0] = RoutingPolicy(chain=["a:m", "b:m"], latency={"target_p95_ms": 1000, "explore": 0, "max_extra": 1})
+    await called(ask, 200)
+
+    assert {row.value for row in rows(ask)} == {"long", "short"}
