@@ -43,7 +43,7 @@ class _Unpadded:
         self.encoding, self.isatty, self.flush = pipe.encoding, pipe.isatty, pipe.flush
 
     def write(self, text: str) -> int:
-        self._pipe.write(re.sub(r" +(?=\n)", "", text))
+        self._pipe.write(_encodable(re.sub(r" +(?=\n)", "", text)))
         return len(text)
 
 
@@ -55,9 +55,14 @@ def progress_console() -> Console:
 
 
 def write(text: str) -> None:
-    """Write lines of text on standard output: one that its encoding lacks is spelled out."""
+    """Write lines of text on standard output."""
+    print(_encodable(text))
+
+
+def _encodable(text: str) -> str:
+    """Spell out what the encoding of standard output lacks: containers have no locale."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def fail(problem: str, code: int) -> NoReturn:
@@ -80,6 +85,10 @@ def output() -> Iterator[None]:
             yield
         finally:
             sys.stdout.flush()
+    except SystemExit as end:
+        # A code of rich's own, where its reader has gone.
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
     except OSError as error:
         if error.filename is not None:
             raise  # another file's

@@ -223,7 +223,7 @@ def _refuse(problem: str) -> NoReturn:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[float], object]]:
-    """Show a bar on standard error for what takes longer than a second, and nothing for what does not."""
+    """Show a bar on a terminal's standard error for what takes longer than a second."""
     from rich.progress import Progress
 
     from routeware.cli import screen
@@ -233,7 +233,7 @@ def _progress() -> Iterator[Callable[[float], object]]:
     task = bar.add_task("computing", total=1.0)
 
     def report(share: float) -> None:
-        if not bar.live.is_started and time.monotonic() - began > 1.0:
+        if not bar.live.is_started and bar.console.is_terminal and time.monotonic() - began > 1.0:
             bar.start()
         bar.update(task, completed=share)
 

@@ -446,6 +446,11 @@ def test_it_reads_spans(folder: Path) -> None:
         (("broken.jsonl", "--policy", "new.toml"), 2, "line 2, column"),
         (("digits.jsonl", "--policy", "new.toml"), 2, "line 2, column 5016: the integer that ends here has too"),
         (("large.jsonl", "--policy", "new.toml"), 2, "line 2, column"),
+        (
+            ("stray.jsonl", "--policy", "new.toml"),
+            2,
+            "line 2, column 10: a call's record is an object",
+        ),
         (("empty.json", "--policy", "new.toml"), 2, "no calls of routeware's"),
         (("calls.jsonl", "--policy", "new.toml", "--correlation", "much"), 2, "--correlation takes numbers"),
         (("calls.jsonl", "--policy", "new.toml", "--correlation", "1"), 2, "--correlation takes numbers"),
@@ -460,6 +465,7 @@ def test_what_cannot_be_replayed_is_one_line(folder: Path, arguments: tuple[str,
     (folder / "digits.jsonl").write_text(f'{first}\n{{"duration_ms":{"9" * 5000}}}\n')
     large = json.dumps({**json.loads(first), "duration_ms": 10**400})
     (folder / "large.jsonl").write_text(f"{first}\n{large}\n")
+    (folder / "stray.jsonl").write_text(f'{first}\n"started"\n{first}\n')
     (folder / "broken.jsonl").write_text(first + "\n" + first.replace('"outcome": "', '"outcome": "un'))
 
     result = routeware_replay(

@@ -265,6 +265,23 @@ def test_what_is_wrong_with_json_is_said(table: Path, content: str, problem: str
     assert problem in str(caught.value)
 
 
+ROW = '{"link": "a", "latency_ms": 5}'
+NO_OBJECTS = ["5", '"a"', "null", "[1, 2]", "[[1], {}]", "{}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "malformed"), [("\n".join([ROW, *NO_OBJECTS, ROW]), 8), (f"[{', '.join([*NO_OBJECTS, ROW, ROW])}]", 6)]
+)
+def test_rows_that_are_no_objects_are_counted(table: Path, content: str, malformed: int) -> None:
+    """A line that a logger wrote in between is not passed over in silence. The items of an array are rows."""
+    table.write_text(content)
+
+    found = table_of(table)
+
+    assert observed(found.samples["a"]) == [(5.0, ANSWERED)] * 2
+    assert (found.left_out, found.malformed) == (0, malformed)
+
+
 @pytest.mark.parametrize(
     ("column", "unit", "in_ms"),
     [
@@ -465,6 +482,21 @@ def test_locusts_statistics_are_laid_out_along_their_percentiles(table: Path) ->
     assert (len(answers), samples["a"].kinds.tolist().count(FAILED)) == (196, 4)
     assert answers[97] == pytest.approx(1000, rel=0.03)
     assert answers[186] == pytest.approx(3000, rel=0.05)
+
+
+def test_what_is_no_request_in_a_tools_file_is_counted(table: Path) -> None:
+    """An entry without a request, a name without times, a row without counts."""
+    times = {"num_requests": 1, "response_times": {"120": 1}}
+    contents = [
+        json.dumps({"log": {"entries": [7, {"time": 5}, {"time": 5, "request": {"url": "http://a"}}]}}),
+        json.dumps([{"name": "a", **times}, {"name": "b", "num_requests": 0, "response_times": None}, 7]),
+        LOCUST.replace("POST,b,100", "POST,b,many").replace(",Aggregated,300", ",b") + "POST,c\n",
+    ]
+
+    for content in contents:
+        table.write_text(content)
+        found = table_of(table)
+        assert (list(found.samples), found.malformed) == (["a"], 2 + ("POST" in content))
 
 
 def test_locusts_histogram_is_read(table: Path) -> None:

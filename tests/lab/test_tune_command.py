@@ -251,6 +251,22 @@ def test_it_asks_a_jaeger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert asked == [("shop", 50), ("shop", 1500), ("till", 1500)]
 
 
+def test_rows_that_are_left_out_are_said(tmp_path: Path) -> None:
+    """By the reason; in JSON all of them in one number."""
+    file = tmp_path / "latencies.jsonl"
+    rows: list[object] = [
+        {"link": link, "latency_ms": 100 + place, "status": "ok"} for place in range(60) for link in "ab"
+    ]
+    rows += [{"link": "a", "status": "ok"}, "started", 5]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    shown, told = routeware_tune(file), routeware_tune(file, "--json")
+
+    assert "- 1 answered rows have no latency and were left out." in shown.stdout
+    assert "- 2 rows are not objects of the expected shape and were left out." in shown.stdout
+    assert json.loads(told.stdout)["left_out"] == 3
+
+
 def test_a_bar_shows_what_takes_longer_than_a_second(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On standard error; a pipe gets the result alone."""
     monkeypatch.setenv("FORCE_COLOR", "1")
