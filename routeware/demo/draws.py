@@ -70,18 +70,10 @@ class Incident(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Facts:
-    """The providers, in the order of the demo's chain.
+    """The providers, in the order of the demo's chain, as the packaged file has them.
 
-    Attributes:
-        models: provider to model.
-        latency: provider to latency, in milliseconds.
-        spearman: rank correlation of two providers' latencies for one request, by pair.
-        shares: of the requests that fail in each way.
-        stalls: of a provider that stalls: the shares of requests and of streams that do, and how long, in medians.
-        input_tokens: of every request.
-        output_tokens: of an answer.
-        sources: one line each: which figures come from where.
-        assumed: one line each: what was not recorded.
+    Models, latencies in milliseconds and their rank correlations are by provider, or pair of them; shares by the way in
+    which a request fails. Stalls last so many medians of their provider.
     """
 
     models: Mapping[str, str]
@@ -123,14 +115,7 @@ def packaged_facts() -> Facts:
 
 @attrs.frozen(kw_only=True)
 class Draw:
-    """The answer of one provider to one request, as it was drawn.
-
-    Attributes:
-        after_ms: when it does so, in the provider's own time.
-        fault: how it fails; ``None`` if it answers.
-        output_tokens: of its answer.
-        pause_ms: how long it stalls in the middle of its answer, if that is a stream.
-    """
+    """The answer of one provider to one request, in its own time; a stream pauses in the middle."""
 
     after_ms: float
     fault: Fault | None

@@ -31,15 +31,7 @@ _CHARACTERS_PER_TOKEN = 4
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """The reply of a provider to one request.
-
-    Attributes:
-        number: which answer of its server this is; ids are made from it.
-        model: the model, as the request names it.
-        text: the answer's text.
-        input_tokens: the prompt's tokens.
-        output_tokens: the answer's tokens.
-    """
+    """The reply of a provider to one request, the ``number``-th of its server: ids are made from that."""
 
     number: int
     model: str
@@ -48,20 +40,13 @@ class Answer:
     output_tokens: int
 
     def words(self) -> list[str]:
-        """Return the text in the pieces that a stream sends."""
+        """Return the pieces of a stream."""
         return re.findall(r"\S+\s*", self.text)
 
 
 @attrs.frozen(kw_only=True)
 class Api:
-    """One endpoint's form.
-
-    Attributes:
-        path: where it is, below the provider's base URL.
-        whole: makes the body of an answer.
-        events: makes a stream's events from an answer and the request.
-        error: makes the body of a refusal from a status, a code and a message.
-    """
+    """One endpoint's form: its path below the provider's base URL, and what makes an answer, a stream and a refusal."""
 
     path: str
     whole: Callable[[Answer], Json]

@@ -119,12 +119,7 @@ async def ask_bare(
 ) -> Answer:
     """Ask the first provider alone; ``speed_up`` times the time that passes is the provider's.
 
-    Args:
-        ask: yields the answer, or the items of a stream.
-        price: of the provider.
-        number: of the request.
-        speed_up: how much faster than recorded the provider is.
-        idle_ms: how long the wait for an item may be until it counts as a stall, in the provider's time.
+    In that time, an item that comes ``idle_ms`` after the one before it is a stall.
     """
     start = last = perf_counter()
     first_ms, stalled, usage = None, False, Usage()
@@ -250,12 +245,8 @@ async def run(
 ) -> tuple[Result, ...]:
     """Start the providers, send them each scene's requests bare and then routed, and add up.
 
-    Args:
-        scenes: the scenes.
-        requests: how many requests each has, at least 1.
-        seed: what is drawn for them.
-        on_done: told after each request, of which scene and which of the two runs it was.
-        speed_up: how much faster than recorded the providers are: beyond 10 the caller's own time would show.
+    ``on_done`` is told after each request. The providers are ``speed_up`` times as fast as recorded; beyond 10, the
+    caller's own time would show.
 
     Raises:
         DemoError: the providers do not start, or a link has a provider that there is not.

@@ -18,16 +18,9 @@ Part = TypeVar("Part", Link, FailoverRules, LatencyRules, AttemptRecord, CallRec
 
 @attrs.frozen(kw_only=True)
 class Scene:
-    """A number of requests, what befalls a provider meanwhile, and the policy for them.
+    """A number of requests, their policy, and what befalls the chain's first provider between two shares of them.
 
-    Attributes:
-        name: what ``--scene`` calls it.
-        title: what it shows, in a few words.
-        policy: in the providers' own time.
-        streams: whether answers are streamed; times are then those to the first item.
-        incident: what befalls the first provider of the chain.
-        begins: the share of the requests before the incident.
-        ends: the share of the requests at its end.
+    Times are the providers' own, and of streams those to the first item.
     """
 
     name: str

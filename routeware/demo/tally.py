@@ -57,14 +57,7 @@ class Change:
 def changes(
     before: Sequence[float], after: Sequence[float], quantiles: Mapping[str, float], *, seed: int
 ) -> dict[str, Change]:
-    """Return the change of each quantile, with its 90 % interval.
-
-    Args:
-        before: how long each request took; infinite where it was not answered.
-        after: the same requests in the other column.
-        quantiles: 0 to 1, by name.
-        seed: of the resamples.
-    """
+    """Return the change of each quantile: of how long a request took, infinite where it was not answered."""
     dice, pairs = random.Random(seed), list(zip(before, after, strict=True))
     drawn: dict[str, list[float | None]] = {name: [] for name in quantiles}
     for _ in range(_RESAMPLES):
@@ -114,11 +107,9 @@ _TYPICAL = 0.95
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """The lateness of this machine, in the providers' own time: the 95th percentile of each.
+    """The lateness of this machine in the providers' own time: of its event loop, and of bare requests.
 
-    Attributes:
-        loop_lag_ms: how late the event loop woke up.
-        overhead_ms: how much longer bare requests took than their provider meant them to.
+    Both are 95th percentiles. A bare request is late by what it took longer than its provider meant it to.
     """
 
     loop_lag_ms: float
@@ -157,18 +148,11 @@ async def _tick(lags: list[float]) -> None:
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """The outcome of one request.
+    """The outcome of one request, in the providers' own time.
 
-    Attributes:
-        took_ms: in the providers' own time; of a stream, to its first item.
-        answered: whether there was an answer, or a stream's first item.
-        cost_nanos: what is known to be spent, in nano-dollars.
-        uncertain_nanos: what may have been spent in addition; ``None`` if unknown.
-        wasted_nanos: of both, what did not give the answer; ``None`` if unknown.
-        attempts: requests that were really sent.
-        raced: whether a race was started.
-        stalled: whether a stream stalled after its first item: a bare caller waits it out, a routed one is cut off.
-        record: of the routed call; ``None`` for a bare one.
+    A stream is timed to its first item, answered with it, and ``stalled`` if one after it was late: a bare caller waits
+    it out, a routed one is cut off. Uncertain is what may have been spent in addition to the cost, wasted what of both
+    did not give the answer; ``None`` is unknown. ``attempts`` were really sent.
     """
 
     took_ms: float
