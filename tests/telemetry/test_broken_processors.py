@@ -88,3 +88,23 @@ async def test_a_failed_call_raises_the_providers_error(broken: Any) -> None:
     """As it does without a trace."""
     with pytest.raises(HTTPStatusError):
         await script(a=fails(10, HTTPStatusError(400))).ask(options={"tracer_provider": provider(broken)})()
+
+
+class Events(SpanProcessor):
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        def add_event(*_arguments: Any, **_named: Any) -> None:
+            raise RuntimeError("sk-123")
+
+        span.add_event = add_event
+
+
+async def test_a_span_that_takes_no_events_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither those of a race, nor the exception of a failed attempt."""
+    options = {"tracer_provider": provider(Events)}
+
+    assert await script(a=hangs(), b=answers(10)).ask(options=options, race_after_ms=20)() == "b"
+    assert await script(a=busy(10), b=answers(10)).ask(options=options)() == "b"
+
+    lines = said(caplog)
+    assert len(lines) == 2  # one for each function
+    assert all(line.endswith("CallTrace failed (RuntimeError); calls go on without it") for line in lines)
