@@ -143,6 +143,11 @@ class Stream:
         if self._state == "ended":
             return
         abandon(call)
+        winner = self._winner
+        if winner is not None and winner.life is not Life.ENDED:
+            # Its first item could not be told, because of a filter of the log, say.
+            winner.cut_off(Cut(call.loop.time(), time.time_ns()), AttemptStatus.CANCELLED)
+            finish_or_detach(call, winner, [])
         if not call.has_ended:
             is_cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
             self._end = "cancelled" if is_cancelled else "failed"
@@ -201,7 +206,8 @@ class Stream:
 
     async def cancel(self, error: asyncio.CancelledError) -> None:
         """Cut the generator off, because its reader was cancelled, and wait for it; leave the record on ``error``."""
-        await self._cut("cancelled", error)  # a second one waits for the same end, and adds nothing
+        self._begin_cut("cancelled", error)
+        await self._wait_for_end()  # a second cancellation waits for the same end, and adds nothing
         self._with_record(error)
 
     def _with_record(self, error: asyncio.CancelledError) -> asyncio.CancelledError:
@@ -242,7 +248,8 @@ class Stream:
                 if winner.flow.is_complete:
                     # Usage comes after the finish reason.
                     cancellation = await winner.flow.drain(CLEANUP_GRACE_S)
-        cancellation = await self._cut("closed", None) or cancellation
+        self._begin_cut("closed", None)
+        cancellation = await self._wait_for_end() or cancellation
         raised, self._raised = self._raised, None
         _raise(cancellation or raised)
 
@@ -254,11 +261,6 @@ class Stream:
                 call.loop.call_soon_threadsafe(self._begin_cut, "closed", None, context=Context())
             except RuntimeError:  # the loop is closed, in another thread perhaps this very moment
                 let_go(None if self._winner is None else self._winner.task)
-
-    async def _cut(self, end: StreamEnd, reason: BaseException | None) -> asyncio.CancelledError | None:
-        """Cut the generator off, and wait until the call is concluded; give a cancellation that came meanwhile."""
-        self._begin_cut(end, reason)
-        return await self._wait_for_end()
 
     def _begin_cut(self, end: StreamEnd, reason: BaseException | None) -> None:
         call, winner = self._call, self._winner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -41,6 +42,32 @@ def test_a_program_that_exits_ends_the_call_with_a_record_and_spans(error: BaseE
     assert [one.label for one in record.attempts] == ["a"]
     assert record.outcome != "succeeded"
     assert len(traces.spans) == 2
+
+
+async def test_a_first_item_that_cannot_be_told_leaves_nothing_running(caplog: pytest.LogCaptureFixture) -> None:
+    """What a filter of the program's own log raises comes out of ``start``; the generator is cut off and settled."""
+
+    def refuse(record: logging.LogRecord) -> bool:
+        if "first_item" in record.getMessage():
+            raise KeyError("filter")
+        return True
+
+    film = Film({"a": ["1", "2"]}, links={"a": {"price": {"request_usd": 1}}})
+    caplog.set_level(logging.DEBUG, logger="routeware")
+    logger = logging.getLogger("routeware")
+    logger.addFilter(refuse)
+    try:
+        async with routeware.session(limit_usd=10) as spending:
+            with pytest.raises(KeyError, match="filter"):
+                await film.ask().start()
+            await pause(1)
+    finally:
+        logger.removeFilter(refuse)
+
+    assert film.ended["a"] == (0, "CancelledError")
+    assert [(one.outcome, str(one.attempts[0].status)) for one in film.records] == [("failed", "cancelled")]
+    assert (spending.reserved_usd, spending.spent_usd + spending.uncertain_usd) == (0, 1)
+    quiet()
 
 
 async def test_a_start_whose_coroutine_is_closed_ends_the_call() -> None:
