@@ -264,7 +264,7 @@ class Call:
         self.attempts_left -= 1
         self.attempts.append(execution)
         link = execution.prepared
-        if self.health is None and not self.prepared.retries:
+        if not self.prepared.is_elaborate:
             timeout_s = link.followed_timeout_s if self.attempts_left else link.timeout_s
         else:
             timeout_s = link.followed_timeout_s if self._may_go_on(execution, now) else link.timeout_s

@@ -133,7 +133,8 @@ def _settle(call: Call) -> None:
         if not one.concluded:
             if one.status is None:
                 one.stop()
-            conclude_attempt(call, one)
+            if not call.is_plain:
+                conclude_attempt(call, one)
     if call.payer is not None:
         call.payer.count_call(call.outcome, call.attempts)
     if not call.is_plain:
