@@ -61,10 +61,10 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
     if states is not None and states.troubled:
         pass_over_cooling(call, states)
     execution = Execution(call.links[call.cursor], call, len(call.attempts) + 1, trigger)
-    if call.is_plain:
-        return execution, None
     if states is not None:
         execution.claim(states.claim(execution.prepared.label, call.loop.time() if states.troubled else 0.0))
+    if call.is_plain:
+        return execution, None
     if call.prepared.is_capped or (call.payer is not None and call.payer.reserving):
         return execution, refusal_of(call, execution)
     return execution, None

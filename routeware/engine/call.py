@@ -117,7 +117,6 @@ class Call:
     def _set_out(self, prepared: PreparedPolicy) -> None:
         """Draw the order of its links, and find what its policy asks of it besides a chain."""
         is_alone = REHEARSAL.is_on and REHEARSAL.begin(prepared.registrations, prepared.tracing.name)
-        self.is_plain = False
         if prepared.spreads:
             self.links = drawn(prepared, self.links)
             self.tactics = Tactics(self.links, prepared.retries)
@@ -131,6 +130,7 @@ class Call:
             self.tactics = tactics = Tactics(self.links, prepared.retries)
             self.race_after_s = tactics.ask(prepared.learner, self).race_after_s
             self.links = tactics.chain
+            self.is_plain = False
 
     def _is_unusual(self) -> bool:
         """Say whether one of the first two links cools: what a latency target knows is of the usual order."""
@@ -264,10 +264,12 @@ class Call:
         self.attempts_left -= 1
         self.attempts.append(execution)
         link = execution.prepared
-        if not self.prepared.is_elaborate:
-            timeout_s = link.followed_timeout_s if self.attempts_left else link.timeout_s
+        if self.attempts_left and (self.health is None or not self.health.troubled):
+            timeout_s: float | None = link.followed_timeout_s
+        elif self.prepared.is_elaborate and self._may_go_on(execution, now):
+            timeout_s = link.followed_timeout_s
         else:
-            timeout_s = link.followed_timeout_s if self._may_go_on(execution, now) else link.timeout_s
+            timeout_s = link.timeout_s
         due = None if timeout_s is None else now + timeout_s
         if self.deadline is not None and (due is None or self.deadline < due):
             due = self.deadline

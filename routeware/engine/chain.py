@@ -73,17 +73,18 @@ async def run_chain(call: Call, execution: Execution | None) -> Execution:
         asyncio.CancelledError: the caller was cancelled.
         Exception: there is no success, and this is what the call raises.
     """
-    caller, accept = call.caller, call.prepared.registrations.accept
+    caller, listeners, accept = call.caller, call.listeners, call.prepared.registrations.accept
     has_to_wait = call.payer is not None and call.payer.remote
     while True:
         if execution is None:
-            at_once = admit_next(call) if call.attempts_left and not has_to_wait else None
-            execution = at_once or await start_next(call)
+            if call.attempts_left and not has_to_wait:
+                execution = admit_next(call)
+            execution = execution or await start_next(call)
         caller.reschedule(execution.due)
         fired = False
         attempt = handle_of(execution)
         token = put_current(attempt)
-        attached = None if call.listeners is None else enter(call, execution)
+        attached = None if listeners is None else enter(call, execution)
         try:
             result = await called(call, execution, attempt)
             if accept is None:
@@ -133,5 +134,5 @@ def _take_failure(call: Call, execution: Execution, fired: bool, is_own: bool) -
         raise deadline_error(call)
     else:
         record_time_out(call, execution)
-    if not call.is_plain:  # else it is concluded only where the call raises, and its error gets a record
+    if not call.is_plain or call.health is not None:  # else only where the call raises, and its error gets a record
         conclude_attempt(call, execution)
