@@ -117,6 +117,7 @@ class Call:
     def _set_out(self, prepared: PreparedPolicy) -> None:
         """Draw the order of its links, and find what its policy asks of it besides a chain."""
         is_alone = REHEARSAL.is_on and REHEARSAL.begin(prepared.registrations, prepared.tracing.name)
+        self.is_plain = prepared.registrations.is_plain  # who looked may have registered a hook
         if prepared.spreads:
             self.links = drawn(prepared, self.links)
             self.tactics = Tactics(self.links, prepared.retries)
