@@ -51,7 +51,7 @@ def admit(call: Call, trigger: AttemptTrigger) -> tuple[Execution, BudgetExceede
     if call.failure is not None:
         if call.fatal is not None:
             raise final_error(call)
-        if is_stopped_by_caller(call):
+        if call.caller.risen() and is_stopped_by_caller(call):
             raise call.failure
     if not call.attempts_left:
         raise final_error(call)

@@ -17,7 +17,8 @@ _NOTE = "routeware:"
 _SKIPPED = AttemptStatus.SKIPPED
 
 # None in most records. A dict display of more than 15 items is filled item by item, which takes a sixth longer.
-_NO_RACE_NO_STREAM = dict.fromkeys(("race_after_ms", "race_source", "first_item_ms", "items", "ended"))
+_NO_RACE = dict.fromkeys(("race_after_ms", "race_source"))
+_NO_STREAM = dict.fromkeys(("first_item_ms", "items", "ended"))
 _NO_SKIP_NO_STREAM = dict.fromkeys(("skip_reason", "first_item_ms", "items"))
 
 
@@ -37,12 +38,13 @@ def call_record(call: Call) -> CallRecord:
         "cost_usd": cost_usd,
         "uncertain_usd": uncertain_usd,
         "wasted_usd": wasted_usd,
+        **_NO_RACE,
         "session_name": None if session is None else session.name,
         "session_spent_usd": None if session is None else session.spent_usd,
         "trace_id": None if listeners is None or listeners.trace is None else listeners.trace.trace_id,
+        **_NO_STREAM,
         # Taken from the clock when the record is made: a call that no record is made of pays nothing for it.
         "started_unix_s": time.time() - took_s,
-        **_NO_RACE_NO_STREAM,
     }
     if call.race_after_s is not None or call.tactics is not None:
         values["race_after_ms"] = None if call.race_after_s is None else _ms(call.race_after_s)
