@@ -192,6 +192,8 @@ def of_attempt(attempt: AttemptFacts, *, known: bool, tells_usage: bool) -> Attr
         found[RESPONSE_MODEL] = cost.response_model
     if attempt.items is not None:
         _add_stream(found, attempt, known=known)
+    if attempt.cut is not None and attempt.cleanup_s is not None:
+        found[ATTEMPT_CLEANUP_S] = attempt.cleanup_s
     return found
 
 

@@ -242,28 +242,29 @@ class CallTrace:
         if not span.is_recording():
             span.end()  # a sampler has dropped it, or it could not be started: nothing is worked out for it
             return
-        tracing, failure, cut = self._tracing, attempt.failure, attempt.cut
-        found = of_attempt(attempt, known=tracing.operation is not None, tells_usage=tracing.tells_usage)
-        if failure is not None:
-            add_failure(found, failure)
-            if attempt.status in _RED:
-                message = bounded(failure.snapshot.message)
-                span.set_status(Status(StatusCode.ERROR, message))
-                shown = {"exception.type": found[names.ERROR_TYPE], "exception.message": message}
-                span.add_event("exception", shown)
+        cut = attempt.cut
         if cut is not None:
             end_ns = cut.at_ns
-            if attempt.cleanup_s is not None:
-                found[names.ATTEMPT_CLEANUP_S] = attempt.cleanup_s
         else:
             # A viewer's critical path follows what ends last, so it must not end in a loser.
             # A stream's winner ends with its stream.
             decided_ns = self._decided_ns
             won = decided_ns is not None and attempt is call.winner and attempt.items is None
             end_ns = max(decided_ns if won and decided_ns is not None else time.time_ns(), self._last_ns + _APART_NS)
-        span.set_attributes(found)
         self._last_ns = max(self._last_ns, end_ns)
-        span.end(end_ns)
+        tracing, failure = self._tracing, attempt.failure
+        try:
+            found = of_attempt(attempt, known=tracing.operation is not None, tells_usage=tracing.tells_usage)
+            if failure is not None:
+                add_failure(found, failure)
+                if attempt.status in _RED:
+                    message = bounded(failure.snapshot.message)
+                    span.set_status(Status(StatusCode.ERROR, message))
+                    shown = {"exception.type": found[names.ERROR_TYPE], "exception.message": message}
+                    span.add_event("exception", shown)
+            span.set_attributes(found)
+        finally:
+            span.end(end_ns)
 
     def call_ended(self, call: CallFacts) -> None:
         """End the call's span, last of all."""
@@ -271,7 +272,13 @@ class CallTrace:
         if not self.recording:
             span.end()
             return
-        answered = self._answered
+        try:
+            self._describe(call)
+        finally:
+            span.end(max(time.time_ns(), self._last_ns + _APART_NS))
+
+    def _describe(self, call: CallFacts) -> None:
+        span, answered = self._span, self._answered
         if answered is not None and call.outcome == "succeeded" and len(call.attempts) == 1:
             found = answered.copy()
             add_sums(found, call.attempts[0])
@@ -291,7 +298,6 @@ class CallTrace:
         span.set_attributes(found)
         if call.error is not None and call.outcome != "cancelled":
             span.set_status(Status(StatusCode.ERROR, f"{call.outcome}: {_failure_of(call, call.error)}"))
-        span.end(max(time.time_ns(), self._last_ns + _APART_NS))
 
 
 def _failure_of(call: CallFacts, error: BaseException) -> str:

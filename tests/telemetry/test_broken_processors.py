@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 import routeware
 from tests.fakes.providers import HTTPStatusError, answers, busy, fails, hangs, script
+from tests.fakes.tracing import Traces
 
 
 class Starting(SpanProcessor):
@@ -99,12 +100,15 @@ class Events(SpanProcessor):
 
 
 async def test_a_span_that_takes_no_events_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither those of a race, nor the exception of a failed attempt."""
-    options = {"tracer_provider": provider(Events)}
+    """Neither those of a race, nor the exception of a failed attempt; its spans end."""
+    traces = Traces()
+    traces.provider.add_span_processor(Events())
+    options = traces.options
 
     assert await script(a=hangs(), b=answers(10)).ask(options=options, race_after_ms=20)() == "b"
     assert await script(a=busy(10), b=answers(10)).ask(options=options)() == "b"
 
     lines = said(caplog)
     assert len(lines) == 2  # one for each function
+    assert len(traces.spans) == 6
     assert all(line.endswith("CallTrace failed (RuntimeError); calls go on without it") for line in lines)
