@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.fakes.clock import JumpingLoop, assert_quiet
 
 REAL = Path(__file__).parent / "real"
 SCHEDULES = Path(__file__).parent / "schedules"
+FINISHED = itertools.count(1)
 
 # How long one example takes says more about the machine than about the code; the limit per test is pytest's.
 # Where a verdict has to be repeatable, the examples are the same every time; elsewhere every run looks for new ones.
@@ -46,9 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what importing and collecting left out of later collections: tests ask for thousands of them."""
+    """Keep what importing and collecting left out of later collections: tests ask for hundreds of them."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_logfinish() -> None:
+    """Do so again from time to time: reports and caches of the tests before would make each collection slower."""
+    if next(FINISHED) % 500 == 0:
+        pytest_collection_finish()
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -103,7 +103,7 @@ def offences(files: list[Path], root: Path) -> list[str]:
                 where = ", ".join(sorted(str(home.relative_to(root)) for home in homes[node.attr]))
                 found.append(f"{file.relative_to(root)}:{node.lineno} writes {ast.unparse(node)}, a field of {where}")
         found += [f"{file.relative_to(root)}:{line} sets an attribute by its name" for line in setters(tree)]
-        found += inherited_writes(file, trees, root)
+    found += inherited_writes(trees, root)
     return sorted(found)
 
 
@@ -114,19 +114,21 @@ def setters(tree: ast.AST) -> Iterator[int]:
             yield node.lineno
 
 
-def inherited_writes(file: Path, trees: dict[Path, ast.Module], root: Path) -> list[str]:
+def inherited_writes(trees: dict[Path, ast.Module], root: Path) -> list[str]:
     """The lines of a subclass that write a field which its base class, in another module, assigns itself."""
-    known = {owner.name: (home, owner) for home, tree in trees.items() for owner in classes(tree)}
+    everywhere = [(file, owner) for file, tree in trees.items() for owner in classes(tree)]
+    known = {owner.name: (file, owner) for file, owner in everywhere}
     found = []
-    for owner in classes(trees[file]):
+    for file, owner in everywhere:
         for base in owner.bases:
             home, above = known.get(ast.unparse(base), (file, owner))
             if home == file:
                 continue
+            theirs = fields(above)
             found += [
                 f"{file.relative_to(root)}:{node.lineno} writes {ast.unparse(node)}, a field of its base {above.name}"
                 for node in stores(owner)
-                if is_self(node.value) and node.attr in fields(above)
+                if is_self(node.value) and node.attr in theirs
             ]
     return found
 
