@@ -97,18 +97,26 @@ async def _begin(call: Call, race: Race) -> Execution | None:
     if not call.attempts_left and not call.may_begin_round and call.driver is None:
         return await run_chain(call, execution)  # no race can follow: no task is needed
     backup_due = _launch(call, race, execution)
-    due, has_answered = execution.due, False
+    due = execution.due
     try:
         if execution.ended is None and not execution.accepted:  # else its task is eager
             await race.until(due if backup_due is None or (due is not None and due < backup_due) else backup_due)
-        has_answered = execution.accepted
+    except BaseException:
+        _enter(call, race, execution, backup_due)  # to be cut off
+        raise
     finally:
         race.disarm()
-        if not has_answered:  # so it is in the race, or cut off where this is cancelled
-            if call.race is None:
-                call.open_race(race)
-            race.enter(execution, backup_due)
-    return execution if has_answered else None
+    if execution.accepted:
+        return execution
+    _enter(call, race, execution, backup_due)
+    return None
+
+
+def _enter(call: Call, race: Race, execution: Execution, backup_due: float | None) -> None:
+    """Have an attempt that runs be in the race, which is opened for the first one."""
+    if call.race is None:
+        call.open_race(race)
+    race.enter(execution, backup_due)
 
 
 def _handle_due(call: Call, race: Race, event: _Due, execution: Execution) -> None:
@@ -176,7 +184,7 @@ def _launch(call: Call, race: Race, execution: Execution) -> float | None:
     else:
         task = call.driver(call, race, execution)
     execution.run_in(task)
-    race.watch(task)
+    task.add_done_callback(race.wake, context=race.context)
     after_s = call.race_after_s
     return None if after_s is None or not call.attempts_left else execution.started + after_s
 
@@ -265,7 +273,7 @@ def _start_beside(call: Call, race: Race, execution: Execution, ledger_wait_s: f
     after_ms = (call.loop.time() - against.started) * 1000
     call.start(execution, ledger_wait_s)
     call.emit("race_started", link=execution.label, against=against.label, after_ms=after_ms)
-    race.enter(execution, _launch(call, race, execution))
+    _enter(call, race, execution, _launch(call, race, execution))
 
 
 def _start_granted(call: Call, race: Race, execution: Execution) -> None:
@@ -276,7 +284,7 @@ def _start_granted(call: Call, race: Race, execution: Execution) -> None:
     # What it was to race has failed meanwhile: this is the next attempt.
     execution.become(AttemptTrigger.FAILOVER)
     call.start(execution, waited_s)
-    race.enter(execution, _launch(call, race, execution))
+    _enter(call, race, execution, _launch(call, race, execution))
 
 
 def _skip_race(call: Call, race: Race, label: str, error: BaseException) -> None:

@@ -26,17 +26,17 @@ class Race:
     pending: Execution | None  # a backup whose projection a ledger is being asked for
     reservation: PendingReservation | None  # that question
     asked: float  # when it was asked, on the loop's clock; no value before
+    # for callbacks: an empty one, for a cancelled timer would keep the caller's, and so its session, until its time
+    context: Context
     _width: int
     _backup_due: float | None
     _loop: asyncio.AbstractEventLoop
-    _context: Context
     _waiter: asyncio.Future[None] | None
     _timer: asyncio.TimerHandle | None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        # An empty one: a cancelled timer would keep the caller's, and so its session, until its time.
-        self._context = Context()
+        self.context = Context()
         self._waiter = self._timer = None
 
     def open(self, width: int) -> None:
@@ -61,7 +61,7 @@ class Race:
         waiter: asyncio.Future[None] = asyncio.Future(loop=self._loop)
         self._waiter = waiter
         if moment is not None:
-            self._timer = self._loop.call_at(moment, self.wake, context=self._context)
+            self._timer = self._loop.call_at(moment, self.wake, context=self.context)
         return waiter
 
     def change(self, deadline: float | None) -> Awaitable[object]:
@@ -74,10 +74,6 @@ class Race:
             return waiter
         tasks = [one.task for one in self.in_flight if one.task is not None]
         return asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
-
-    def watch(self, task: asyncio.Task[None]) -> None:
-        """Have the end of ``task`` wake whoever waits."""
-        task.add_done_callback(self.wake, context=self._context)
 
     def wake(self, _task: object = None) -> None:
         """Wake whoever waits: something has happened."""
@@ -99,8 +95,9 @@ class Race:
         """
         if task is not None:
             task.remove_done_callback(self.wake)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # What happens.
 
@@ -133,7 +130,7 @@ class Race:
     def ask(self, execution: Execution, reservation: PendingReservation, now: float) -> None:
         """Take note of a backup that a ledger is being asked for."""
         self.pending, self.reservation, self.asked = execution, reservation, now
-        reservation.task.add_done_callback(self.wake, context=self._context)
+        reservation.task.add_done_callback(self.wake, context=self.context)
 
     def answered(self) -> None:
         """Take note that the ledger has answered, or is not asked any more."""
