@@ -99,7 +99,7 @@ async def _begin(call: Call, race: Race) -> Execution | None:
     backup_due = _launch(call, race, execution)
     due = execution.due
     try:
-        if execution.ended is None and not execution.accepted:  # else its task is eager
+        if execution.ended is None:  # else its task is eager
             await race.until(due if backup_due is None or (due is not None and due < backup_due) else backup_due)
     except BaseException:
         _enter(call, race, execution, backup_due)  # to be cut off

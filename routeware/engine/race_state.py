@@ -84,8 +84,7 @@ class Race:
         """Leave no timer behind."""
         self._waiter = None
         if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._timer.cancel()  # again does no harm
 
     def tell(self, task: asyncio.Task[None] | None) -> None:
         """Wake whoever waits, from within an attempt that is about to end in ``task``: a turn before that ends.
