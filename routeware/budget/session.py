@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
 from routeware.budget.caps import Account, lesser
 from routeware.budget.ledger import Ledger, Tally, check_ledger, open_tally, refusal
@@ -119,12 +119,14 @@ class Session:
         self._chores: dict[asyncio.Future[Any], Callable[[], None] | None] = {}
         self._repeats: dict[asyncio.Future[Any], SettlementQueue] = {}
 
-    def __enter__(self) -> NoReturn:
-        """Refuse ``with session(...)`` with the remedy, which Python's own message does not name."""
-        raise TypeError("a session is entered by `async with`, not by `with`")
+    if not TYPE_CHECKING:  # type checkers refuse `with session(...)`, because they see neither method
 
-    def __exit__(self, *error: object) -> None:
-        """Stand beside ``__enter__``: Python asks for both before it enters."""
+        def __enter__(self) -> NoReturn:
+            """Refuse ``with session(...)`` with the remedy, which Python's own message does not name."""
+            raise TypeError("a session is entered by `async with`, not by `with`")
+
+        def __exit__(self, *error: object) -> None:
+            """Stand beside ``__enter__``: Python asks for both before it enters."""
 
     async def __aenter__(self) -> Self:
         if self._state != "made":

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import attrs
+
 from routeware.budget import Reservation, caps, charge
 from routeware.engine.cost_warnings import warn
 from routeware.engine.prepared import PreparedLink
@@ -313,7 +315,14 @@ class Bill:
         if ending.has_value:
             what = "no usage" if reading.usage is None else "not all usage"
             warn(self._link, "unreadable", type(ending.given).__qualname__, what)
-        return Cost(0, round(projection * ending.uncertain_share), "estimated", *facts)
+        return Cost(0, max(round(projection * ending.uncertain_share), self._known(reading.usage)), "estimated", *facts)
+
+    def _known(self, usage: Usage | None) -> int:
+        """Price what is known of a usage that lacks a count: the attempt cost at least that, whatever was projected."""
+        if usage is None:
+            return 0
+        counted = attrs.evolve(usage, input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
+        return self._link.cost(counted) or 0
 
     def _at_least(self, cost: Cost) -> Cost:
         """Settle what a stream that was cut short is known to have used; the rest of its projection is uncertain."""

@@ -105,6 +105,16 @@ async def test_an_answer_without_readable_usage_is_warned_of_once_per_link(caplo
     assert "not all usage can be read" in warnings(caplog)[0]
 
 
+async def test_what_is_known_of_a_usage_is_booked_though_the_projection_is_less() -> None:
+    """A million tokens of input at $2.50 cost that much, whatever the missing count of the output adds."""
+    price = Price(input_usd_per_mtok=2.50, output_usd_per_mtok=10.00, request_usd=0.01)
+
+    record = (await reporting({"usage": {"prompt_tokens": 1_000_000}}, price=price).outcome()).record
+
+    assert (record.cost_usd, record.uncertain_usd) == (0.0, 2.51)
+    assert record.attempts[0].cost_source == "estimated"
+
+
 async def test_a_link_without_a_price_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     """There is nothing that its usage would be needed for."""
     await reporting(result=object(), price=None).outcome()

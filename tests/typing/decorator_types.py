@@ -309,6 +309,8 @@ async def money() -> None:
         assert_type(spending, Session)
         assert_type(spending.spent_usd, float)
         assert_type(spending.remaining_usd, float | None)
+    with session("tenant-7"):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
     assert_type(current_session(), Session | None)
     assert_type(current_attempt(), Attempt | None)
 
