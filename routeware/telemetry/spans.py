@@ -245,13 +245,14 @@ class CallTrace:
         cut = attempt.cut
         if cut is not None:
             end_ns = cut.at_ns
+            self._last_ns = max(self._last_ns, end_ns)
         else:
             # A viewer's critical path follows what ends last, so it must not end in a loser.
             # A stream's winner ends with its stream.
             decided_ns = self._decided_ns
             won = decided_ns is not None and attempt is call.winner and attempt.items is None
             end_ns = max(decided_ns if won and decided_ns is not None else time.time_ns(), self._last_ns + _APART_NS)
-        self._last_ns = max(self._last_ns, end_ns)
+            self._last_ns = end_ns
         tracing, failure = self._tracing, attempt.failure
         try:
             found = of_attempt(attempt, known=tracing.operation is not None, tells_usage=tracing.tells_usage)
