@@ -209,9 +209,9 @@ def _event(held: Mapping[str, object]) -> _Said | None:
     kind = held.get("type") or held.get("event_type")
     if not isinstance(kind, str):
         return None
-    reader = _EVENTS.get(kind)
-    if reader is not None:
-        return reader(held)
+    known = _EVENTS.get(kind)
+    if known is not None:
+        return known if isinstance(known, _Said) else known(held)
     if not kind.startswith("response."):
         return None
     # OpenAI's responses name every delta of text, reasoning, refusals, arguments and audio alike.
@@ -268,54 +268,32 @@ def _completion_event(held: Mapping[str, object]) -> _Said | None:
     return _choices(inner) if "choices" in inner else None
 
 
-def _always(reading: _Said) -> Callable[[Mapping[str, object]], _Said]:
-    return lambda _held: reading
-
-
-_EVENTS: Mapping[str, Callable[[Mapping[str, object]], _Said]] = {
-    # Anthropic, events and helper
-    "ping": _always(_NOTHING),
-    "error": _always(_NOTHING),  # some SDKs raise it, others hand it on
-    "message_start": _always(_NOTHING),
+_EVENTS: Mapping[str, _Said | Callable[[Mapping[str, object]], _Said]] = {
+    # Anthropic, events and helper. Some SDKs raise its error, others hand it on.
+    **dict.fromkeys(("ping", "error", "message_start", "signature", "content_block_stop"), _NOTHING),
     "content_block_start": _block_start,
     "content_block_delta": _block_delta,
     "message_delta": _message_delta,
-    "message_stop": _always(_FINAL),
-    "text": _text_event,
-    "thinking": _text_event,
-    "input_json": _text_event,
-    "signature": _always(_NOTHING),
-    "content_block_stop": _always(_NOTHING),
+    "message_stop": _FINAL,
+    **dict.fromkeys(("text", "thinking", "input_json"), _text_event),
     # OpenAI: responses, and the stream() helper of chat completions
     "response.output_item.added": _item_added,
-    "response.image_generation_call.partial_image": _always(_OUTPUT),
-    "response.completed": _always(_FINAL),
-    "response.incomplete": _always(_FINAL),
-    "response.failed": _always(_FINAL),
+    "response.image_generation_call.partial_image": _OUTPUT,
+    **dict.fromkeys(("response.completed", "response.incomplete", "response.failed"), _FINAL),
     "chunk": _inner_chunk,
-    "content.delta": _helper_delta,
-    "refusal.delta": _helper_delta,
-    "tool_calls.function.arguments.delta": _helper_delta,
-    "content.done": _always(_NOTHING),
-    "refusal.done": _always(_NOTHING),
-    "tool_calls.function.arguments.done": _always(_NOTHING),
+    **dict.fromkeys(("content.delta", "refusal.delta", "tool_calls.function.arguments.delta"), _helper_delta),
+    **dict.fromkeys(("content.done", "refusal.done", "tool_calls.function.arguments.done"), _NOTHING),
     # Cohere, second and first version
-    "message-start": _always(_NOTHING),
-    "content-start": _message_part,
-    "content-delta": _message_part,
-    "content-end": _always(_NOTHING),
-    "tool-plan-delta": _message_part,
-    "tool-call-start": _always(_OUTPUT),
-    "tool-call-delta": _message_part,
-    "tool-call-end": _always(_NOTHING),
-    "citation-start": _always(_NOTHING),
-    "citation-end": _always(_NOTHING),
+    **dict.fromkeys(("message-start", "content-end", "tool-call-end", "citation-start", "citation-end"), _NOTHING),
+    **dict.fromkeys(("content-start", "content-delta", "tool-plan-delta", "tool-call-delta"), _message_part),
+    "tool-call-start": _OUTPUT,
     "message-end": _message_end,
-    "stream-start": _always(_NOTHING),
+    "stream-start": _NOTHING,
     "text-generation": _text_event,
-    "tool-calls-generation": _always(_OUTPUT),
+    "tool-calls-generation": _OUTPUT,
     "stream-end": _message_end,
 }
+"""What an event says by its name alone, or what reads it."""
 
 
 def _items(held: Mapping[str, object], name: str) -> Iterable[object] | None:

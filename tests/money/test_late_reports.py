@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import Attempt, Link, PolicyError, Price, Session, Usage
+from routeware import Attempt, Link, PolicyError, Price, RoutingPolicy, Session, Usage, routed
 from tests.fakes.providers import answers, hangs, pause, reports, script, statuses, stubborn
 
 
@@ -169,6 +169,34 @@ async def test_two_threads_that_report_at_once_lose_nothing(when: str) -> None:
             assert spending.spent_usd == 0.5
             if when == "running":
                 assert outcome.record.attempts[0].usage == Usage(input_tokens=7, output_tokens=3)
+
+
+async def test_a_report_while_an_attempt_is_settled_counts() -> None:
+    """Another thread reports between the look at what was reported and the booking."""
+
+    class Slow:
+        """A tariff during which the other thread reports."""
+
+        def cost_usd(self, _usage: Usage, _at: datetime, /) -> float:
+            attempts[0].report_cost(0.5)
+            return 0.25
+
+        def price(self, _at: datetime, /) -> None:
+            return None
+
+    attempts: list[Attempt] = []
+
+    @routed(RoutingPolicy(chain=["a:m"]), prices={"a:m": Slow()})
+    async def ask(attempt: Attempt) -> str:
+        attempts.append(attempt)
+        attempt.report_usage(input_tokens=7, output_tokens=3)
+        return "a"
+
+    async with routeware.session() as spending:
+        outcome = await ask.outcome()
+
+    assert spending.spent_usd == 0.5
+    assert outcome.record.cost_usd == 0.5
 
 
 async def test_an_amount_that_is_none_is_refused_by_its_name() -> None:

@@ -430,9 +430,9 @@ def test_a_zero_under_one_name_hides_no_count_under_another(counts: dict[str, An
 
 def test_a_zero_in_one_place_hides_no_count_in_another() -> None:
     """Frameworks keep empty counts of their own beside those of the provider."""
-    assert read_reply({"usage": {"prompt_tokens": 0, "completion_tokens": 0}, "usage_metadata": CHAT}).usage == READ
-    nothing = {"usage": {"prompt_tokens": 0, "completion_tokens": 0}, "meta": {"cost": 1}}
-    assert read_reply(nothing).usage == Usage(input_tokens=0, output_tokens=0)
+    nothing: dict[str, Any] = {"model": "m", "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    assert read_reply({**nothing, "usage_metadata": CHAT}).usage == READ
+    assert read_reply({**nothing, "meta": {"cost": 1}}).usage == Usage(input_tokens=0, output_tokens=0)
 
 
 @pytest.mark.parametrize(
