@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -426,6 +427,21 @@ def test_an_output_that_was_deduced_is_told_apart() -> None:
 def test_a_zero_under_one_name_hides_no_count_under_another(counts: dict[str, Any], usage: Usage) -> None:
     """Servers that speak two APIs leave the names of one of them at 0; where all are 0, it is a count."""
     assert read_reply({"usage": counts}).usage == usage
+
+
+ODD_COUNTS = (0, 5, -1, True, 1000.0, 1.5, "7", None, 2**53, 2**53 + 1)
+
+
+@pytest.mark.parametrize("rest", [{}, {"total_tokens": 12}, {"total_tokens": 10**6}, {"cached_tokens": 2}])
+@pytest.mark.parametrize("model", ["m", None, 5, "m" * 300, "m\ud83e"])
+def test_the_commonest_reply_says_the_same_read_quickly_or_not(model: object, rest: dict[str, object]) -> None:
+    """Plain counts have a way of their own, which a tier (here: none) keeps a reply off."""
+    for sent, output in product((*ODD_COUNTS, 7), ODD_COUNTS):
+        reply = {"model": model, "usage": {"prompt_tokens": sent, "completion_tokens": output, **rest}}
+        quick, slow = read_reply(reply), read_reply({**reply, "service_tier": None})
+
+        assert quick == slow, reply
+        assert (quick.deduced_output, quick.dropped) == (slow.deduced_output, slow.dropped), reply
 
 
 def test_a_zero_in_one_place_hides_no_count_in_another() -> None:
