@@ -113,47 +113,35 @@ class Ticket(NamedTuple):
     last_resort: bool = False
 
 
+@dataclass(slots=True, eq=False)
 class _LinkState:
     """One link's state on one clock. Made by the link's first failure: a link that never failed costs nothing."""
 
-    __slots__ = ("begun", "category", "failures", "pauses", "probe", "until")
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.pauses = 0
-        self.begun = 0
-        self.until = 0.0
-        self.category: str | None = None
-        self.probe: Ticket | None = None
+    failures: int = 0
+    pauses: int = 0
+    begun: int = 0
+    until: float = 0.0
+    category: str | None = None
+    probe: Ticket | None = None
 
     def begin(self, until: float, category: str) -> None:
         self.pauses += 1
         self.begun += 1
-        self.until = until
-        self.category = category
-        self.probe = None
-
-    def prolong(self, until: float) -> None:
-        self.until = max(self.until, until)
-
-    def count(self) -> None:
-        self.failures += 1
-
-    def take_probe(self, ticket: Ticket) -> None:
-        self.probe = ticket
-
-    def drop_probe(self) -> None:
-        self.probe = None
+        self.until, self.category, self.probe = until, category, None
 
     def recover(self) -> None:
         self.failures = self.pauses = 0
-        self.until = 0.0
-        self.category = self.probe = None
+        self.until, self.category, self.probe = 0.0, None, None
 
-    def forget(self) -> None:
-        # What is in flight was started under what is forgotten here, so it must not say anything about what follows.
-        self.recover()
-        self.begun += 1
+    def health(self, label: str, now: float) -> LinkHealth:
+        return LinkHealth(
+            label=label,
+            state="ready" if not self.pauses else "probing" if self.probe is not None else "cooling",
+            failures=self.failures,
+            pauses=self.pauses,
+            left_ms=max(0.0, self.until - now) * 1000 if self.pauses else 0.0,
+            category=self.category,
+        )
 
 
 class _Lock:
@@ -215,7 +203,7 @@ class LinkStates:
             due = state.pauses > 0 and state.until <= now and state.probe is None
             ticket = Ticket(label, state.begun, probe=due, last_resort=state.pauses > 0 and not due)
             if due:
-                state.take_probe(ticket)
+                state.probe = ticket
             return ticket
 
     def answered(self, ticket: Ticket) -> bool:
@@ -244,9 +232,9 @@ class LinkStates:
                 # Started before the pause, or tried as the last resort in it: a hundred calls that fail together are
                 # one pause. A longer Retry-After is news all the same.
                 if state.pauses and asked_s > 0:
-                    state.prolong(now + self._spread(asked_s))
+                    state.until = max(state.until, now + self._spread(asked_s))
                 return None
-            state.count()
+            state.failures += 1
             self.troubled = True
             length_s = self._length_s(state, ticket, rule, category, asked_s)
             if length_s <= 0:
@@ -262,7 +250,7 @@ class LinkStates:
         state = self._links.get(ticket.label)
         if state is not None and state.probe is ticket:
             # The next call probes. Not under the lock: one store, and this may run inside the collector.
-            state.drop_probe()
+            state.probe = None
 
     def trip(self, label: str, pause_s: float, now: float) -> None:
         """Begin a pause by hand; a longer one that runs already stays as it is."""
@@ -276,14 +264,16 @@ class LinkStates:
         with _LOCK.held:
             for name, state in self._links.items():
                 if label is None or name == label:
-                    state.forget()
+                    state.recover()
+                    # What is in flight was started under what is forgotten: it must say nothing about what follows.
+                    state.begun += 1
                     self._note_recovery(name, state)
 
     def report(self, now: float) -> tuple[LinkHealth, ...]:
         """Return the health of every link that has ever failed, in the order of their first failures."""
         with _LOCK.held:
             links = list(self._links.items())
-        return tuple(_link_health(label, state, now) for label, state in links)
+        return tuple(state.health(label, now) for label, state in links)
 
     def _fresh_ticket(self, label: str) -> Ticket:
         if len(self._fresh) >= _MOST_LINKS:
@@ -426,14 +416,3 @@ def note_policy(health: Health, labels: Iterable[str], *, cools: bool) -> None:
     for label in labels:
         if label in served or len(served) < _MOST_LINKS:
             served[label] = cools or served.get(label, False)
-
-
-def _link_health(label: str, state: _LinkState, now: float) -> LinkHealth:
-    return LinkHealth(
-        label=label,
-        state="ready" if not state.pauses else "probing" if state.probe is not None else "cooling",
-        failures=state.failures,
-        pauses=state.pauses,
-        left_ms=max(0.0, state.until - now) * 1000 if state.pauses else 0.0,
-        category=state.category,
-    )
