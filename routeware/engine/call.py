@@ -64,14 +64,14 @@ class Call:
     session: Session | None  # the innermost session
     payer: Session | None  # the same, once it was found open: the call is booked in it
     listeners: Listeners | None  # its listeners; ``None`` without any
-    is_plain: bool  # True as long as nothing but its caller asks or learns how it ends
+    is_plain: bool  # True as long as nothing but its caller learns how it ends, and nothing but its chain is in flight
     failure: BaseException | None  # the error of the attempt that failed last, as callers see it
     fatal: BaseException | None  # the first error that is not failed over
     refusal: BudgetExceededError | None  # the newest refusal of a budget; without a value before there is one
     winner: Execution | None  # the attempt whose result the caller gets
     error: BaseException | None  # what the call raises
     outcome: CallOutcome  # how it ends
-    ended: float  # when it ended, on the loop's clock; below 0 before
+    ended: float  # when it ended, on the loop's clock; without a value before
     _tokens: tuple[int, int | None]
     _stream_end: StreamEnd | None
     _deadline_in_all: float | None  # without the bound on a stream's first item
@@ -106,7 +106,6 @@ class Call:
         self.health = self.tactics = self.race = self.driver = self.payer = None
         self.failure = self.fatal = self.error = self.winner = None
         self.outcome = "failed"
-        self.ended = -1.0
         if prepared.is_elaborate or REHEARSAL.is_on:
             self._set_out(prepared)
         self.session = session = _current_session()
@@ -229,7 +228,10 @@ class Call:
     @property
     def has_ended(self) -> bool:
         """True if nothing is in flight any more, and its listeners are being told."""
-        return self.ended >= 0.0
+        try:
+            return self.ended is not None
+        except AttributeError:
+            return False
 
     @property
     def is_exhausted(self) -> bool:
@@ -327,6 +329,7 @@ class Call:
     def open_race(self, race: Race) -> None:
         """Make room for attempts in flight beside one another."""
         race.open(self.prepared.policy.latency.race_width)
+        self.is_plain = False
         self.race = race
 
     def succeed(self, winner: Execution) -> None:
@@ -379,9 +382,9 @@ class Call:
             attempt.forget()
         # No circle of call and attempts is left to the garbage collector.
         self.attempts.clear()
-        self.winner = self.race = None
+        self.winner = None
         if self.failure is not None or not self.is_plain:
-            self.failure = self.fatal = self.refusal = self.error = None
+            self.failure = self.fatal = self.refusal = self.error = self.race = None
 
     # Listeners.
 

@@ -74,10 +74,9 @@ async def run_chain(call: Call, execution: Execution | None) -> Execution:
         Exception: there is no success, and this is what the call raises.
     """
     caller, listeners, accept = call.caller, call.listeners, call.prepared.registrations.accept
-    has_to_wait = call.payer is not None and call.payer.remote
     while True:
         if execution is None:
-            if call.attempts_left and not has_to_wait:
+            if call.attempts_left and (call.payer is None or not call.payer.remote):
                 execution = admit_next(call)
             execution = execution or await start_next(call)
         caller.reschedule(execution.due)

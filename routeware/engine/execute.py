@@ -27,7 +27,7 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
         BaseException: the outcome of the call, if it has no result.
     """
     prepared = call.prepared
-    result = record = None
+    record = None
     try:
         try:
             if call.session is not None or prepared.is_capped:
@@ -40,8 +40,9 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
             if prepared.is_elaborate:
                 note_success(call, winner)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised below, with nothing in flight
+            result = None
             call.fail(error, "cancelled" if isinstance(error, asyncio.CancelledError) else None)
-        if wants_record or not call.is_plain or call.race is not None:
+        if wants_record or not call.is_plain:
             if is_untidy(call):
                 await clear_away(call)
             record = complete(call, wants_record=wants_record)
@@ -54,7 +55,7 @@ async def execute(call: Call, wants_record: bool = False) -> Any:
         try:
             raise raised
         finally:
-            del raised, result  # this frame is part of its traceback, and would keep them alive
+            raised = result = None  # this frame is part of its traceback, and would keep them alive
     if type(result) is not prepared.registrations.result_type:
         prepared.registrations.see_result(prepared.tracing.name, result)
     return filled(Outcome, {"value": result, "record": record}) if wants_record else result

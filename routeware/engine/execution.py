@@ -331,10 +331,10 @@ class Execution:
         elif self._plain is not None:
             self.prepared.stats.outputs.learn(self._plain[1])
         self.failure = None
-        if self.life is not _DETACHED:
+        if self.task is None:  # it ran in the caller's task, so it has ended
             self.error = self.result = self.reply = None
-            if self.flow is not None:
-                self.flow.forget()
+        elif self.life is not _DETACHED:
+            self.forget_all()
 
     def forget_all(self) -> None:
         """Hold nothing at all of what it gave, now that it has ended after its call."""
