@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import attrs
 import typer
 
 if TYPE_CHECKING:
@@ -49,18 +48,6 @@ _Limit = Annotated[int, typer.Option(metavar="N", min=1, help="The most traces t
 _Json = Annotated[bool, typer.Option("--json", help="Print a JSON object instead.")]
 
 
-@attrs.frozen
-class _Column:
-    """One column of the comparison."""
-
-    name: str
-    result: Replayed
-
-    @property
-    def titles(self) -> list[str]:
-        return [self.name] if self.name == "recorded" else [self.name, f"{self.result.correlation:g}"]
-
-
 def replay(
     source: _Source,
     *,
@@ -79,15 +66,13 @@ def replay(
     engine serves the calls, on a clock that jumps.
     """
     from routeware.cli import screen
-    from routeware.errors import PolicyError
-    from routeware.lab.spans import TraceError
 
     correlations = _correlations(correlation)
     policies = [(name, file) for name, file in (("old", against), ("new", policy)) if file is not None]
     read = [(name, _policy(file, table)) for name, file in policies]
     try:
         columns = _columns(_past(source, service, limit), read, correlations, seed)
-    except (TraceError, PolicyError, ValueError) as error:
+    except ValueError as error:
         screen.fail(str(error), 2)
     with screen.output():
         if as_json:
@@ -137,32 +122,32 @@ def _columns(
     policies: list[tuple[str, RoutingPolicy]],
     correlations: list[float],
     seed: int,
-) -> list[_Column]:
+) -> list[tuple[str, Replayed]]:
     from routeware.lab.replaying import recorded
     from routeware.lab.replaying import replay as run
 
-    columns = [_Column("recorded", recorded(calls, seed=seed))]
+    columns = [("recorded", recorded(calls, seed=seed))]
     for name, policy in policies:
-        columns += [_Column(name, run(calls, policy, seed=seed, correlation=each)) for each in correlations]
+        columns += [(name, run(calls, policy, seed=seed, correlation=each)) for each in correlations]
     return columns
 
 
-def _document(columns: list[_Column]) -> dict[str, Any]:
-    recorded, *others = columns
+def _document(columns: list[tuple[str, Replayed]]) -> dict[str, Any]:
+    (_, recorded), *others = columns
     return {
-        "recorded": recorded.result.to_dict(),
-        "replayed": [{"policy": column.name, **column.result.to_dict()} for column in others],
+        "recorded": recorded.to_dict(),
+        "replayed": [{"policy": name, **result.to_dict()} for name, result in others],
     }
 
 
-def _show(columns: list[_Column], correlations: list[float]) -> None:
+def _show(columns: list[tuple[str, Replayed]], correlations: list[float]) -> None:
     from routeware.cli.screen import console
 
     out = console()
-    shares = [column.result.measured_share for column in columns[1:]]
+    shares = [result.measured_share for _, result in columns[1:]]
     between = f"{min(shares):.0%}" if max(shares) - min(shares) < 0.005 else f"{min(shares):.0%} to {max(shares):.0%}"
     out.print(
-        f"{columns[0].result.calls:,} calls. Of the attempts replayed, {between} are as they were; the rest is drawn."
+        f"{columns[0][1].calls:,} calls. Of the attempts replayed, {between} are as they were; the rest is drawn."
     )
     out.print()
     out.print(_side_by_side(columns) if out.width >= _WIDE else _stacked(columns))
@@ -173,20 +158,24 @@ def _show(columns: list[_Column], correlations: list[float]) -> None:
     out.print(_UNKNOWN)
 
 
-def _side_by_side(columns: list[_Column]) -> Table:
+def _titles(name: str, result: Replayed) -> list[str]:
+    return [name] if name == "recorded" else [name, f"{result.correlation:g}"]
+
+
+def _side_by_side(columns: list[tuple[str, Replayed]]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("", no_wrap=True)
     for column in columns:
-        table.add_column("\nat ".join(column.titles), justify="right")
+        table.add_column("\nat ".join(_titles(*column)), justify="right")
     for name, field, shown in _ROWS:
-        cells = ("\n".join(_cell(getattr(column.result, field), shown)) for column in columns)
+        cells = ("\n".join(_cell(getattr(result, field), shown)) for _, result in columns)
         table.add_row(name, *cells)
     return table
 
 
-def _stacked(columns: list[_Column]) -> Table:
+def _stacked(columns: list[tuple[str, Replayed]]) -> Table:
     """Return the same for a terminal that is too narrow for it: a block for each figure."""
     from rich.table import Table
 
@@ -195,7 +184,7 @@ def _stacked(columns: list[_Column]) -> Table:
     for name, field, shown in _ROWS:
         table.add_row(name, style="bold")
         for column in columns:
-            table.add_row(f"  {' at '.join(column.titles)}", *_cell(getattr(column.result, field), shown))
+            table.add_row(f"  {' at '.join(_titles(*column))}", *_cell(getattr(column[1], field), shown))
     return table
 
 

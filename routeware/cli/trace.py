@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import attrs
 import typer
 
 from routeware.cli import screen
@@ -59,63 +58,47 @@ def trace(
     be read, or a wrong argument. A line on standard error says what is wrong and where.
     """
     try:
-        shown = _chosen(source, trace_id, 1 if svg else limit, service)
+        chosen, total = _chosen(source, trace_id, 1 if svg else limit, service)
     except TraceError as error:
         screen.fail(str(error), 1 if isinstance(error, NothingFoundError) else 2)
     if svg is not None:
-        _picture(shown, svg)
+        _picture(chosen[0], total, svg)
         return
     with screen.output():
         if as_json:
-            print(json.dumps([call.to_dict() for call in shown.calls], indent=2))
+            print(json.dumps([call.to_dict() for call in chosen], indent=2))
         else:
-            _draw(shown)
+            _draw(chosen, total)
 
 
-@attrs.define
-class _Counted:
-    """Spans on their way to the calls, counted: a trace without ours is something else than no trace."""
-
-    spans: Iterator[Span]
-    count: int = 0
-
-    def __iter__(self) -> Iterator[Span]:
-        for span in self.spans:
-            self.count += 1
-            yield span
-
-
-@attrs.frozen
-class _Shown:
-    """The calls to show, in time, out of how many."""
-
-    calls: list[CallTree]
-    total: int
-
-
-def _chosen(source: str, trace_id: str | None, limit: int, service: str | None) -> _Shown:
-    """Choose the calls to show.
+def _chosen(source: str, trace_id: str | None, limit: int, service: str | None) -> tuple[list[CallTree], int]:
+    """Choose the calls to show, in time, and count all of them.
 
     Raises:
         TraceError: the source cannot be read, or has nothing to show.
     """
-    counted = _Counted(_spans(source, trace_id, limit, service))
-    total = 0
+    # Spans are counted, too: a trace without ours is something else than no trace.
+    spans = total = 0
+
+    def counted() -> Iterator[Span]:
+        nonlocal spans
+        for span in _spans(source, trace_id, limit, service):
+            spans += 1
+            yield span
 
     def each() -> Iterator[CallTree]:
         nonlocal total
-        for call in calls(counted):
+        for call in calls(counted()):
             total += 1
             yield call
 
     chosen = heapq.nlargest(limit, each(), key=_interest)
     if not chosen:
-        raise NothingFoundError(without_userinfo(source), _nothing(trace_id, counted.count))
-    return _Shown(sorted(chosen, key=lambda call: call.started_at_ms or 0.0), total)
+        raise NothingFoundError(without_userinfo(source), _nothing(trace_id, spans))
+    return sorted(chosen, key=lambda call: call.started_at_ms or 0.0), total
 
 
 def _nothing(trace_id: str | None, count: int) -> str:
-    """Why there is nothing to show."""
     if not count:
         return "no spans" if trace_id is None else f"no trace {trace_id}"
     spans = f"{count} span{'s' if count > 1 else ''}, none of routeware's"
@@ -167,27 +150,26 @@ def _of_service(address: QueryAddress, service: str, limit: int) -> Iterator[Spa
         raise NothingFoundError(address.base, f"no service {service!r}; there are {', '.join(known) or 'none'}")
 
 
-def _picture(shown: _Shown, file: Path) -> None:
+def _picture(call: CallTree, total: int, file: Path) -> None:
     from routeware.lab.waterfall_svg import svg
 
-    (call,) = shown.calls
     try:
         file.write_text(svg(call), encoding="utf-8")
     except OSError as error:
         screen.fail(f"cannot write {file}: {error.strerror or error}", 2)
-    others = f"; a trace id chooses another of {shown.total} calls" if shown.total > 1 else ""
+    others = f"; a trace id chooses another of {total} calls" if total > 1 else ""
     typer.echo(f"Drew {visible(call.name)} as {file}{others}.", err=True)
 
 
-def _draw(shown: _Shown) -> None:
+def _draw(chosen: list[CallTree], total: int) -> None:
     from routeware.lab.waterfall import render_call
 
     console = screen.console()
-    for call in shown.calls:
+    for call in chosen:
         console.print(render_call(call))
         console.print()
-    if shown.total > len(shown.calls):
+    if total > len(chosen):
         console.print(
-            f"{len(shown.calls)} of {shown.total} calls: first those that did not simply succeed, then the latest. "
+            f"{len(chosen)} of {total} calls: first those that did not simply succeed, then the latest. "
             "--limit shows more."
         )

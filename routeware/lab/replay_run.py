@@ -24,8 +24,7 @@ from routeware.classify import ErrorSnapshot
 from routeware.decorator import Routed, registrations_of, routed
 from routeware.engine import Attempt
 from routeware.health import Health
-from routeware.lab.replay_links import Fates
-from routeware.lab.replay_past import PastCall
+from routeware.lab.replay_fates import Fates, PastCall
 from routeware.money import Usage
 from routeware.policy import Link, RoutingPolicy
 from routeware.records import CallRecord

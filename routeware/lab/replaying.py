@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from routeware.lab.calls import CallTree
-from routeware.lab.replay_past import PastCall, past_calls
 from routeware.lab.tune_facts import Estimate
 from routeware.policy import RoutingPolicy
 from routeware.records import CallRecord
+
+if TYPE_CHECKING:
+    from routeware.lab.replay_fates import PastCall
 
 __all__ = ["Estimate", "Replayed", "recorded", "replay"]
 
@@ -87,7 +89,7 @@ def replay(
         ValueError: there are no calls, no call has seen a link of the policy to its end, or a call has a time that
             cannot be; says which.
     """
-    from routeware.lab.replay_links import Fates
+    from routeware.lab.replay_fates import Fates, past_calls
     from routeware.lab.replay_run import serve
 
     past = _some(calls)
@@ -109,6 +111,8 @@ def recorded(calls: Iterable[CallRecord | CallTree], *, seed: int = 0, resamples
 
 
 def _some(calls: Iterable[CallRecord | CallTree]) -> list[PastCall]:
+    from routeware.lab.replay_fates import past_calls
+
     past = past_calls(calls)
     if not past:
         raise ValueError("there are no calls to replay")
@@ -138,7 +142,7 @@ def _by_other_models(
     A link that few calls have tried is known badly, and every drawn attempt shares that error: resampling the calls
     that were served does not show it.
     """
-    from routeware.lab.replay_links import Fates
+    from routeware.lab.replay_fates import Fates, past_calls
     from routeware.lab.replay_run import serve
 
     if not count:

@@ -21,8 +21,7 @@ from routeware.classify import ErrorSnapshot
 from routeware.cli.app import app
 from routeware.lab import Estimate, Replayed, replay
 from routeware.lab.calls import call_from_record
-from routeware.lab.replay_links import Fates
-from routeware.lab.replay_past import PastAttempt, past_calls
+from routeware.lab.replay_fates import Fates, PastAttempt, past_calls
 from routeware.lab.replay_run import serve
 from routeware.lab.replaying import recorded
 from tests.fakes.clock import run_jumping
