@@ -2,9 +2,9 @@
 
 A call's path through the files: ``execute`` runs a ``call`` under a ``prepared`` policy; ``chain`` or ``race`` start
 attempts that ``admission`` admits and no cap (``caps``) refuses, and ``invoke`` calls the provider function with its
-``attempt``; ``verdict`` says what a failure means, ``caller`` whose a cancellation is. An attempt is settled
-(``cost``) and its listeners are told in ``attempt_end``, which also cuts losers off; a call in ``call_end``, which
-clears away what is left of it and makes its ``record``. A ``stream`` decides with its first item: ``stream_attempt``
+``attempt``; ``verdict`` says what a failure means, ``caller`` whose a cancellation is. ``attempt_end``
+cuts losers off, settles an attempt (``cost``) and informs its listeners; ``call_end`` does so for a call, clears away
+what is left of it and makes its ``record``. A ``stream`` decides with its first item: ``stream_attempt``
 runs a generator, ``stream_items`` hands its items over, and ``stream_end`` says how it ended. What is in flight in a
 ``race`` is its ``race_state``.
 """

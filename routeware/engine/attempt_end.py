@@ -1,4 +1,4 @@
-"""The end of an attempt: it is settled and its listeners are told. Losers are cut off and waited for until then.
+"""The end of an attempt: it is settled, and its listeners learn of it. Losers are cut off and waited for before.
 
 After its call, nothing goes on but what takes longer than 250 ms: a result that is being closed, and an attempt that
 ignores its cancellation. That is detached: kept alive, its reservation stays until it ends, and then only the session
