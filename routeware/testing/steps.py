@@ -110,8 +110,8 @@ def _seconds(ms: float) -> float:
     return ms / 1000
 
 
-async def play_function(step: object, attempt: Attempt, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Play one step of a provider function.
+async def _due(step: object) -> object:
+    """Wait, hang or fail as ``step`` says; return what it then comes to.
 
     Raises:
         BaseException: what the step says.
@@ -121,7 +121,13 @@ async def play_function(step: object, attempt: Attempt, args: tuple[Any, ...], k
         step = step.step
     _raise_if_error(step)
     if isinstance(step, _Hangs):
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.get_running_loop().create_future()
+    return step
+
+
+async def play_function(step: object, attempt: Attempt, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Play one step of a provider function. Raises what the step says."""
+    step = await _due(step)
     if isinstance(step, _Answers):
         attempt.report_usage(**step.usage)
         return step.value
@@ -134,18 +140,9 @@ async def play_function(step: object, attempt: Attempt, args: tuple[Any, ...], k
 async def play_generator(
     step: object, attempt: Attempt, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> AsyncGenerator[Any, None]:
-    """Play one step of a provider function that is an async generator function.
-
-    Raises:
-        BaseException: what the step says.
-    """
-    while isinstance(step, _After):
-        await asyncio.sleep(step.seconds)
-        step = step.step
-    _raise_if_error(step)
-    if isinstance(step, _Hangs):
-        await asyncio.get_running_loop().create_future()
-    elif isinstance(step, _Streams):
+    """Play one step of a provider function that is an async generator function. Raises what the step says."""
+    step = await _due(step)
+    if isinstance(step, _Streams):
         for one in step.steps:
             _raise_if_error(one)
             if isinstance(one, _Wait):
