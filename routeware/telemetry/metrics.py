@@ -12,6 +12,7 @@ them when it exports; only durations, which it has to see one by one, go through
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache, partial
 from threading import RLock
@@ -22,7 +23,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, NoOpMet
 
 from routeware.errors import ErrorCategory
 from routeware.money import usd
-from routeware.observers import AttemptFacts, CallFacts
+from routeware.observers import FOREIGN, AttemptFacts, CallFacts, report_broken
 from routeware.policy import Link
 from routeware.records import AttemptStatus, AttemptTrigger, CallOutcome, SkipReason
 from routeware.telemetry import attributes as names
@@ -197,7 +198,7 @@ def _usd(amount_nanos: float) -> float:
 class Metrics:
     """The measuring of one decorated function. A listener of its calls, once the measurements are read."""
 
-    __slots__ = ("_asked", "_decided", "_instruments", "_name", "_operation", "_provider", "_reads")
+    __slots__ = ("_ask_again", "_asked", "_instruments", "_name", "_operation", "_provider", "_reads")
 
     _instruments: Instruments  # without a value before something reads them
 
@@ -205,8 +206,8 @@ class Metrics:
         self._name = name
         self._operation = operation
         self._provider = provider
-        self._reads = self._decided = False
-        self._asked = float("-inf")
+        self._reads = False
+        self._asked, self._ask_again = math.inf, -math.inf
 
     def live(self, now: float) -> Metrics | None:
         """Give itself; ``None`` where nothing reads the measurements, so that a call need not measure at all.
@@ -217,21 +218,26 @@ class Metrics:
         Args:
             now: seconds, on any clock.
         """
-        if not self._decided and not 0.0 <= now - self._asked < _ASK_AGAIN_S:
-            self._asked = now
-            self._decide(metrics.get_meter_provider() if self._provider is None else self._provider)
+        if not self._asked <= now < self._ask_again:
+            self._ask(now)
         return self if self._reads else None
 
-    def _decide(self, provider: MeterProvider) -> None:
+    def _ask(self, now: float) -> None:
+        provider = metrics.get_meter_provider() if self._provider is None else self._provider
         # The API's own providers stand in for one that is still to come, or do nothing: what they are given is gone.
-        if type(provider).__module__.startswith("opentelemetry.metrics"):
-            self._decided = self._provider is not None
+        is_none = type(provider).__module__.startswith("opentelemetry.metrics")
+        if is_none and self._provider is None:
+            self._asked, self._ask_again = now, now + _ASK_AGAIN_S
             return
-        instruments = _instruments_of(provider)
+        try:
+            instruments = None if is_none else _instruments_of(provider)
+        except FOREIGN as error:
+            instruments = None
+            report_broken(set(), "Metrics", error)
         if instruments is not None:
             self._instruments = instruments
             self._reads = True
-        self._decided = True
+        self._asked, self._ask_again = -math.inf, math.inf
 
     def attempt_started(self, link: Link) -> None:
         """Count an attempt at ``link`` as in flight."""

@@ -59,6 +59,26 @@ async def test_a_provider_that_is_switched_off_is_asked_once(monkeypatch: pytest
     assert asked == ["routeware"]
 
 
+async def test_a_provider_that_raises_is_logged_once_and_harms_no_call(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the text of its error."""
+
+    def broken(_self: object, _name: str) -> Meter:
+        raise RuntimeError("sk-123")
+
+    monkeypatch.setattr(Disabled, "get_meter", broken)
+    providers = script(a=answers())
+    ask = providers.ask(options={"meter_provider": Disabled()})
+
+    for _ in range(3):
+        assert await ask() == "a"
+        providers.again()
+        await asyncio.sleep(10)
+
+    assert [one.getMessage() for one in caplog.records] == ["Metrics failed (RuntimeError); calls go on without it"]
+
+
 async def test_functions_share_their_instruments(measured: Measured) -> None:
     """Each is told apart by its name, and none is counted twice."""
     for name in ("one", "two"):
