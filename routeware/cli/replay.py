@@ -107,7 +107,7 @@ def _policy(file: Path, table: str | None) -> RoutingPolicy:
 
 
 def _past(source: str, service: str | None, limit: int) -> list[CallRecord] | list[CallTree]:
-    from routeware.lab.reading_query import without_userinfo
+    from routeware.lab.reading import without_userinfo
     from routeware.lab.sources import past_calls_of
     from routeware.lab.spans import TraceError
 

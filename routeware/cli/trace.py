@@ -13,8 +13,7 @@ import typer
 
 from routeware.cli import screen
 from routeware.lab.calls import CallTree, calls
-from routeware.lab.reading import read_file
-from routeware.lab.reading_query import QueryAddress, without_userinfo
+from routeware.lab.reading import QueryAddress, read_file, without_userinfo
 from routeware.lab.spans import NothingFoundError, Span, TraceError
 from routeware.text import visible
 

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from routeware.lab.calls import CallTree, calls
-from routeware.lab.reading import SPAN_KEYS, read_file, read_stream
+from routeware.lab.reading import SPAN_KEYS, QueryAddress, read_file, read_stream
 from routeware.lab.reading_bytes import Bytes, as_utf8, opened
 from routeware.lab.reading_json import JsonValues
-from routeware.lab.reading_query import QueryAddress
 from routeware.lab.spans import TraceError
 from routeware.lab.table_csv import csv_rows
 from routeware.lab.table_json import json_rows, top_keys

@@ -14,8 +14,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from routeware import RoutingPolicy
-from routeware.lab.reading import read_file
-from routeware.lab.reading_query import QueryAddress
+from routeware.lab.reading import QueryAddress, read_file
 from routeware.lab.spans import Span
 from routeware.lab.tune_policy import write_threshold
 from tests.fakes.commands import routeware_tune

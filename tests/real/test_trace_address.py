@@ -17,8 +17,8 @@ import typer
 from typer.testing import CliRunner
 
 from routeware.cli.trace import trace
-from routeware.lab import reading_query
-from routeware.lab.reading_query import QueryAddress
+from routeware.lab import reading
+from routeware.lab.reading import QueryAddress
 from routeware.lab.spans import TraceError
 from tests.fakes.exported import Traced, jaeger
 
@@ -336,7 +336,7 @@ def test_after_the_time_in_all_nothing_more_is_asked() -> None:
 
 def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 256 MiB of spans; here at a hundredth of it."""
-    monkeypatch.setattr(reading_query, "_LONGEST_BYTES", 3 << 20)
+    monkeypatch.setattr(reading, "_LONGEST_BYTES", 3 << 20)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = QueryAddress.parse(f"http://127.0.0.1:{listening.getsockname()[1]}")
         thread = Thread(target=keep_sending, args=(listening, b"HTTP/1.1 200 OK\r\n\r\n", b" " * (1 << 20), 0.0))

@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 from routeware import CallRecord
 from routeware.cli.app import app
 from routeware.lab.calls import call_from_record, calls
-from routeware.lab.reading import read_file
-from routeware.lab.reading_query import QueryAddress
+from routeware.lab.reading import QueryAddress, read_file
 from tests.fakes.exported import comparable
 from tests.fakes.providers import HTTPStatusError, answers, fails, hangs, script, uses
 from tests.real.jaeger.sending import Sender
