@@ -87,22 +87,24 @@ def ignoring_case(*alternatives: str) -> Pattern:
     return Pattern(*alternatives, flags=re.IGNORECASE)
 
 
+class _Known(dict[type, T]):
+    def __init__(self, make: Callable[[type], T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, kind: type) -> T:
+        if len(self) >= _MOST_TYPES:
+            self.clear()
+        found = self[kind] = self._make(kind)
+        return found
+
+
 def remembered(make: Callable[[type], T]) -> Callable[[type], T]:
-    """Keep what ``make`` gives for a type: most errors are of few types.
+    """Keep what ``make`` gives for a type: most errors are of few types, and a type that is known costs no frame.
 
     Bounded, because some libraries make types as they go.
     """
-    known: dict[type, T] = {}
-
-    def of(kind: type) -> T:
-        found = known.get(kind)
-        if found is None:
-            if len(known) >= _MOST_TYPES:
-                known.clear()
-            found = known[kind] = make(kind)
-        return found
-
-    return of
+    return _Known(make).__getitem__
 
 
 class View:
