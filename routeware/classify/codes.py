@@ -83,7 +83,7 @@ class Body:
             following = _inside(following)
 
     def words(self) -> Iterator[object]:
-        """Give everything that stands where codes stand, the most telling place first."""
+        """Give what stands where codes stand, the most telling place first."""
         if self.top is None:
             return
         inner = entry(self.top, "error")
@@ -174,11 +174,8 @@ def _only(value: object) -> object:
 def telling_code(error: View, body: Body, *, known_only: bool = False) -> Code | None:
     """Find the code that says most: one that settles the matter, else one that means something, else the first.
 
-    Args:
-        error: where to look.
-        body: the body that it keeps.
-        known_only: pass over words that mean nothing here, and ``type``: the error is of a family whose attributes may
-            say something else.
+    With ``known_only`` words that mean nothing here are passed over, and so is ``type``: the error is of a family whose
+    attributes may say something else.
     """
     best = telling_word(_words_of(error, body, with_type=not known_only), known_only=known_only)
     if best is not None and best.specific:

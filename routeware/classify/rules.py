@@ -39,10 +39,7 @@ _DEFAULT_CATEGORIES = frozenset(
 def eligible(snapshot: ErrorSnapshot, rules: FailoverRules, *, by_hook: bool = False) -> bool:
     """Tell whether the next link is tried after such an error.
 
-    Args:
-        snapshot: the error.
-        rules: the policy's.
-        by_hook: the caller's own hook gave the category; without rules it decides by itself then, whatever the status.
+    Where the caller's own hook gave the category (``by_hook``), it decides by itself, whatever the status.
     """
     statuses, kinds = rules.on_status, rules.on_error_kinds
     if kinds is None:
@@ -120,11 +117,7 @@ def failed_over_by_status(error: BaseException, taken: AbstractSet[int]) -> bool
     """Tell whether a provider answered with a status of at least 400 that is failed over on in any case.
 
     ``True`` is certain: the full classification agrees that the error fails over, and that it cost nothing. ``False``
-    says only that the status does not decide, and the error has to be classified.
-
-    Args:
-        error: what a provider function raised.
-        taken: the policy's statuses, from ``statuses_taken``.
+    says only that the status does not decide, and the error has to be classified. ``taken`` is from ``statuses_taken``.
     """
     is_sure, is_plain, is_bare = _type_of(type(error))
     # An error behind may know better: the answer that was lost behind a wrapper's status.

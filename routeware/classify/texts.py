@@ -179,10 +179,7 @@ _MATTERS: dict[int, frozenset[ErrorCategory]] = {
 def refined_by_text(status: int, text: str, *, throttled: bool) -> ErrorCategory | None:
     """Find a closer category than the status alone gives: some answer 400 where the credit ran out, without a code.
 
-    Args:
-        status: of the answer.
-        text: what it says.
-        throttled: a code or a header says already that waiting helps, so that a mere quota is a rate limit.
+    Where a code or a header says already that waiting helps (``throttled``), a mere quota is a rate limit.
     """
     matters = _MATTERS.get(status)
     if matters is None and category_of_status(status) is ErrorCategory.BAD_REQUEST:

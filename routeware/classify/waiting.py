@@ -26,12 +26,7 @@ _NAMES = {"retry_after_ms": 1} | dict.fromkeys(
 def retry_after_ms(error: View, body: Body, *, further: Sequence[object] = ()) -> float | None:
     """Read how long the provider asks to be left alone, in milliseconds; ``None`` if it does not say.
 
-    Never negative.
-
-    Args:
-        error: what carries it.
-        body: the body that the error keeps.
-        further: more headers to look at.
+    Never negative. ``further`` are more headers to look at.
     """
     for headers in (*_headers_of(error), *further):
         if headers is not None and (found := _from_headers(headers)) is not None:

@@ -62,12 +62,7 @@ class Feedback:
     def call_ended(self, decision: Decision, *, missed: bool, extra: bool) -> bool:
         """Learn from a call whose outcome is known; return whether the last 40 missed the target unusually often.
 
-        Counting begins anew then.
-
-        Args:
-            decision: what was decided for it.
-            missed: whether it missed the target.
-            extra: whether its backup was started.
+        Counting begins anew then. ``extra`` says whether its backup was started.
         """
         if not decision.swap:
             self._correct(decision.source, missed, extra)
@@ -138,11 +133,7 @@ def has_slowed(
 def is_out(primary: LinkHistory, backup: LinkHistory, target_s: float, *, swapped: bool) -> bool:
     """Return whether the backup should be tried first: the primary is late often, and twice as often as its backup.
 
-    Args:
-        primary: the chain's first link.
-        backup: its second.
-        target_s: the target, in seconds.
-        swapped: whether the backup is tried first already: coming back takes fewer late attempts.
+    Where the backup is tried first already (``swapped``), coming back takes fewer late attempts.
     """
     other = backup.as_primary if swapped and len(backup.as_primary) >= _FEW_BACKUPS else backup.as_backup
     if len(other) < _FEW_BACKUPS:

@@ -61,11 +61,7 @@ class Counts:
         return self.lasting + self.failed
 
     def survival(self, borrowed: Weights | None = None) -> list[float]:
-        """Return the shares that last longer than 0, 1, … steps, failures left out; the last one is what is late.
-
-        Args:
-            borrowed: attempts to count in.
-        """
+        """Return the shares that last longer than 0, 1, … steps, failures left out; the last one is what is late."""
         ended = self.ended if borrowed is None else list(map(add, self.ended, borrowed))
         at_risk, lasting = sum(ended) + sum(self.cut), 1.0
         shares = [1.0]
@@ -91,12 +87,7 @@ class Counts:
 
 
 class WindowCounts:
-    """The counts of one window, kept up to date: counting 600 attempts at every fit would be most of its cost.
-
-    Args:
-        window: the attempts.
-        target_s: the target, in seconds.
-    """
+    """The counts of one window, kept up to date: counting 600 attempts at every fit would be most of its cost."""
 
     __slots__ = ("_buckets", "_cells", "_forgotten", "_places", "_scale", "_seen", "_window")
 

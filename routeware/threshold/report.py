@@ -145,13 +145,9 @@ class Notices:
         self._told_capped_at = -math.inf
 
     def look(self, found: Fit, *, calls: int, known: int, now: float) -> bool:
-        """Return whether to report a new fit: it has just turned infeasible, or capped.
+        """Return whether to report a new fit, ``calls`` after the one before: it has just turned infeasible, or capped.
 
-        Args:
-            found: the fit.
-            calls: calls since the one before.
-            known: first attempts that it was made from.
-            now: when it was made, in seconds.
+        ``known`` counts the first attempts that it was made from.
         """
         infeasible = self._infeasible(found.source is RaceSource.INFEASIBLE, calls)
         capped = found.source is RaceSource.CAPPED and found.misses > self._worth_telling

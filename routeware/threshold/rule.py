@@ -16,7 +16,7 @@ import attrs
 
 from routeware.policy import LatencyRules
 from routeware.threshold.grid import LATE, STEPS, Counts, total, weighed
-from routeware.threshold.hull import Point, Share, buy, lower_hull
+from routeware.threshold.hull import Bought, Point, buy, lower_hull
 
 __all__ = ["Bucket", "Decision", "Fit", "Goal", "RaceSource", "fit", "goal_of", "prior"]
 
@@ -90,25 +90,19 @@ class Goal:
 
 
 @attrs.frozen(slots=True)
-class Bucket:
-    """The rule's result for one bucket.
+class Bucket(Bought):
+    """The rule's result for one bucket; its misses are those of independent links.
 
     Attributes:
-        starts: when its calls start their backup, by shares of them; the earlier one first.
         weight: its share of the calls.
         calls: how many of its calls are remembered.
         late: the share of its calls that is late without racing.
-        misses: the share of its calls that misses, were primary and backup independent.
-        extra: extra attempts per call.
         backup: the shares of its backups that have not answered after 0, 1, … steps.
     """
 
-    starts: tuple[Share, ...]
     weight: float
     calls: int
     late: float
-    misses: float
-    extra: float
     backup: Sequence[float]
 
 
@@ -151,7 +145,7 @@ def goal_of(rules: LatencyRules) -> Goal:
 
 def prior(start_s: float | None, goal: Goal) -> Fit:
     """Return what is done while too little is known: all backups start at ``start_s``; ``None`` is never."""
-    bucket = Bucket(((start_s, 1.0),), 1.0, 0, 0.0, goal.misses, 0.0, [1.0] * (STEPS + 1))
+    bucket = Bucket(((start_s, 1.0),), goal.misses, 0.0, 1.0, 0, 0.0, [1.0] * (STEPS + 1))
     return Fit(RaceSource.PRIOR, (bucket,), 0.0, goal.misses, 0.0)
 
 
@@ -162,12 +156,7 @@ _Curves = tuple[Sequence[float], Sequence[float]]
 def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allowed: float, max_extra: float) -> Fit:
     """Find the starts that meet the goal at the least expense, or come nearest to it.
 
-    Args:
-        primary: first attempts by bucket.
-        backup: backups by bucket.
-        goal: what is to be reached.
-        allowed: the share of misses to aim at, 0 to 1.
-        max_extra: extra attempts per call that may be spent, 0 to 1.
+    Aims at the share ``allowed`` of misses, and spends no more than ``max_extra`` extra attempts per call.
     """
     whole = total(primary)
     weights = [counted.attempts / max(whole.attempts, 1) for counted in primary]
@@ -195,7 +184,7 @@ def fit(primary: Sequence[Counts], backup: Sequence[Counts], goal: Goal, *, allo
             source = RaceSource.CAPPED if bought.capped else RaceSource.FITTED
     rows = zip(primary, weights, curves, bought.buckets, strict=True)
     found = tuple(
-        Bucket(each.starts, weight, counted.attempts, waiting[LATE], each.misses, each.extra, unanswered)
+        Bucket(each.starts, each.misses, each.extra, weight, counted.attempts, waiting[LATE], unanswered)
         for counted, weight, (waiting, unanswered), each in rows
     )
     return Fit(source, found, best, bought.misses, bought.extra, needed)
