@@ -217,6 +217,7 @@ class Bill:
         """Book what a detached attempt cost, now that it has ended. Its call, record and span are closed."""
         if self._booked is None:
             self._book(*self._work_out(ending))
+            self.learn()  # its call, at whose end others do, is over
 
     def give_up(self) -> None:
         """Book a detached attempt at its estimate: its session is left before it ends. Its end still corrects that."""
@@ -293,7 +294,6 @@ class Bill:
             return Cost(response_model=reading.response_model), reading
         if reading.usage is None and not self._is_container:
             self._read(ending)
-        self.learn()
         reading = self._reading
         cost = self._priced(reading)
         if cost is not None:

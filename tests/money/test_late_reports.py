@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import random
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import Attempt, Link, PolicyError, Price, RoutingPolicy, Session, Usage, routed
+from routeware import Attempt, BudgetExceededError, Link, PolicyError, Price, RoutingPolicy, Session, Usage, routed
 from tests.fakes.providers import answers, hangs, pause, reports, script, statuses, stubborn
 
 
@@ -169,6 +171,29 @@ async def test_two_threads_that_report_at_once_lose_nothing(when: str) -> None:
             assert spending.spent_usd == 0.5
             if when == "running":
                 assert outcome.record.attempts[0].usage == Usage(input_tokens=7, output_tokens=3)
+
+
+async def test_projections_learn_from_an_answer_that_came_after_its_call() -> None:
+    """Of a loser that ignored its cancellation."""
+    link = {"model": "m", "price": {"output_usd_per_mtok": 1000}}
+    policy = {"chain": [{"provider": "a", **link}, {"provider": "b", **link}], "latency": {"race_after_ms": 10}}
+
+    @routed(RoutingPolicy.from_dict(policy))
+    async def ask(attempt: Attempt) -> dict[str, Any]:
+        if attempt.provider == "a":
+            with suppress(asyncio.CancelledError):
+                await pause(10_000)
+            await pause(1000)
+        return {"model": "m", "usage": {"prompt_tokens": 1, "completion_tokens": 5000}}
+
+    async with routeware.session():
+        await ask()
+        await pause(2000)
+
+    async with routeware.session(limit_usd=1):
+        with pytest.raises(BudgetExceededError) as refused:
+            await ask()
+    assert (refused.value.label, refused.value.projected_usd) == ("a:m", 5)
 
 
 async def test_a_report_while_an_attempt_is_settled_counts() -> None:
