@@ -37,6 +37,19 @@ class CallEvent:
     at_ms: float
     attributes: Mapping[str, Plain]
 
+    @property
+    def link(self) -> str:
+        """Return the label of the link that it is about, as far as it says."""
+        link = self.attributes.get("link")
+        return link if isinstance(link, str) and link else "a link"
+
+    @property
+    def skip_reason(self) -> str | None:
+        """Return why a link was passed over, which has no span of its own; ``None`` if this is another event."""
+        if self.name == "cooldown_skipped":
+            return "cooldown"
+        return "budget" if self.name == "budget_exceeded" and self.attributes.get("on_exceed") == "skip" else None
+
 
 @attrs.frozen(kw_only=True)
 class AttemptBar:
@@ -44,7 +57,6 @@ class AttemptBar:
 
     Attributes:
         status: how it ended; ``None`` if it had not ended.
-        selected: whether its result is the call's.
         started_ms: when it started, after the call did.
         error_type: the class of its error; ``None`` in a tree made from a record.
         retry_after_ms: how long its provider asked to be left alone.
@@ -91,9 +103,7 @@ class CallTree:
     """One call and its attempts, as it is drawn: as its :class:`CallRecord`, or as far as its span says; else ``None``.
 
     Attributes:
-        policy: the policy's label.
         outcome: how the call ended; ``None`` where its own span is missing, and only its attempts are known.
-        selected: the label of the link whose result was returned.
         started_at_ms: when the call started, in milliseconds since 1970; ``None`` in a tree made from a record.
         events: what happened in the call, in time; empty in a tree made from a record.
     """
@@ -189,13 +199,10 @@ def calls(spans: Iterable[Span], *, waiting: int = 20_000) -> Iterator[CallTree]
     """
     held: OrderedDict[tuple[str, str], _Parts] = OrderedDict()
     for span in spans:
-        if _NUMBER in span.attributes:
-            call_id = span.parent_id or span.span_id
-        elif _NAME in span.attributes:
-            call_id = span.span_id
-        else:
+        is_attempt = _NUMBER in span.attributes
+        if not is_attempt and _NAME not in span.attributes:
             continue
-        key = (span.trace_id, call_id)
+        key = (span.trace_id, (span.parent_id if is_attempt else None) or span.span_id)
         parts = held.setdefault(key, _Parts())
         parts.add(span)
         if parts.complete():
@@ -224,7 +231,7 @@ class _Parts:
         if self.call is None:
             return False
         stated = self.call.number("routeware.call.attempts")
-        return stated is not None and len(self.attempts) + len(_skips(_events(self.call))) >= stated
+        return stated is not None and len(self.attempts) + len(_skips(self.call)) >= stated
 
     def tree(self) -> CallTree:
         ordered = sorted(self.attempts.values(), key=lambda span: (span.number(_NUMBER) or 0, span.start_ns))
@@ -232,7 +239,7 @@ class _Parts:
 
 
 def _tree(call: Span, attempts: list[Span]) -> CallTree:
-    selected, events = call.text("routeware.call.selected"), _events(call)
+    selected = call.text("routeware.call.selected")
     bars = [_of_span(span, call.start_ns) for span in attempts]
     # A link may stand twice in a chain, but only the attempt that ended last among them won.
     candidates = [bar for bar in bars if bar.label == selected and bar.status is AttemptStatus.SUCCEEDED]
@@ -252,8 +259,8 @@ def _tree(call: Span, attempts: list[Span]) -> CallTree:
         started_at_ms=call.start_ns / _NS_PER_MS,
         duration_ms=_ms(call.end_ns - call.start_ns),
         trace_id=call.trace_id,
-        attempts=_with_skipped(bars, _skips(events)),
-        events=tuple(events),
+        attempts=_with_skipped(bars, _skips(call)),
+        events=tuple(_events(call)),
     )
 
 
@@ -313,47 +320,31 @@ def _ms(ns: int) -> float:
 def _events(call: Span) -> list[CallEvent]:
     """Return the call's events in time. The prefix of their names is the policy's to choose, the last word is ours."""
     return [
-        CallEvent(
-            name=event.name.rpartition(".")[2],
-            at_ms=_ms(event.time_ns - call.start_ns),
-            attributes=event.attributes,
-        )
-        for event in sorted(call.events, key=lambda event: event.time_ns)
+        CallEvent(name=each.name.split(".")[-1], at_ms=_ms(each.time_ns - call.start_ns), attributes=each.attributes)
+        for each in sorted(call.events, key=lambda event: event.time_ns)
     ]
 
 
-def _skips(events: list[CallEvent]) -> list[tuple[CallEvent, str]]:
-    """Return the events of links that were passed over, which have no span of their own, and the reasons."""
-    return [(event, reason) for event in events if (reason := _skip_reason(event)) is not None]
+def _skips(call: Span) -> list[CallEvent]:
+    return [event for event in _events(call) if event.skip_reason is not None]
 
 
-def _skip_reason(event: CallEvent) -> str | None:
-    if event.name == "cooldown_skipped":
-        return "cooldown"
-    return "budget" if event.name == "budget_exceeded" and event.attributes.get("on_exceed") == "skip" else None
-
-
-def _with_skipped(bars: list[AttemptBar], skips: list[tuple[CallEvent, str]]) -> tuple[AttemptBar, ...]:
+def _with_skipped(bars: list[AttemptBar], skips: list[CallEvent]) -> tuple[AttemptBar, ...]:
     """Put the skipped links among the attempts, at the numbers that these leave free."""
-    taken = {bar.number for bar in bars}
-    count = len(bars) + len(skips)
+    taken, count = {bar.number for bar in bars}, len(bars) + len(skips)
     free = [number for number in range(1, count + 1) if number not in taken]
     first = min(taken, default=count + 1)
     skipped = [
         AttemptBar(
             number=number,
-            label=_word(event.attributes.get("link")) or "a link",
+            label=event.link,
             status=AttemptStatus.SKIPPED,
-            skip_reason=reason,
+            skip_reason=event.skip_reason,
             trigger=AttemptTrigger.FAILOVER if number > first else AttemptTrigger.INITIAL,
             started_ms=event.at_ms,
             duration_ms=0.0,
             cost_usd=0.0,
         )
-        for (event, reason), number in zip(skips, free, strict=False)
+        for event, number in zip(skips, free, strict=False)
     ]
     return tuple(sorted([*bars, *skipped], key=lambda bar: bar.number))
-
-
-def _word(value: Plain) -> str | None:
-    return value if isinstance(value, str) else None

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import assert_never
 
-from routeware.lab.calls import AttemptBar, CallTree
-from routeware.lab.spans import Plain
+from routeware.lab.calls import AttemptBar, CallEvent, CallTree
 from routeware.records import AttemptStatus, AttemptTrigger
 from routeware.text import visible
 
 __all__ = [
     "circumstances",
+    "cost",
     "dollars",
     "duration",
     "ending",
@@ -86,7 +85,7 @@ def remarks(call: CallTree) -> list[str]:
     """Return why attempts were not started, one line each: they have no bar that could show it."""
     texts = {"budget_exceeded": _refusal, "race_skipped": _no_race}
     known = [(event, texts[event.name]) for event in call.events if event.name in texts]
-    return [f"at {duration(event.at_ms)} {text(event.attributes)}" for event, text in known]
+    return [f"at {duration(event.at_ms)} {text(event)}" for event, text in known]
 
 
 def status_text(attempt: AttemptBar) -> str:
@@ -95,7 +94,8 @@ def status_text(attempt: AttemptBar) -> str:
         case AttemptStatus.SUCCEEDED:
             text = "answered" if attempt.selected else "answered, unused"
         case AttemptStatus.FAILED:
-            text = " ".join(filter(None, (_status(attempt), attempt.error_category))) or "failed"
+            status = None if attempt.error_status is None else str(attempt.error_status)
+            text = " ".join(filter(None, (status, attempt.error_category))) or "failed"
         case AttemptStatus.REJECTED:
             text = "not accepted"
         case AttemptStatus.SKIPPED:
@@ -121,6 +121,13 @@ def dollars(amount_usd: float) -> str:
         return f"${amount_usd:.2f}"
     decimals = max(4, 1 - math.floor(math.log10(amount_usd)))
     return f"${amount_usd:.{decimals}f}"
+
+
+def cost(attempt: AttemptBar, at_most: str) -> str:
+    """Return what an attempt cost; ``at_most`` goes before a projection, because not every encoding has a "≤"."""
+    if attempt.cost_usd is None:
+        return "$?"
+    return f"{at_most}{dollars(attempt.cost_usd)}" if attempt.uncertain else dollars(attempt.cost_usd)
 
 
 def duration(ms: float) -> str:
@@ -194,23 +201,15 @@ def _asked_for_time(attempt: AttemptBar) -> str:
     return "" if attempt.retry_after_ms is None else f" (asked for {duration(attempt.retry_after_ms)})"
 
 
-def _refusal(fields: Mapping[str, Plain]) -> str:
+def _refusal(event: CallEvent) -> str:
     """Return why the budget refused an attempt or warned of it, as far as the event says."""
+    fields = event.attributes
     amounts = [fields.get(key) for key in ("projected_usd", "committed_usd", "limit_usd")]
     projected, committed, limit = (dollars(value) if isinstance(value, int | float) else "?" for value in amounts)
     whose = "this call's" if fields.get("kind") == "per_call" else "the session's"
-    return f"{_link(fields)} may cost {projected}, and {committed} of {whose} {limit} are taken"
+    return f"{visible(event.link)} may cost {projected}, and {committed} of {whose} {limit} are taken"
 
 
-def _no_race(fields: Mapping[str, Plain]) -> str:
-    reason = fields.get("reason")
-    return f"{_link(fields)} was not raced" + (f" ({visible(reason)})" if isinstance(reason, str) else "")
-
-
-def _link(fields: Mapping[str, Plain]) -> str:
-    link = fields.get("link")
-    return visible(link) if isinstance(link, str) else "a link"
-
-
-def _status(attempt: AttemptBar) -> str | None:
-    return None if attempt.error_status is None else str(attempt.error_status)
+def _no_race(event: CallEvent) -> str:
+    reason = event.attributes.get("reason")
+    return f"{visible(event.link)} was not raced" + (f" ({visible(reason)})" if isinstance(reason, str) else "")

@@ -18,7 +18,7 @@ from rich.text import Text
 from routeware.lab.calls import AttemptBar, CallTree
 from routeware.lab.summary import (
     circumstances,
-    dollars,
+    cost,
     duration,
     headline,
     reference,
@@ -89,7 +89,7 @@ class _Waterfall:
             words = [status_text(attempt)]
             table.add_row(Text(f"{attempt.number} {visible(attempt.label)}", style="bold"))
             if attempt.status is not AttemptStatus.SKIPPED:
-                words += [duration(attempt.duration_ms), _cost(attempt)]
+                words += [duration(attempt.duration_ms), cost(attempt, "<=")]
                 table.add_row(_row(attempt, self.call.length_ms)[2])
             table.add_row(Text(f"  {', '.join(words)}"))
         return table
@@ -104,15 +104,8 @@ def _row(attempt: AttemptBar, length_ms: float) -> list[RenderableType]:
         "" if skipped else _TimeBar(attempt, length_ms, colour),
         "" if skipped else duration(attempt.duration_ms),
         Text(status_text(attempt), style=colour),
-        "" if skipped else _cost(attempt),
+        "" if skipped else cost(attempt, "<="),
     ]
-
-
-def _cost(attempt: AttemptBar) -> str:
-    """Return what an attempt cost. "<=" because not every terminal's encoding has a "≤"."""
-    if attempt.cost_usd is None:
-        return "$?"
-    return f"<={dollars(attempt.cost_usd)}" if attempt.uncertain else dollars(attempt.cost_usd)
 
 
 def _scale(length_ms: float) -> Table:

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 from routeware.lab.calls import AttemptBar, CallTree
 from routeware.lab.summary import (
     circumstances,
-    dollars,
+    cost,
     duration,
     headline,
     money,
@@ -124,7 +124,7 @@ def _row(call: CallTree, place: int, rows_at: int) -> Iterator[str]:
     if attempt.status is not AttemptStatus.SKIPPED:
         yield _text(_LEFT, at + 33, _started(attempt), "dim")
         yield _text(_STATUS, at + 33, _took(attempt), "dim")
-        yield _text(_RIGHT, at + 18, _cost(attempt), "end")
+        yield _text(_RIGHT, at + 18, cost(attempt, "≤ "), "end")
         if attempt.uncertain:
             yield _text(_RIGHT, at + 33, "may be billed", "dim end")
         yield from _origin(call, place, rows_at)
@@ -188,12 +188,6 @@ def _took(attempt: AttemptBar) -> str:
     if attempt.first_item_ms is None:
         return f"after {duration(attempt.duration_ms)}"
     return f"first item {duration(attempt.first_item_ms)}, {duration(attempt.duration_ms)}"
-
-
-def _cost(attempt: AttemptBar) -> str:
-    if attempt.cost_usd is None:
-        return "$?"
-    return f"≤ {dollars(attempt.cost_usd)}" if attempt.uncertain else dollars(attempt.cost_usd)
 
 
 def _text(x: float, y: int, text: str, kind: str, *, room: int = _LINE_ROOM) -> str:
