@@ -215,7 +215,8 @@ class LedgerFile:
         for row in self._changed.values():
             self._write(row)
         rows = self._run(
-            f"{_TALLY} WHERE (?1 IS NULL OR name = ?1) AND (expires IS NULL OR expires > ?2) ORDER BY name",
+            f"{_TALLY} WHERE (? IS NULL OR name = ?) AND (expires IS NULL OR expires > ?) ORDER BY name",
+            name,
             name,
             time.time(),
         )
@@ -280,8 +281,9 @@ class LedgerFile:
             after,
         )
         self._run(
-            "DELETE FROM history WHERE name = ?1 AND number <="
-            " (SELECT number FROM history WHERE name = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+            "DELETE FROM history WHERE name = ? AND number <="
+            " (SELECT number FROM history WHERE name = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            name,
             name,
             HISTORY,
         )
