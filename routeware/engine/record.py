@@ -25,7 +25,7 @@ _NO_SKIP_NO_STREAM = dict.fromkeys(("skip_reason", "first_item_ms", "items"))
 def call_record(call: Call) -> CallRecord:
     """Make the record of a call that has ended."""
     costs = [one.cost for one in call.attempts]
-    cost_usd, uncertain_usd, wasted_usd = sums_of(call, iter(costs))
+    cost_usd, uncertain_usd, wasted_usd = sums_of(call, costs)
     took_s = call.ended - call.began
     session, prepared, listeners, winner = call.session, call.prepared, call.listeners, call.winner
     values = {
