@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 
 import attrs
@@ -31,18 +31,21 @@ class AnswerOrder:
         self._latest = 0
         self._doubts: dict[str, tuple[Tally, Account]] = {}
 
-    def ask(self) -> int:
-        """Note that a question is asked, and return its number."""
+    async def see(
+        self, answer: Awaitable[Sequence[Balance]], tallies: Sequence[Tally], seen: Sequence[Account]
+    ) -> None:
+        """Wait for the answer to a question about these tallies, and take over what it says."""
         self._asked += 1
         self._in_flight += 1
-        return self._asked
-
-    def answered(self, question: int, tallies: Iterable[Tally], seen: Iterable[Account]) -> None:
-        """Note that the answer to a question about these tallies has come, or never will."""
-        self._in_flight -= 1
-        if question < self._latest:
-            self._doubts.update((one.name, (one, account)) for one, account in zip(tallies, seen, strict=True))
-        self._latest = max(self._latest, question)
+        question = self._asked
+        try:
+            for account, balance in zip(seen, await answer_of(answer), strict=True):
+                account.see(balance)
+        finally:
+            self._in_flight -= 1
+            if question < self._latest:
+                self._doubts.update((one.name, (one, account)) for one, account in zip(tallies, seen, strict=True))
+            self._latest = max(self._latest, question)
 
     @property
     def doubtful(self) -> bool:
@@ -96,11 +99,7 @@ class LedgerView:
                 tally if seen is not own else Tally(tally.name, lesser(tally.limit_nanos, cap), cap)
                 for tally, seen in zip(tallies, self.seen, strict=True)
             )
-        question = self.answers.ask()
-        try:
-            self._see(await answer_of(self.asked.hold(id, tallies, nanos)))
-        finally:
-            self.answers.answered(question, self.tallies, self.seen)
+        await self.answers.see(self.asked.hold(id, tallies, nanos), self.tallies, self.seen)
 
     async def settle(self, id: str, settled: int, uncertain: int) -> None:
         """Tell the ledger what an attempt cost.
@@ -108,11 +107,7 @@ class LedgerView:
         Raises:
             LedgerUnavailableError: it could not be reached.
         """
-        question = self.answers.ask()
-        try:
-            self._see(await answer_of(self.asked.settle(id, self.tallies, settled, uncertain)))
-        finally:
-            self.answers.answered(question, self.tallies, self.seen)
+        await self.answers.see(self.asked.settle(id, self.tallies, settled, uncertain), self.tallies, self.seen)
         if self.answers.doubtful:
             await self._look_again()
 
@@ -121,15 +116,11 @@ class LedgerView:
             while self.answers.doubtful:
                 for tally, seen in self.answers.take_doubts():
                     # Counted like any other question: what is asked meanwhile may cross its answer, too.
-                    question = self.answers.ask()
-                    try:
-                        seen.see(await answer_of(self.asked.tally(tally)))
-                    finally:
-                        self.answers.answered(question, (tally,), (seen,))
+                    await self.answers.see(_alone(self.asked.tally(tally)), (tally,), (seen,))
 
-    def _see(self, balances: Sequence[Balance]) -> None:
-        for seen, balance in zip(self.seen, balances, strict=True):
-            seen.see(balance)
+
+async def _alone(answer: Awaitable[Balance]) -> Sequence[Balance]:
+    return [await answer]
 
 
 def view_of(ledger: Ledger, tally: Tally, spare_usd: float | None, around: LedgerView | None) -> LedgerView:
