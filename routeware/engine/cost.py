@@ -241,16 +241,13 @@ class Bill:
         # Reported after it was settled: the session is corrected, and so is the record, unless the call has ended. The
         # span is closed.
         self.learn()
-        while True:
+        reading = None
+        while reading is not self._reading:  # another thread may report meanwhile: the last one to book looks again
             reading = self._reading
-            cost = self._priced(reading)  # not under the lock: a tariff may be anyone's
-            if cost is None:
-                return
-            with caps.LOCK:
-                if reading is self._reading:  # else another thread has reported meanwhile
-                    self.cost = cost
-                    self._change(cost.settled or 0, 0)
-                    return
+            cost = self._priced(reading)
+            if cost is not None:
+                self.cost = cost
+                self._change(cost.settled or 0, 0)
 
     def _change(self, settled: int, uncertain: int) -> None:
         """Correct what is booked; a reservation knows what that was."""
