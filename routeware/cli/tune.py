@@ -274,5 +274,6 @@ def _write(tuning: Tuning, path: Path, table: str | None) -> None:
     except OSError as error:
         _refuse(f"cannot write {path}: {error.strerror or error}")
     if choice.rule != "max_extra":
-        key = "target_p95_ms" if choice.rule == "target_p95" else "target_p99_ms"
-        out.print(f"A fixed threshold ages: latency.{key} = {choice.bound:g} finds it anew while providers change.")
+        out.print(
+            f"A fixed threshold ages: latency.{choice.rule}_ms = {choice.bound:g} finds it anew while providers change."
+        )

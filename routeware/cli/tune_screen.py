@@ -59,7 +59,7 @@ def goal_of(choice: Choice) -> str:
     """Return what was asked for in a few words."""
     if choice.rule == "max_extra":
         return f"at most {choice.bound:.1%} extra attempts"
-    return f"{choice.rule.removeprefix('target_')} of {choice.bound:,.0f} ms"
+    return f"{choice.percentile} of {choice.bound:,.0f} ms"
 
 
 def _link(link: LinkSummary) -> str:

@@ -97,6 +97,11 @@ class Choice:
     unraced: bool = False
 
     @property
+    def percentile(self) -> str:
+        """Return the name of the latency that it is about."""
+        return "p99" if self.rule == "target_p99" else "p95"
+
+    @property
     def nearest(self) -> Threshold | None:
         """Return the chosen threshold, or the nearest one if none is chosen."""
         return self.chosen or self.best

@@ -11,8 +11,6 @@ from routeware.lab.tune_samples import CENSORED, FAILED, Sample
 
 __all__ = ["notes", "spending", "verdict", "with_interval"]
 
-_RULES = {"target_p95": "p95", "target_p99": "p99", "max_extra": "p95"}
-
 
 def verdict(
     ways: tuple[Way, ...], choice: Choice, assumed: Assumption | None, confidence: float, pairs: int | None
@@ -51,7 +49,7 @@ def _cost(way: Way, *, priced: bool) -> float:
 
 
 def _sentence(best: Way, now: Way, choice: Choice) -> str:
-    quantile = _RULES[choice.rule]
+    quantile = choice.percentile
     if best is now:
         return f"Leave it as it is: {quantile} {with_interval(now.result.quantile(quantile))} without racing."
     after = "" if best.result.race_after_ms is None else f"race after {best.result.after}"
@@ -126,7 +124,7 @@ def _none(now: Way, choice: Choice, confidence: float) -> Verdict:
             sentence=f"At most {_percent(choice.bound)} extra attempts: no threshold whose p95 is known is that cheap.",
             sure="The longest observations were cut off, and nothing is extrapolated.",
         )
-    quantile = _RULES[choice.rule]
+    quantile = choice.percentile
     misses = "unknown" if best.misses is None else f"{best.misses.value or 0.0:.1%}"
     return Verdict(
         action="none",
