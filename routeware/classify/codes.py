@@ -153,11 +153,12 @@ def decoded(body: object) -> object:
 
 
 def _inside(error: Mapping[object, object]) -> Mapping[object, object] | None:
-    # Under ``raw`` OpenRouter hands on what its own provider said.
-    for path in (*((key,) for key in _INSIDE), ("metadata", "raw")):
-        if (found := entry(error, *path)) is not None and (inner := _mapping_in(decoded(found))) is not None:
+    for key in _INSIDE:
+        if (found := entry(error, key)) is not None and (inner := _mapping_in(decoded(found))) is not None:
             return inner
-    return None
+    # Here OpenRouter hands on what its own provider said.
+    found = entry(error, "metadata", "raw")
+    return None if found is None else _mapping_in(decoded(found))
 
 
 def _mapping_in(value: object) -> Mapping[object, object] | None:

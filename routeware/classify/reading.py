@@ -119,7 +119,7 @@ class View:
 
     def __init__(self, of: object) -> None:
         self._kind = type(of)
-        own = attempt(object.__getattribute__, of, "__dict__")
+        own = attempt(_read_dict, of)
         self.own: dict[str, object] = own if type(own) is dict else {}
         readers = _readers_of(self._kind)
         self.get: Callable[[str], object] = partial(_get, of, self.own, readers) if readers else self.own.get
@@ -132,10 +132,10 @@ class View:
         return _constants_of(self._kind).get(name)
 
 
-def attempt(reader: Callable[..., object], *of: object) -> object:
+def attempt(reader: Callable[[Any], object], of: object) -> object:
     """Call ``reader``; ``None`` if it raises, whatever that is: what a property says is only evidence."""
     try:
-        return reader(*of)
+        return reader(of)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001  a foreign property may raise anything, also what is no Exception
@@ -191,6 +191,10 @@ def leaves_of(error: BaseException) -> tuple[BaseException, ...] | None:
     """List the errors directly inside a group; ``None`` if its class is no group."""
     found: tuple[BaseException, ...] | None = _LEAVES(error) if issubclass(type(error), BaseExceptionGroup) else None
     return found
+
+
+def _read_dict(of: object) -> object:
+    return object.__getattribute__(of, "__dict__")
 
 
 def _get(of: object, own: Mapping[str, object], readers: Mapping[str, Reader], name: str) -> object:

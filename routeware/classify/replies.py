@@ -138,9 +138,13 @@ def _fields_of(value: object) -> Mapping[object, object] | None:
         copy = attempt(dict, value)
         return copy if type(copy) is dict else None
     own: Mapping[str, object] = View(value).own
-    further = attempt(object.__getattribute__, value, "__pydantic_extra__") if own else None
+    further = attempt(_read_extra, value) if own else None
     found: Mapping[Any, object] = {**own, **further} if type(further) is dict else own
     return found or None
+
+
+def _read_extra(value: object) -> object:
+    return object.__getattribute__(value, "__pydantic_extra__")
 
 
 def _error_in(fields: Mapping[object, object]) -> object:

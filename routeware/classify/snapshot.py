@@ -84,7 +84,7 @@ def snapshot_of(found: Finding, kind: str, text: str | None = None) -> ErrorSnap
 
 def describe(category: ErrorCategory, status: int | None, code: str | None, kind: str) -> str:
     """Write ``rate_limit 429 rate_limit_exceeded openai.RateLimitError``, without any text of the provider's."""
-    return " ".join(str(part) for part in (category, status, code, kind) if part is not None)
+    return " ".join([str(part) for part in (category, status, code, kind) if part is not None])
 
 
 def text_of(error: BaseException, limit: int = _TEXT_LIMIT) -> str | None:

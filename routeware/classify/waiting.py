@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from operator import methodcaller
 from typing import Any
 
 from routeware.classify.codes import Body, details_of
@@ -18,6 +17,7 @@ __all__ = ["retry_after_ms"]
 
 _NUMBER = Pattern(r"\s*([+-]?\d{1,16}(?:\.\d{0,16})?)\s*s?\s*", flags=re.ASCII)
 _MOST_HEADERS = 256
+_TITLES = {name: name.title() for name in ("retry-after-ms", "x-ms-retry-after-ms", "retry-after", "date")}
 _NAMES = {"retry_after_ms": 1} | dict.fromkeys(
     ("retry_after", "retry_after_seconds", "retry_after_s", "retryAfter"), 1_000
 )
@@ -31,12 +31,17 @@ def retry_after_ms(error: View, body: Body, *, further: Sequence[object] = ()) -
     for headers in (*_headers_of(error), *further):
         if headers is not None and (found := _from_headers(headers)) is not None:
             return found
-    getters: list[Callable[[str], object]] = [error.get, *(partial(entry, part) for part in body.mappings)]
-    for get in getters:
-        for name, factor in _NAMES.items():
-            if (found := _milliseconds(get(name), factor)) is not None:
-                return found
-    return _from_details(details_of(error, body))
+    found = _from_names(error.get)
+    if found is None:
+        found = next((wait for part in body.mappings if (wait := _from_names(partial(entry, part))) is not None), None)
+    return _from_details(details_of(error, body)) if found is None else found
+
+
+def _from_names(get: Callable[[str], object]) -> float | None:
+    for name, factor in _NAMES.items():
+        if (held := get(name)) is not None and (found := _milliseconds(held, factor)) is not None:
+            return found
+    return None
 
 
 def _headers_of(error: View) -> list[object]:
@@ -108,13 +113,10 @@ def _milliseconds(value: object, factor: int) -> float | None:
 def _header(headers: object, name: str) -> object:
     """Find one header in a mapping, with or without regard to case, or in pairs, also of bytes."""
     if is_mapping(headers):
-        for spelling in (name, name.title()):
-            found = attempt(methodcaller("get", spelling), headers)
-            if found is not None:
-                return _decoded(found)
-        if type(headers) is not dict:
+        found = attempt(partial(_in_mapping, name), headers)
+        if found is not None or type(headers) is not dict:
             # Other mappings of headers are taken to disregard case by themselves.
-            return None
+            return _decoded(found)
         headers = list(headers.items())
     pairs = headers if is_sequence(headers) else attempt(_items_of, headers)
     for pair in pairs[:_MOST_HEADERS] if is_sequence(pairs) else ():
@@ -123,6 +125,11 @@ def _header(headers: object, name: str) -> object:
             if key is not None and key.lower() == name:
                 return _decoded(pair[1])
     return None
+
+
+def _in_mapping(name: str, headers: Any) -> object:
+    found = headers.get(name)
+    return headers.get(_TITLES[name]) if found is None else found
 
 
 def _items_of(headers: Any) -> object:
