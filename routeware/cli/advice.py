@@ -10,8 +10,8 @@ import attrs
 
 from routeware.cli.screen import dollars, milliseconds
 from routeware.engine.prepared import DEFAULT_TIMEOUT_MS
+from routeware.money import MOST_COUNT, plain_usage
 from routeware.policy import LatencyRules, Link, OnExceed, RoutingPolicy
-from routeware.pricing import projected_usage
 
 __all__ = ["Finding", "attempt_timeouts", "findings"]
 
@@ -344,4 +344,4 @@ def _pays_for_output(link: Link) -> bool:
 def _longest_answer_usd(link: Link) -> float:
     if link.price is None or link.max_output_tokens is None:
         return 0.0
-    return link.price.cost_usd(projected_usage(0, link.max_output_tokens)) or 0.0
+    return link.price.cost_usd(plain_usage(0, min(link.max_output_tokens, MOST_COUNT))) or 0.0

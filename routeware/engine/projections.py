@@ -5,8 +5,8 @@ from __future__ import annotations
 from routeware.engine.cost_warnings import warn
 from routeware.engine.prepared import PreparedLink
 from routeware.engine.registrations import Request
-from routeware.money import Usage, amount_usd, nanos
-from routeware.pricing import MINIMUM_OUTPUT_TOKENS, merged_usage, projected_usage
+from routeware.money import MOST_COUNT, Usage, amount_usd, nanos, plain_usage
+from routeware.pricing import MINIMUM_OUTPUT_TOKENS, merged_usage
 
 __all__ = ["built_in_projection", "estimated_projection"]
 
@@ -19,7 +19,10 @@ def built_in_projection(link: PreparedLink, request: Request, *, may_warn: bool)
         request: what is asked of it.
         may_warn: log it once where the size of the answer has to be guessed.
     """
-    return None if link.tariff is None else link.cost(_usage(link, request, may_warn=may_warn))
+    if link.tariff is None:
+        return None
+    tokens = _tokens(link, request, may_warn=may_warn)
+    return link.cost(plain_usage(*tokens)) if link.plain_cost is None else link.plain_cost(*tokens)
 
 
 def estimated_projection(link: PreparedLink, request: Request) -> int | None:
@@ -34,15 +37,15 @@ def estimated_projection(link: PreparedLink, request: Request) -> int | None:
     if not isinstance(answer, Usage):
         return nanos(amount_usd(answer, "estimate"))
     if answer.input_tokens is None or answer.output_tokens is None:
-        answer = merged_usage(_usage(link, request, may_warn=False), answer) or answer
+        answer = merged_usage(plain_usage(*_tokens(link, request, may_warn=False)), answer) or answer
     return link.cost(answer)
 
 
-def _usage(link: PreparedLink, request: Request, *, may_warn: bool) -> Usage:
+def _tokens(link: PreparedLink, request: Request, *, may_warn: bool) -> tuple[int, int]:
     sent, output = request.tokens
     output = output or link.link.max_output_tokens
     if not output:
         output = link.stats.outputs.tokens
         if may_warn and not link.is_flat:
             warn(link, "guess", MINIMUM_OUTPUT_TOKENS)
-    return projected_usage(sent, output)
+    return min(sent, MOST_COUNT), min(output, MOST_COUNT)

@@ -11,7 +11,6 @@ from routeware.pricing.projection import (
     LargestOutput,
     OutputArgument,
     output_argument,
-    projected_usage,
     text_tokens,
 )
 from routeware.pricing.readers import (
@@ -42,7 +41,6 @@ __all__ = [
     "output_argument",
     "plain_counts",
     "price_book",
-    "projected_usage",
     "read_error",
     "read_reply",
     "read_report",

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from routeware.money import MOST_COUNT, Usage, plain_usage
 from routeware.pricing.fields import fields
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "LargestOutput",
     "OutputArgument",
     "output_argument",
-    "projected_usage",
     "text_tokens",
 ]
 
@@ -147,11 +145,6 @@ def _values(held: Mapping[Any, object]) -> list[object]:
         if isinstance(kind, str) and not kind.startswith("text/"):
             return [value for key, value in held.items() if key != "data"]
     return list(held.values())
-
-
-def projected_usage(input_tokens: int, output_tokens: int) -> Usage:
-    """Return projected tokens as usage: a limit on the output may be any number, and a count has a largest one."""
-    return plain_usage(min(input_tokens, MOST_COUNT), min(output_tokens, MOST_COUNT))
 
 
 def output_argument(signature: inspect.Signature) -> OutputArgument:
