@@ -27,12 +27,11 @@ _INITIAL = AttemptTrigger.INITIAL
 
 
 def enter_container(call: Call) -> None:
-    """Tell a call and the attempt that it is made in, if any, of each other: the attempt does not pay for the call."""
+    """Tell a call and the attempt that it is made in of each other: the attempt does not pay for the call."""
     outer = current_execution()
-    if outer is None:
-        return
-    if isinstance(outer.request, Call):
-        call.caller.is_within(outer.request.caller)
+    assert outer is not None
+    assert isinstance(outer.request, Call), "an attempt that is made by hand runs nothing"
+    call.caller.is_within(outer.request.caller)
     if outer.is_live:
         outer.bill.open_container()
 

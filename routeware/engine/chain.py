@@ -27,8 +27,6 @@ _Run = Callable[[Call, Execution | None], Coroutine[Any, Any, Execution]]
 
 def _watched(run: _Run) -> Callable[[Call, Execution | None], Awaitable[Execution]]:
     """Show the caller's task what cancellations are thrown into ``run``, where TaskGroups may leave theirs counted."""
-    if sys.version_info >= (3, 13):
-        return run
 
     @types.coroutine
     def watched(call: Call, execution: Execution | None) -> Generator[Any, Any, Execution]:
@@ -48,7 +46,7 @@ def _watched(run: _Run) -> Callable[[Call, Execution | None], Awaitable[Executio
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # what a coroutine returns is typed by no one
 
-    return watched
+    return watched if sys.version_info < (3, 13) else run
 
 
 def _throw(caller: CallerTask, coroutine: Coroutine[Any, Any, Execution], error: BaseException) -> Any:

@@ -119,6 +119,24 @@ async def test_the_calls_around_the_one_that_excused_it_excuse_it_too(levels: in
     assert await call() == "b"
 
 
+async def test_what_is_left_counted_in_another_task_is_not_excused_in_the_outer_call() -> None:
+    """Each task counts its own cancellations: the next one of the outer call's task is its caller's."""
+    inner = script(a=times_out(100), b=answers(10)).ask()
+
+    async def run(attempt: Attempt) -> object:
+        await asyncio.create_task(inner())
+        try:
+            return await hangs()(attempt)
+        except asyncio.CancelledError:  # the caller's, at 150, swallowed
+            return await busy()(attempt)
+
+    providers = script(a=run, b=answers(10))
+
+    await cancelled_at(providers.ask()(), 150)
+
+    assert list(providers.started) == ["a"]
+
+
 async def test_a_cancellation_after_a_nested_one_is_the_callers() -> None:
     """Each call around it counts it once."""
     inner = script(a=times_out(100), b=answers(10)).ask()
