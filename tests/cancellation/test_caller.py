@@ -128,6 +128,19 @@ async def test_a_cancellation_that_was_swallowed_earlier_is_history() -> None:
     assert took == 120
 
 
+async def test_a_cancellation_while_an_earlier_one_is_counted_is_taken_for_the_callers() -> None:
+    """Nothing tells it from one of the caller's that is raised late: to be raised is what it asks for."""
+
+    async def caller() -> object:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        return await script(a=cancels_itself(), b=answers(0)).ask()()
+
+    task, _ = await cancelled_at(caller(), 20)
+
+    assert task.cancelled()
+
+
 async def test_cancelled_at_the_moment_of_a_time_out() -> None:
     """The caller's cancellation is above the timer's own: CancelledError comes out, and b is not started."""
     for moment in (99.9995, 100, 100.0005):

@@ -217,6 +217,32 @@ async def test_the_callers_cancellation_of_a_group_that_cleans_up_starts_nothing
     assert list(providers.started) == ["a"]
 
 
+async def test_the_callers_cancellation_of_a_group_that_has_interrupted_its_body_starts_nothing_more() -> None:
+    """The group has taken its own cancellation back, so the one that arrives while it cleans up is the caller's."""
+
+    async def cleans_up() -> None:
+        try:
+            await pause(1000)
+        finally:
+            await pause(50)
+
+    async def run(attempt: Attempt) -> object:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fails_at(10))
+                group.create_task(cleans_up())
+                await pause(1000)
+        except* ConnectionResetError:
+            pass
+        return is_busy(attempt)
+
+    providers = script(a=run, b=answers(10))
+
+    await cancelled_at(providers.ask()(), 30)
+
+    assert list(providers.started) == ["a"]
+
+
 async def test_the_callers_cancellation_in_the_turn_of_the_groups_own_starts_nothing_more() -> None:
     """One error is thrown for both, and the count has risen by two."""
 
