@@ -45,6 +45,8 @@ def refusal_of(call: Call, execution: Execution) -> BudgetExceededError | None:
         return refusal
     except FOREIGN as error:  # of a hook or a price: nothing is awaited here, so no cancellation is the caller's
         withdraw(call, execution)
+        # A hook that gets the caller's wrong arguments stumbles over them first.
+        call.registrations.check_arguments(execution.link, call.owner, call.args, call.kwargs)
         error.__context__ = error.__context__ or call.failure
         raise
     return None

@@ -8,6 +8,7 @@ from itertools import repeat
 from routeware.classify import error_type
 from routeware.engine.call import Call
 from routeware.engine.execution import Execution
+from routeware.engine.registrations import ARGUMENTS_NOTE
 from routeware.observers import Cost, sums_of
 from routeware.records import AttemptRecord, AttemptStatus, CallRecord, filled, own_attributes
 
@@ -71,7 +72,7 @@ def annotate(error: BaseException, call: Call, record: CallRecord) -> None:
 
 def _is_ours(note: object) -> bool:
     # Notes of others may be anything, even what cannot be shown, and text that does not let itself be searched.
-    return isinstance(note, str) and str.startswith(note, _NOTE)
+    return isinstance(note, str) and str.startswith(note, _NOTE) and not str.__eq__(note, ARGUMENTS_NOTE)
 
 
 def _note(execution: Execution, attempt: AttemptRecord) -> str:

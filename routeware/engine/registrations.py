@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # read at run time only where a policy has a latency target: 
     from routeware.threshold import Learner, LearnerCache, Size
 
 __all__ = [
+    "ARGUMENTS_NOTE",
     "NO_REQUEST",
     "UNBOUND",
     "LinkStats",
@@ -37,6 +38,9 @@ logger = logging.getLogger("routeware")
 UNBOUND: object = object()
 """In place of an instance, where the decorated function is not a method."""
 
+
+ARGUMENTS_NOTE = "routeware: one of these arguments is the attempt, which callers don't pass"
+"""Stands on the error of a call with wrong arguments, because Python counts the attempt among them."""
 
 ProviderFunction = Callable[[object, object, tuple[Any, ...], Mapping[str, Any]], Any]
 """Calls a provider function: for which instance, with which attempt, with what the caller passed."""
@@ -59,8 +63,7 @@ def provider_function(fn: Callable[..., Any]) -> ProviderFunction:
             if is_plain:
                 return fn(owner, attempt, *args, **kwargs)
         except TypeError as error:
-            # Python counts the attempt among the arguments, and the caller did not pass it.
-            error.add_note("routeware: one of these arguments is the attempt, which callers don't pass")
+            error.add_note(ARGUMENTS_NOTE)
             raise
         # Instances bind other callables as they bind them anywhere else: by __get__, or not at all.
         binds = getattr(type(fn), "__get__", None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import routeware
-from routeware import Attempt, BudgetExceededError, RoutingPolicy, routed
+from routeware import Attempt, BudgetExceededError, Link, RoutingPolicy, routed
 from tests.fakes.ledgers import Remote
 from tests.fakes.tracing import Traces
 
@@ -40,8 +40,9 @@ async def test_a_call_that_lacks_an_argument_is_told_so_though_a_cap_would_refus
     traces = Traces()
     ask: Any = routed(policy(per_call_usd=0.5, on_exceed=on_exceed), **traces.options)(answer)
 
-    with pytest.raises(TypeError, match=r"answer\(\) missing 1 required positional argument: 'prompt'"):
+    with pytest.raises(TypeError, match=r"answer\(\) missing 1 required positional argument: 'prompt'") as raised:
         await ask()
+    assert raised.value.__notes__ == ["routeware: one of these arguments is the attempt, which callers don't pass"]
     with pytest.raises(TypeError, match="unexpected keyword argument 'word'"):
         await ask("hi", word=2)
     with pytest.raises(BudgetExceededError):
@@ -68,6 +69,20 @@ async def test_so_is_a_method_and_one_function_for_a_provider() -> None:
 
     with pytest.raises(TypeError, match=r"other\(\) missing"):
         await ask()
+
+
+async def test_the_function_is_named_and_not_its_estimate() -> None:
+    """The hook gets the same arguments, before the function does; what it raises by itself comes out as it is."""
+    ask: Any = routed(policy(per_call_usd=5))(answer)
+
+    @ask.estimate
+    def guess(link: Link, prompt: str, *, words: int = 1) -> float:
+        return 1.0 / words
+
+    with pytest.raises(TypeError, match=r"answer\(\) missing 1 required positional argument: 'prompt'"):
+        await ask()
+    with pytest.raises(ZeroDivisionError):
+        await ask("hi", words=0)
 
 
 async def test_so_it_is_where_a_ledger_elsewhere_refuses() -> None:
