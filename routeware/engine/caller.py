@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 from typing import Any
+from weakref import ref
 
 from routeware.engine.waiting import is_due
 
@@ -52,7 +53,7 @@ class CallerTask:
         self._excused = 0
         self._handle: asyncio.Handle | None = None
         self._thrown: asyncio.CancelledError | None = None
-        self._group: object = None
+        self._group: ref[object] | None = None
         self._outer: CallerTask | None = None
         self.fired = False
 
@@ -137,8 +138,9 @@ class CallerTask:
         group, interrupted = place.tb_frame.f_locals["self"], place.tb_frame.f_locals["et"]
         # Where it has interrupted its body, it takes its cancellation off the count. One that arrives while the group
         # goes on waiting is another one.
-        if group is not self._group and interrupted is None and getattr(group, "_parent_cancel_requested", False):
-            self._group = group
+        is_known = self._group is not None and self._group() is group
+        if not is_known and interrupted is None and getattr(group, "_parent_cancel_requested", False):
+            self._group = ref(group)  # it refers to its task, which may keep the error that this call raises
             self._excused += 1
 
     def __call__(self, turns: int = 2) -> None:

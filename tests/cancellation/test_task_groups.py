@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import types
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -166,6 +168,28 @@ async def test_a_cancellation_that_comes_after_a_wrapped_group_is_the_callers(
 
     assert task.cancelled()
     assert (list(providers.started), took) == (["a"], 100)
+
+
+async def test_nothing_keeps_the_group_alive() -> None:
+    """Neither the call nor the handle of an attempt that the provider function keeps."""
+    groups: list[weakref.ref[asyncio.TaskGroup]] = []
+    kept: list[Attempt] = []
+
+    async def run(attempt: Attempt) -> object:
+        kept.append(attempt)
+        try:
+            async with asyncio.TaskGroup() as group:
+                groups.append(weakref.ref(group))
+                group.create_task(fails_at(10))
+        except* ConnectionResetError:
+            pass
+        del group
+        return is_busy(attempt)
+
+    assert await script(a=run, b=answers(10)).ask()() == "b"
+
+    gc.collect()
+    assert groups[0]() is None
 
 
 async def test_an_accept_hook_may_handle_one() -> None:
