@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["connect"]
@@ -66,8 +67,10 @@ def connect(path: str, timeout_s: float, *, create: bool) -> sqlite3.Connection:
         raise sqlite3.OperationalError(f"unable to open database file: there is no folder {folder.name!r}")
     connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
     try:
-        _refuse_another(connection, may_be_new=create)
-        _write_ahead(connection, time.monotonic() + timeout_s)
+        until = time.monotonic() + timeout_s
+        _when_free(lambda: _refuse_another(connection, may_be_new=create), until)
+        # This statement does not wait for the lock: where several processes make the file at once, all but one fail.
+        _when_free(lambda: connection.execute("PRAGMA journal_mode = WAL"), until)
         connection.execute("PRAGMA synchronous = NORMAL")
         if _version(connection) != len(_CHANGES):
             _bring_up_to_date(connection)
@@ -84,11 +87,10 @@ def _refuse_another(connection: sqlite3.Connection, *, may_be_new: bool) -> None
         raise sqlite3.DatabaseError("the file is no ledger" if tables else "the file is empty")
 
 
-def _write_ahead(connection: sqlite3.Connection, until: float) -> None:
-    # This statement alone does not wait for the lock: where several processes make the file at once, all but one fail.
+def _when_free(ask: Callable[[], object], until: float) -> None:
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            ask()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise

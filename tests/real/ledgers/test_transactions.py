@@ -306,7 +306,6 @@ def test_several_processes_may_make_the_file_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_locked_while_it_is_made_is_waited_for(tmp_path: Path) -> None:
     """Also by the statement that switches the write-ahead log on, which does not wait of itself."""
     locker = sqlite3.connect(tmp_path / "b.db", isolation_level=None, check_same_thread=False)
-    locker.execute("CREATE TABLE other (x)")
     locker.execute("BEGIN EXCLUSIVE")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         connect(str(tmp_path / "b.db"), 0.05, create=True)
