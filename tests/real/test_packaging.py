@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-LARGEST_WHEEL = 535_000
+# What was reached, 489,000 bytes, and 3 %: 443,000 of them are modules (lab, demo and command line are a third), 32,000
+# the archive's own entries and the list of its files, 8,000 the licence and the description, the rest the demo's facts
+# and a Lua script.
+LARGEST_WHEEL = 504_000
 
 pytestmark = [pytest.mark.installs, pytest.mark.slow, pytest.mark.timeout(450)]
 
