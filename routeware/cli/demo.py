@@ -53,10 +53,13 @@ chain = ["openai:gpt-4o-down", "openai:gpt-4o-slow", "anthropic:claude-sonnet-4-
 
 @routed(RoutingPolicy(chain=chain, latency={"target_p95_ms": 600}), wrap_errors=True)
 async def ask(attempt: Attempt, prompt: str) -> AsyncIterator[str]:
-    messages = [{"role": "user", "content": prompt}]
-    create = clients[attempt.provider].chat.completions.create
-    usage = {"include_usage": True}  # in the last chunk, so that the cost is known
-    async with await create(model=attempt.model, messages=messages, stream=True, stream_options=usage) as chunks:
+    chunks = await clients[attempt.provider].chat.completions.create(
+        model=attempt.model,
+        messages=[{"role": "user", "content": prompt}],
+        stream=True,
+        stream_options={"include_usage": True},  # in the last chunk, so that the cost is known
+    )
+    async with chunks:
         async for chunk in chunks:
             if attempt.report(chunk).choices and (text := chunk.choices[0].delta.content):
                 yield text
