@@ -245,7 +245,7 @@ async def run(
 ) -> tuple[Result, ...]:
     """Start the providers, send them each scene's requests bare and then routed, and add up.
 
-    ``on_done`` is told after each request. The providers are ``speed_up`` times as fast as recorded; beyond 10, the
+    ``on_done`` is called after each request. The providers are ``speed_up`` times as fast as recorded; beyond 10, the
     caller's own time would show.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What people are told of a latency target: the report on links and sizes, and when a target is out of reach.
+"""What is reported of a latency target: the report on links and sizes, and when a target is out of reach.
 
 Only quantiles that the data support are reported.
 """
