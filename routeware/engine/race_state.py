@@ -20,7 +20,7 @@ class Race:
     """The attempts in flight in one call that can race."""
 
     in_flight: list[Execution]  # attempts that may still answer, in the order of their starts
-    rivals: tuple[Execution, ...]  # attempts that were in flight beside another one
+    rivals: tuple[Execution, ...]  # attempts that ran beside one another, the last time any did
     # attempts that were cut off or turned down or timed out, and whose tasks have not been seen to end
     cancelling: tuple[Execution, ...]
     pending: Execution | None  # a backup whose projection a ledger is being asked for
@@ -108,7 +108,7 @@ class Race:
             backup_due: when a backup may be started beside it; ``None`` if none may.
         """
         if self.in_flight:
-            self.rivals = (*self.rivals, *self.in_flight, execution)
+            self.rivals = (*self.in_flight, execution)
         self.in_flight.append(execution)
         self._backup_due = backup_due
 
