@@ -420,6 +420,10 @@ def test_an_output_that_was_deduced_is_told_apart() -> None:
             {"promptTokenCount": 0, "prompt_token_count": 1000, "candidatesTokenCount": 50},
             Usage(input_tokens=1000, output_tokens=50),
         ),
+        (
+            {"prompt_tokens": 0, "promptTokenCount": 1000, "candidatesTokenCount": 50},
+            Usage(input_tokens=1000, output_tokens=50),
+        ),
         ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(input_tokens=0, output_tokens=0)),
         ({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}, Usage(input_tokens=0, output_tokens=0)),
     ],
