@@ -15,7 +15,6 @@ import pytest
 from routeware import Attempt, RoutingPolicy, routed
 from routeware.errors import ErrorCategory
 from routeware.health import (
-    _LOCK,
     COUNTED,
     CooldownRule,
     Health,
@@ -23,9 +22,9 @@ from routeware.health import (
     LinkStates,
     RetryBudget,
     Ticket,
-    _Lock,
     note_policy,
 )
+from routeware.health.pauses import LOCK, Lock
 from tests.fakes.clock import JumpingLoop
 
 BUSY = ErrorCategory.OVERLOADED
@@ -413,7 +412,7 @@ def test_a_process_forked_while_the_lock_is_held_does_not_hang() -> None:
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with _LOCK.held:
+        with LOCK.held:
             held.set()
             done.wait()
 
@@ -444,7 +443,7 @@ def test_the_collector_may_run_under_the_lock() -> None:
     fail(states, 0.0, times=3)
     probe = states.claim("a", 10.0)
 
-    with _LOCK.held:
+    with LOCK.held:
         states.said_nothing(probe)
 
     assert states.claim("a", 10.0).probe
@@ -454,5 +453,5 @@ def test_a_platform_without_fork_has_a_lock_all_the_same(monkeypatch: pytest.Mon
     """Windows cannot fork."""
     monkeypatch.delattr("os.register_at_fork", raising=False)
 
-    with _Lock().held:
+    with Lock().held:
         pass

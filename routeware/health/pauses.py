@@ -1,34 +1,32 @@
-"""Keep track of failing links, and of how long to leave them alone.
+"""What begins a link's pause, how long it is, and which attempt probes the link afterwards, on one clock.
 
 A link that fails several times in a row, or that asks to be left alone, *cools*: calls pass it over until its pause is
-over. Then one attempt is let through as the probe; its outcome ends the pause or begins a longer one. Nothing here
-starts or refuses anything: the engine asks, and moves a cooling link to the end of the chain.
-
-State is kept per clock. Loops that run on the process's monotonic clock share one state, so it outlives ``asyncio.run``
-and is shared by threads. A loop with a clock of its own (a test's) has a state of its own, which dies with it: a pause
-that ends at second 30 of one clock means nothing on another.
+over. Then one attempt is let through as the probe; its outcome ends the pause or begins a longer one.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import logging
 import math
 import os
-import random
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
-from weakref import WeakKeyDictionary
 
 from routeware.errors import ErrorCategory
 
-__all__ = ["CooldownRule", "Health", "LinkHealth", "LinkStates", "PauseStarted", "RetryBudget", "Ticket", "note_policy"]
-
-logger = logging.getLogger("routeware")
+__all__ = [
+    "COUNTED",
+    "LASTING",
+    "LOCK",
+    "MOST_LINKS",
+    "CooldownRule",
+    "LinkHealth",
+    "LinkStates",
+    "Lock",
+    "PauseStarted",
+    "Ticket",
+]
 
 COUNTED = frozenset(
     {
@@ -48,14 +46,11 @@ LASTING = frozenset({ErrorCategory.QUOTA, ErrorCategory.AUTH})
 
 _MANUAL = "manual"
 
-# A policy function that makes up labels must not fill the memory.
-_MOST_LINKS = 1_024
+MOST_LINKS = 1_024
+"""The number of links that are remembered: a policy function that makes up labels must not fill the memory."""
 
 # 2 ** 60 times any pause is past every longest one; larger powers would overflow a float.
 _MOST_DOUBLINGS = 60
-
-# A foreign loop (uvloop) reads its clock once a turn, so it may lag by the length of a turn.
-_SAME_CLOCK_S = 1.0
 
 
 class CooldownRule(NamedTuple):
@@ -144,7 +139,7 @@ class _LinkState:
         )
 
 
-class _Lock:
+class Lock:
     """One lock for all health of the process, made anew in a forked child.
 
     Re-entrant, because memory asked for while it is held may run the collector, which may close a lost call, which
@@ -158,10 +153,12 @@ class _Lock:
             os.register_at_fork(after_in_child=self.renew)
 
     def renew(self) -> None:
+        """Make a lock that no thread holds."""
         self.held = threading.RLock()
 
 
-_LOCK = _Lock()
+LOCK = Lock()
+"""The lock of this process."""
 
 
 class LinkStates:
@@ -199,7 +196,7 @@ class LinkStates:
         if state is None:
             # One ticket serves all attempts while all is well: this is what cooldown costs when all is well.
             return self._fresh.get(label) or self._fresh_ticket(label)
-        with _LOCK.held:
+        with LOCK.held:
             due = state.pauses > 0 and state.until <= now and state.probe is None
             ticket = Ticket(label, state.begun, probe=due, last_resort=state.pauses > 0 and not due)
             if due:
@@ -212,7 +209,7 @@ class LinkStates:
         if state is None or (not state.failures and not state.pauses) or ticket.pauses_seen < state.begun:
             # An answer to a question from before the pause says nothing about what made the link cool since.
             return False
-        with _LOCK.held:
+        with LOCK.held:
             paused = state.pauses > 0
             state.recover()
             self._note_recovery(ticket.label, state)
@@ -226,7 +223,7 @@ class LinkStates:
         if category not in COUNTED and category not in LASTING and asked_s <= 0:
             self.said_nothing(ticket)
             return None
-        with _LOCK.held:
+        with LOCK.held:
             state = self._state(ticket.label)
             if ticket.pauses_seen < state.begun or (state.pauses and not ticket.probe):
                 # Started before the pause, or tried as the last resort in it: a hundred calls that fail together are
@@ -254,14 +251,14 @@ class LinkStates:
 
     def trip(self, label: str, pause_s: float, now: float) -> None:
         """Begin a pause by hand; a longer one that runs already stays as it is."""
-        with _LOCK.held:
+        with LOCK.held:
             state = self._state(label)
             state.begin(max(state.until, now + pause_s), _MANUAL)
             self.troubled = True
 
     def reset(self, label: str | None) -> None:
         """Forget what is known of one link, or of all."""
-        with _LOCK.held:
+        with LOCK.held:
             for name, state in self._links.items():
                 if label is None or name == label:
                     state.recover()
@@ -271,12 +268,12 @@ class LinkStates:
 
     def report(self, now: float) -> tuple[LinkHealth, ...]:
         """Return the health of every link that has ever failed, in the order of their first failures."""
-        with _LOCK.held:
+        with LOCK.held:
             links = list(self._links.items())
         return tuple(state.health(label, now) for label, state in links)
 
     def _fresh_ticket(self, label: str) -> Ticket:
-        if len(self._fresh) >= _MOST_LINKS:
+        if len(self._fresh) >= MOST_LINKS:
             self._fresh.clear()
         state = self._links.get(label)
         ticket = self._fresh[label] = Ticket(label, 0 if state is None else state.begun)
@@ -290,7 +287,7 @@ class LinkStates:
     def _state(self, label: str) -> _LinkState:
         state = self._links.get(label)
         if state is None:
-            if len(self._links) >= _MOST_LINKS:
+            if len(self._links) >= MOST_LINKS:
                 idle = (name for name, one in self._links.items() if not one.failures and not one.pauses)
                 del self._links[next(idle, next(iter(self._links)))]
             state = self._links[label] = _LinkState()
@@ -310,109 +307,3 @@ class LinkStates:
     def _spread(self, seconds: float) -> float:
         """Add up to a tenth at random, so that processes do not come back together."""
         return seconds * (1 + 0.1 * self._draw())
-
-
-class RetryBudget:
-    """Ten tokens: each further round through a chain takes one, each answered call gives back a tenth.
-
-    So retries stay a tenth of the answered traffic in a long outage, whatever the policy says
-    (gRPC A6, "retry throttling").
-    """
-
-    __slots__ = ("_tenths",)
-
-    MOST_TENTHS = 100
-
-    def __init__(self) -> None:
-        self._tenths = self.MOST_TENTHS
-
-    def take(self) -> bool:
-        """Take a token; False if there is none."""
-        with _LOCK.held:
-            if self._tenths < 10:
-                return False
-            self._tenths -= 10
-            return True
-
-    def give_back(self) -> None:
-        """Give back a tenth of a token."""
-        if self._tenths < self.MOST_TENTHS:
-            with _LOCK.held:
-                self._tenths = min(self._tenths + 1, self.MOST_TENTHS)
-
-
-class Health:
-    """The links of a function that keep failing. Share one between functions that call the same providers.
-
-    By default every decorated function has its own, shared by its views. A link is known by its **label**: links that
-    differ in key or region need labels that differ.
-
-    Args:
-        draw: where chance comes from, for tests: draws from 0 to 1, 1 excluded.
-    """
-
-    __slots__ = ("__weakref__", "_draw", "_own_clocks", "_served", "_shared", "retries")
-
-    def __init__(self, *, draw: Callable[[], float] = random.random) -> None:
-        self._draw = draw
-        self._shared = LinkStates(draw)
-        self._own_clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, LinkStates] = WeakKeyDictionary()
-        self._served: dict[str, bool] = {}  # labels of the policies that use it: True if one of them has a cooldown
-        self.retries = RetryBudget()
-
-    def states(self, loop: asyncio.AbstractEventLoop) -> LinkStates:
-        """Return the state that belongs to the clock of ``loop``."""
-        if type(loop).time is asyncio.BaseEventLoop.time:
-            return self._shared
-        found = self._own_clocks.get(loop)
-        if found is None:
-            # Decided once per loop: a test's clock that jumps must not change states on its way.
-            same = abs(loop.time() - time.monotonic()) <= _SAME_CLOCK_S
-            found = self._own_clocks[loop] = self._shared if same else LinkStates(self._draw)
-        return found
-
-    def report(self) -> tuple[LinkHealth, ...]:
-        """Return the health of every link that has ever failed, on the clock of the running loop."""
-        states, now = self._here()
-        return states.report(now)
-
-    def trip(self, label: str, *, for_ms: float) -> None:
-        """Start a pause of ``for_ms`` milliseconds for a link, for example before its provider's maintenance.
-
-        Only calls under a policy with a cooldown pass the link over. Logs a warning if no policy that uses this object
-        has both a link of this label and ``failover.cooldown_ms``: the pause would change nothing.
-
-        Raises:
-            ValueError: ``for_ms`` is not a number above 0.
-        """
-        if isinstance(for_ms, bool) or not isinstance(for_ms, int | float) or not 0 < for_ms < math.inf:
-            raise ValueError(f"for_ms has to be a number of milliseconds above 0, not {for_ms!r}")
-        states, now = self._here()
-        states.trip(label, for_ms / 1000, now)
-        # Before any policy uses it, and where so many do that not all labels are known, nothing can be said.
-        if not self._served.get(label, not self._served or len(self._served) >= _MOST_LINKS):
-            problem = "no policy with this link sets failover.cooldown_ms"
-            if label not in self._served:
-                known = ", ".join(map(repr, itertools.islice(self._served, 10)))
-                problem = f"no link has this label; there are {known}"
-            logger.warning("a pause of %.100r changes nothing: %.500s", label, problem)
-
-    def reset(self, label: str | None = None) -> None:
-        """Forget the failures and pauses of one link, or of all links."""
-        states, _ = self._here()
-        states.reset(label)
-
-    def _here(self) -> tuple[LinkStates, float]:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return self._shared, time.monotonic()
-        return self.states(loop), loop.time()
-
-
-def note_policy(health: Health, labels: Iterable[str], *, cools: bool) -> None:
-    """Let ``health`` know the links of a policy that uses it, and whether that policy has a cooldown."""
-    served = health._served
-    for label in labels:
-        if label in served or len(served) < _MOST_LINKS:
-            served[label] = cools or served.get(label, False)
