@@ -180,8 +180,7 @@ class Bill:
 
     def drop(self, names: Sequence[str]) -> None:
         """Leave out what was reported and can't be meant; say so once per link."""
-        if names:
-            warn(self._link, "dropped", ", ".join(names))
+        warn(self._link, "dropped", ", ".join(names))
 
     def read_items(self, items: Sequence[object]) -> None:
         """Read the usage off items of a stream, part by part, if its function has reported none."""
@@ -202,10 +201,9 @@ class Bill:
             self._link.stats.outputs.learn(usage.output_tokens, deduced=self._reading.deduced_output)
 
     def settle(self, ending: Ending) -> Cost:
-        """Work out what the attempt cost, and replace its reservation by that. Once; later calls change nothing."""
-        if self.cost is None:
-            self.cost, reading = self._work_out(ending)
-            self._book(self.cost, reading)
+        """Work out what the attempt cost, and replace its reservation by that. Only to be called once."""
+        self.cost, reading = self._work_out(ending)
+        self._book(self.cost, reading)
         return self.cost
 
     def detach(self, ending: Ending) -> None:
