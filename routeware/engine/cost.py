@@ -172,7 +172,7 @@ class Bill:
         if reading.usage is not None:
             self.is_unfinished = is_unfinished
         if self._booked is not None:
-            self._correct()
+            self._correct_books()
 
     def report_cost(self, amount: int) -> None:
         """Take a cost, in nano-dollars. It outranks the price of the usage."""
@@ -233,9 +233,9 @@ class Bill:
                 charge(payer.accounts, settled or 0, uncertain or 0)
         self._booked = cost
         if reading is not self._reading:
-            self._correct()  # another thread has reported meanwhile, and took the attempt for running
+            self._correct_books()  # another thread has reported meanwhile, and took the attempt for running
 
-    def _correct(self) -> None:
+    def _correct_books(self) -> None:
         # Reported after it was settled: the session is corrected, and so is the record, unless the call has ended. The
         # span is closed.
         self.learn()

@@ -2,7 +2,7 @@
 
 One event is handled at a time: the first, by rank, of what is there when the engine looks. It looks again after each,
 so nothing is queued and nothing is stale. An extra attempt must never harm the running one: whatever goes wrong in
-starting it leaves only an event behind.
+starting it leaves only an event behind. Losers are cut off and settled in ``attempt_end``.
 """
 
 from __future__ import annotations

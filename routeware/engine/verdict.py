@@ -1,4 +1,7 @@
-"""The meaning of a failed attempt for its call: whether the next link is tried, and what the call raises in the end."""
+"""The meaning of a failed attempt for its call: whether the next link is tried, and what the call raises in the end.
+
+The policy's own rules are asked in ``PreparedPolicy.judge``.
+"""
 
 from __future__ import annotations
 
