@@ -32,8 +32,18 @@ def describe() -> str:
 
 
 def public_members(owner: type) -> dict[str, Any]:
-    """What a class itself offers, by name, in alphabetical order: inherited members are their own class's."""
-    return {name: member for name, member in sorted(vars(owner).items()) if not name.startswith("_") or name in SPOKEN}
+    """What a class offers, by name, in alphabetical order; members of public bases are listed there, and not again."""
+    found: dict[str, Any] = {}
+    for kind in reversed(owner.__mro__):
+        if kind is owner or _is_private_base(kind):
+            found |= vars(kind)
+    return {name: member for name, member in sorted(found.items()) if not name.startswith("_") or name in SPOKEN}
+
+
+def _is_private_base(kind: type) -> bool:
+    """Whether a class is ours and no public name, so that its members are public through its subclasses only."""
+    ours = kind.__module__.partition(".")[0] == routeware.__name__
+    return ours and kind.__name__ not in {*routeware.__all__, *routeware.testing.__all__}
 
 
 def _describe_name(name: str, value: Any) -> Iterator[str]:
