@@ -44,6 +44,12 @@ ERRORS = {
     "NoSessionError",
     "SessionClosedError",
 }
+ELSEWHERE = {
+    *{"contrib.sqlite.SqliteLedger", "contrib.redis.RedisLedger", "budget.OfflineLedger"},
+    *{"contrib.genai_prices.catalogue", "threshold.LatencyReport", "testing.ledgers.LedgerSuite"},
+    *{"lab.replay", "lab.Replayed", "lab.Estimate"},
+}
+"""What pages tell people to import from modules of their own."""
 
 
 def test_the_public_names_are_these() -> None:
@@ -99,4 +105,5 @@ def test_the_reference_has_every_public_name() -> None:
     page = (TEXT.parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
     described = re.findall(r"^\.\. auto(?:class|function|exception|data):: routeware\.([\w.]+)$", page, re.MULTILINE)
 
-    assert sorted(described) == sorted([*routeware.__all__, *(f"testing.{name}" for name in routeware.testing.__all__)])
+    expected = [*routeware.__all__, *(f"testing.{name}" for name in routeware.testing.__all__), *ELSEWHERE]
+    assert sorted(described) == sorted(expected)
