@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from routeware import Attempt, RoutingPolicy, routed
 
 
-@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-5"]))
+@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-6"]))
 async def ask(attempt: Attempt, prompt: str) -> None:
     await post(attempt.provider, model=attempt.model, prompt=prompt)
 
@@ -36,5 +36,5 @@ async def main() -> None:
 asyncio.run(main())
 # prints:
 # chat gpt-4o
-# chat claude-sonnet-4-5
+# chat claude-sonnet-4-6
 # routeware.call ask

@@ -8,7 +8,7 @@ from loopback import URLS, providers, says
 from routeware import Attempt, RoutingPolicy, routed
 
 policy = RoutingPolicy(
-    chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-5"],
+    chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-6"],
     failover={"on_error_kinds": ["default", "auth", "not_found"], "on_timeout_ms": 20_000},
 )
 
@@ -35,4 +35,4 @@ asyncio.run(main())
 # prints:
 # Air scatters blue light most.
 # openai:gpt-4o failed:overloaded
-# anthropic:claude-sonnet-4-5 selected
+# anthropic:claude-sonnet-4-6 selected

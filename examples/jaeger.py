@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from routeware import Attempt, Link, RoutingPolicy, routed
 
 price = {"input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10}
-models = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5", "mistral": "mistral-large-2411"}
+models = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-6", "mistral": "mistral-large-2411"}
 links = [Link(provider=provider, model=model, price=price) for provider, model in models.items()]
 
 

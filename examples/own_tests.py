@@ -10,7 +10,7 @@ from routeware import Attempt, RoutingPolicy, routed
 URLS = {"openai": "https://openai.example/v1", "anthropic": "https://anthropic.example/v1"}
 
 
-@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-5"]))
+@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-6"]))
 async def ask(attempt: Attempt, prompt: str) -> str:
     body = {"model": attempt.model, "messages": [{"role": "user", "content": prompt}]}
     async with aiohttp.request("POST", URLS[attempt.provider], json=body) as reply:

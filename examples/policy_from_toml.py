@@ -26,5 +26,5 @@ async def main() -> None:
 
 asyncio.run(main())
 # prints:
-# anthropic:claude-sonnet-4-5 had 20,000 ms
+# anthropic:claude-sonnet-4-6 had 20,000 ms
 # latency.race_after: there is no such setting (given 200); did you mean 'race_after_ms'?

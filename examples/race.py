@@ -7,7 +7,7 @@ from loopback import URLS, providers, says
 
 from routeware import Attempt, RoutingPolicy, routed
 
-policy = RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-5"], latency={"race_after_ms": 200})
+policy = RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-6"], latency={"race_after_ms": 200})
 
 
 @routed(policy)
@@ -34,4 +34,4 @@ asyncio.run(main())
 # Air scatters blue light most.
 # within a second: True
 # openai:gpt-4o initial race_lost
-# anthropic:claude-sonnet-4-5 race succeeded
+# anthropic:claude-sonnet-4-6 race succeeded

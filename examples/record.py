@@ -8,7 +8,7 @@ from loopback import post, providers, says
 from routeware import Attempt, CallRecord, RoutingPolicy, record_of, routed
 
 
-@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-5"]))
+@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-6"]))
 async def ask(attempt: Attempt, prompt: str) -> str:
     reply = await post(attempt.provider, model=attempt.model, prompt=prompt)
     return str(attempt.report(reply)["choices"][0]["message"]["content"])
@@ -31,5 +31,5 @@ async def main() -> None:
 
 asyncio.run(main())
 # prints:
-# succeeded | openai:gpt-4o failed:rate_limit | anthropic:claude-sonnet-4-5 selected
-# failed | openai:gpt-4o failed:rate_limit | anthropic:claude-sonnet-4-5 failed:bad_request
+# succeeded | openai:gpt-4o failed:rate_limit | anthropic:claude-sonnet-4-6 selected
+# failed | openai:gpt-4o failed:rate_limit | anthropic:claude-sonnet-4-6 failed:bad_request

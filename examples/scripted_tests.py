@@ -6,7 +6,7 @@ from routeware import Attempt, RoutingPolicy, routed
 from routeware.testing import answers, fails, scripted, trail
 
 
-@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-5"]))
+@routed(RoutingPolicy(chain=["openai:gpt-4o", "anthropic:claude-sonnet-4-6"]))
 async def ask(attempt: Attempt, prompt: str) -> str:
     raise NotImplementedError("here is your request to the provider")
 
@@ -20,7 +20,7 @@ async def test_a_rate_limit_is_answered_by_the_second_provider() -> None:
         answer = await ask("Why is the sky blue?")
 
     assert answer == "Air scatters blue light most."
-    assert trail(play.calls[0]) == ["openai:gpt-4o failed:rate_limit", "anthropic:claude-sonnet-4-5 selected"]
+    assert trail(play.calls[0]) == ["openai:gpt-4o failed:rate_limit", "anthropic:claude-sonnet-4-6 selected"]
 
 
 if __name__ == "__main__":  # or `pytest scripted_tests.py`, where pytest-asyncio is in its auto mode

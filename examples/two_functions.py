@@ -7,7 +7,7 @@ from loopback import post, providers, says
 from routeware import Attempt, RoutingPolicy, routed
 
 
-@routed(RoutingPolicy(chain=["anthropic:claude-sonnet-4-5", "ollama:llama3:8b"]))
+@routed(RoutingPolicy(chain=["anthropic:claude-sonnet-4-6", "ollama:llama3:8b"]))
 async def ask(attempt: Attempt, prompt: str) -> str:
     reply = await post(attempt.provider, model=attempt.model, messages=[{"role": "user", "content": prompt}])
     return f"{attempt.model} says: {reply['choices'][0]['message']['content']}"
@@ -28,5 +28,5 @@ async def main() -> None:
 
 asyncio.run(main())
 # prints:
-# claude-sonnet-4-5 says: Air scatters blue light.
+# claude-sonnet-4-6 says: Air scatters blue light.
 # llama3:8b, on this machine, says: Rayleigh.
