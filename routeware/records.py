@@ -217,7 +217,7 @@ class CallRecord:
         return any(attempt.trigger is AttemptTrigger.FAILOVER for attempt in self.attempts)
 
     def trail(self) -> str:
-        """Return the attempts in one line: ``gpt-4o 429 rate_limit, claude-sonnet-4-5 answered``."""
+        """Return the attempts in one line: ``gpt-4o 429 rate_limit, claude-sonnet-4-6 answered``."""
         return trail_of([(one, one.status, one.error) for one in self.attempts])
 
     def decision(self) -> RoutingDecision:
