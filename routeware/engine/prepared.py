@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from threading import RLock
 
 from routeware.classify import (
     ErrorSnapshot,
@@ -20,6 +19,7 @@ from routeware.classify import (
 from routeware.engine.registrations import LinkStats, Registrations
 from routeware.errors import PolicyError, ResultRejectedError
 from routeware.health import CooldownRule, Health, note_policy
+from routeware.locks import Lock
 from routeware.money import Price, Tariff, Usage, amount_usd, meter, nanos, per_request, plain_meter, unpriced_by
 from routeware.observers import FOREIGN, Failure
 from routeware.policy import FailoverRules, Link, RoutingPolicy, spread_places
@@ -33,7 +33,7 @@ logger = logging.getLogger("routeware")
 DEFAULT_TIMEOUT_MS = 120_000.0
 """The time-out of an attempt after which another may follow, where nothing else is set."""
 
-_PREPARING = RLock()
+_PREPARING = Lock()
 
 
 class PreparedLink:
@@ -258,7 +258,7 @@ class PreparedPolicy:
             )
             for link in policy.chain
         )
-        with _PREPARING:
+        with _PREPARING.held:
             if not self.links:  # another thread's first call may have prepared it meanwhile: all calls see one chain
                 self._unpriced = tuple(one.link.label for one in links if one.tariff is None)
                 self.links = links

@@ -7,13 +7,12 @@ over. Then one attempt is let through as the probe; its outcome ends the pause o
 from __future__ import annotations
 
 import math
-import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from routeware.errors import ErrorCategory
+from routeware.locks import Lock
 
 __all__ = [
     "COUNTED",
@@ -23,7 +22,6 @@ __all__ = [
     "CooldownRule",
     "LinkHealth",
     "LinkStates",
-    "Lock",
     "PauseStarted",
     "Ticket",
 ]
@@ -139,26 +137,8 @@ class _LinkState:
         )
 
 
-class Lock:
-    """One lock for all health of the process, made anew in a forked child.
-
-    Re-entrant, because memory asked for while it is held may run the collector, which may close a lost call, which
-    hands its probe back here. Every method under it leaves its state whole before it asks for memory.
-    """
-
-    def __init__(self) -> None:
-        self.renew()
-        if hasattr(os, "register_at_fork"):
-            # A child forked while another thread holds the lock has no thread that would ever release it.
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        """Make a lock that no thread holds."""
-        self.held = threading.RLock()
-
-
 LOCK = Lock()
-"""The lock of this process."""
+"""One lock for all health of the process: a lost call hands its probe back here, maybe from inside the collector."""
 
 
 class LinkStates:

@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache, partial
-from threading import RLock
 from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, NoOpMeter, Observation
 
 from routeware.errors import ErrorCategory
+from routeware.locks import Lock
 from routeware.money import usd
 from routeware.observers import FOREIGN, AttemptFacts, CallFacts, report_broken
 from routeware.policy import Link
@@ -36,6 +36,10 @@ _BOUNDARIES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.
 # So many series the SDK tells apart by default; what comes after is added up under the attribute that it uses, too.
 _MOST_SERIES = 2_000
 _ASK_AGAIN_S = 1.0
+
+# Two, in this order only: the SDK is asked for instruments under the first, and takes locks of its own, under which it
+# asks for the sums.
+_MAKING, _SUMS = Lock(), Lock()
 
 # Series: which values tell one from another, and the attributes under which it is exported. A series is kept as a plain
 # tuple, which is made and looked up at every call; its attributes are made by a function of the tuple's parts.
@@ -100,23 +104,21 @@ class Sums:
         self._describe = describe
         self._shown = shown
         self._values: dict[Series | None, float] = {}
-        # A thread may take it twice: the garbage collector may end a call wherever memory is asked for.
-        self._lock = RLock()
 
     def add(self, series: Series, amount: int) -> None:
         """Add to a series."""
-        with self._lock:
+        with _SUMS.held:
             known = self._known(series)
             self._values[known] = self._values.get(known, 0) + amount
 
     def put(self, series: Series, value: float) -> None:
         """Replace the value of a series."""
-        with self._lock:
+        with _SUMS.held:
             self._values[self._known(series)] = value
 
     def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Give all series to the SDK."""
-        with self._lock:
+        with _SUMS.held:
             values = dict(self._values)
         overflow = {names.OVERFLOW: True}
         return [
@@ -179,12 +181,11 @@ class Instruments:
 
 
 _made: WeakKeyDictionary[MeterProvider, Instruments | None] = WeakKeyDictionary()
-_making = RLock()
 
 
 def _instruments_of(provider: MeterProvider) -> Instruments | None:
     """Find the instruments to measure with, made once for each provider; ``None`` where it does nothing."""
-    with _making:
+    with _MAKING.held:
         if provider not in _made:
             meter = provider.get_meter("routeware")
             _made[provider] = None if isinstance(meter, NoOpMeter) else Instruments(meter)

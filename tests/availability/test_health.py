@@ -24,7 +24,8 @@ from routeware.health import (
     Ticket,
     note_policy,
 )
-from routeware.health.pauses import LOCK, Lock
+from routeware.health.pauses import LOCK
+from routeware.locks import Lock
 from tests.fakes.clock import JumpingLoop
 
 BUSY = ErrorCategory.OVERLOADED

@@ -21,6 +21,7 @@ LAYERS = (
     "errors",
     "text",
     "restoring",
+    "locks",
     "money",
     "policy",
     "classify",
@@ -173,6 +174,19 @@ def test_nothing_above_imports_contrib() -> None:
         if layer_of(path) in {*CORE, "__init__"}
         for line, layer in own_imports(path)
         if layer == "contrib"
+    ]
+
+    assert not found, "\n".join(found)
+
+
+def test_a_forked_child_waits_for_no_lock() -> None:
+    """What the core shares between threads is under locks that a child makes anew; the books have one of their own."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} makes a lock that stays held in a forked child"
+        for path in SOURCES
+        if layer_of(path) in {*CORE, "__init__"} - {"locks", "testing"} and path != PACKAGE / "budget" / "caps.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"RLock", "threading.RLock", "threading.Lock"}
     ]
 
     assert not found, "\n".join(found)

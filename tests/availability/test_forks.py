@@ -1,0 +1,72 @@
+"""A child that is forked while other threads work goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import sys
+import threading
+from contextlib import ExitStack
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+
+import routeware
+from routeware import Attempt, RoutingPolicy, routed
+from routeware.locks import Lock
+from tests.fakes.measuring import Measured
+from tests.fakes.providers import busy, script
+
+POLICY = RoutingPolicy.from_dict({"chain": ["a:m"]})
+
+
+def locks() -> list[Lock]:
+    """Return the locks of the process, wherever they are."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("routeware.")]
+    return [found for module in modules for found in vars(module).values() if type(found) is Lock]
+
+
+async def call(meters: MeterProvider) -> None:
+    """Decorate, measure, fail and pause."""
+
+    @routed(POLICY, meter_provider=meters)
+    async def ask(attempt: Attempt) -> str:
+        return attempt.link.label
+
+    assert await ask() == "a:m"
+    with pytest.raises(Exception, match="503"):
+        await script(a=busy()).ask(options={"meter_provider": meters})()
+    routeware.Health().trip("a", for_ms=1)
+
+
+def test_a_process_forked_while_every_lock_is_held_does_not_hang() -> None:
+    """The threads that would release them do not exist in the child: not of sums, of instruments, of first calls."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("there is no fork here")
+    measured = Measured()
+    asyncio.run(call(measured.provider))
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ExitStack() as stack:
+            for lock in locks():
+                stack.enter_context(lock.held)
+            held.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    try:
+        child = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(call(measured.provider)))
+        child.start()
+        child.join(20)
+        code = child.exitcode
+        child.kill()
+        child.join()
+    finally:
+        done.set()
+        holder.join()
+
+    assert len(locks()) >= 4
+    assert code == 0
