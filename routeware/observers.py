@@ -315,4 +315,12 @@ def report_broken(broken: set[str], listener: str, error: BaseException) -> None
     """Log that ``listener`` failed, once, without text or traceback: these may quote a provider."""
     if listener not in broken:
         broken.add(listener)
-        logger.warning("%s failed (%s); calls go on without it", listener, type(error).__qualname__)
+        said = "%s failed (%s); calls go on without it", listener, type(error).__qualname__
+        try:
+            logger.warning(*said)
+        except FOREIGN:
+            # The log itself is what is broken. What Python falls back on without a log has no filter of the program.
+            if logging.lastResort is not None:
+                logging.lastResort.handle(
+                    logging.LogRecord(logger.name, logging.WARNING, "", 0, said[0], said[1:], None)
+                )

@@ -213,7 +213,7 @@ class PreparedPolicy:
         self.policy = policy
         self.tracing = tracing
         self.metrics = metrics
-        self.log = EventLog(policy)
+        self.log = EventLog(policy, tracing.broken)
         self.max_attempts = policy.max_attempts  # a property of the policy, which reads the whole chain
         self.most_attempts = min(self.max_attempts, len(policy.chain))  # in each round every link is tried at most once
         # Where there is no second attempt there is no race.

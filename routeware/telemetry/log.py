@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from routeware.observers import AttemptFacts
+from routeware.observers import FOREIGN, AttemptFacts, report_broken
 from routeware.policy import RoutingPolicy
 from routeware.text import bounded, visible
 
@@ -18,23 +18,28 @@ logger.addHandler(logging.NullHandler())  # otherwise Python prints warnings of 
 class EventLog:
     """The log lines of one policy's calls: ``<emit_event>.<event> key=value ...``, with the fields in ``extra``."""
 
-    __slots__ = ("_policy", "prefix")
+    __slots__ = ("_broken", "_policy", "prefix")
 
-    def __init__(self, policy: RoutingPolicy) -> None:
+    def __init__(self, policy: RoutingPolicy, broken: set[str]) -> None:
         self._policy = policy
+        self._broken = broken
         self.prefix = policy.observe.emit_event
 
     def event(self, event: str, level: int, fields: Mapping[str, object]) -> None:
         """Write one event, where its level is enabled."""
         if not logger.isEnabledFor(level):
             return
-        safe = {key: bounded(value) if isinstance(value, str) else value for key, value in fields.items()}
-        line = (level, "%s.%s %s", self.prefix, event, _shown(safe))
         try:
-            logger.log(*line, extra=safe)
-        except KeyError:
-            # The program's own record factory sets a field of this name: its value stays, ours is in the text.
-            logger.log(*line)
+            safe = {key: bounded(value) if isinstance(value, str) else value for key, value in fields.items()}
+            line = (level, "%s.%s %s", self.prefix, event, _shown(safe))
+            try:
+                logger.log(*line, extra=safe)
+            except KeyError:
+                # The program's own record factory sets a field of this name: its value stays, ours is in the text.
+                logger.log(*line)
+        except FOREIGN as error:
+            # A filter, a handler or a record factory of the program: it must not lose an answer that is there.
+            report_broken(self._broken, "EventLog", error)
 
     def call_started(self) -> None:
         """Write which policy a call follows."""

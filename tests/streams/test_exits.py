@@ -44,12 +44,16 @@ def test_a_program_that_exits_ends_the_call_with_a_record_and_spans(error: BaseE
     assert len(traces.spans) == 2
 
 
+class Exits(BaseException):
+    """What ends a program, such as ``SystemExit``."""
+
+
 async def test_a_first_item_that_cannot_be_told_leaves_nothing_running(caplog: pytest.LogCaptureFixture) -> None:
-    """What a filter of the program's own log raises comes out of ``start``; the generator is cut off and settled."""
+    """A program that exits in a filter of its own log exits; the generator is cut off and settled."""
 
     def refuse(record: logging.LogRecord) -> bool:
         if "first_item" in record.getMessage():
-            raise KeyError("filter")
+            raise Exits("filter")
         return True
 
     film = Film({"a": ["1", "2"]}, links={"a": {"price": {"request_usd": 1}}})
@@ -58,7 +62,7 @@ async def test_a_first_item_that_cannot_be_told_leaves_nothing_running(caplog: p
     logger.addFilter(refuse)
     try:
         async with routeware.session(limit_usd=10) as spending:
-            with pytest.raises(KeyError, match="filter"):
+            with pytest.raises(Exits, match="filter"):
                 await film.ask().start()
             await pause(1)
     finally:
