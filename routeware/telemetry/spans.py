@@ -16,7 +16,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link as SpanLink
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from routeware.budget import Session
 from routeware.observers import FOREIGN, AttemptFacts, CallFacts, failed_attempt, report_broken
@@ -209,7 +209,8 @@ class CallTrace:
             span = tracing.tracer.start_span(name, self._context, SpanKind.CLIENT, attributes, links)
         except FOREIGN as error:
             report_broken(tracing.broken, "CallTrace", error)
-            return NO_SPAN
+            # It keeps nothing, and what the function starts below it belongs to the call instead of to no trace.
+            return NonRecordingSpan(self._span.get_span_context())
         self._before = span
         if not self.recorded:
             self.recorded = span.is_recording()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 import routeware
+from routeware import Attempt
 from tests.fakes.providers import HTTPStatusError, answers, busy, fails, hangs, script
 from tests.fakes.tracing import Traces
 
@@ -68,6 +70,23 @@ async def test_calls_are_answered(broken: Any, caplog: pytest.LogCaptureFixture)
     assert (spending.uncertain_usd, spending.reserved_usd) == (0.75, 0)
     assert len([one for one in said(caplog) if "RuntimeError" in one]) >= 1
     assert not any("sk-123" in one for one in said(caplog))
+
+
+async def test_spans_below_an_attempt_that_has_none_belong_to_the_call() -> None:
+    """An SDK's own span is no root of another trace; what the function sets on its attempt's span is on no span."""
+    traces = Traces()
+    traces.provider.add_span_processor(StartingAttempts())
+
+    async def asks(attempt: Attempt) -> str:
+        attempt.span.set_attribute("mine", 1)
+        trace.get_current_span().set_attribute("mine", 1)
+        return format(trace.get_current_span().get_span_context().span_id, "x")
+
+    below = await script(a=asks).ask(options=traces.options)()
+
+    (call,) = traces.spans
+    assert below == format(call.get_span_context().span_id, "x")
+    assert "mine" not in call.attributes
 
 
 @BROKEN
