@@ -15,9 +15,8 @@ from routeware.telemetry import CallTrace, EventLog, Metrics
 __all__ = ["Listeners", "listen"]
 
 _DEBUG = logging.DEBUG
-_is_logged = logging.getLogger(
-    "routeware"
-).isEnabledFor  # methods of imported objects are bound anew at each call of them
+# Bound once: a method of an object that is imported would be bound anew at every call.
+_is_logged = logging.getLogger("routeware").isEnabledFor
 
 
 class Listeners:
