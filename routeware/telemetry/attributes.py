@@ -52,13 +52,15 @@ SESSION_NAME: Final = _on_call("routeware.session.name", "string", "The innermos
 CALL_OUTCOME: Final = _on_call(
     "routeware.call.outcome", "string", "`succeeded`, `failed`, `cancelled`, `budget_exceeded` or `deadline_exceeded`"
 )
-CALL_ATTEMPTS: Final = _on_call("routeware.call.attempts", "int", "How many attempts there were, skipped links too")
+CALL_ATTEMPTS: Final = _on_call("routeware.call.attempts", "int", "The number of attempts, skipped links included")
 CALL_SELECTED: Final = _on_call("routeware.call.selected", "string", "The label of the link that answered")
 CALL_COST_USD: Final = _on_call("routeware.call.cost_usd", "double", "What the call is known to have cost")
 CALL_UNCERTAIN_USD: Final = _on_call(
-    "routeware.call.uncertain_usd", "double", "What it may have cost besides, by its attempts' projections"
+    "routeware.call.uncertain_usd", "double", "What it may have cost in addition, by its attempts' projections"
 )
-CALL_WASTED_USD: Final = _on_call("routeware.call.wasted_usd", "double", "Both, of all attempts but the winner")
+CALL_WASTED_USD: Final = _on_call(
+    "routeware.call.wasted_usd", "double", "The known and the uncertain cost of all attempts except the winner"
+)
 CALL_RACED: Final = _on_call("routeware.call.raced", "boolean", "True if a backup was started beside an attempt")
 CALL_FAILED_OVER: Final = _on_call(
     "routeware.call.failed_over", "boolean", "True if an attempt was started because one before had failed"
@@ -67,7 +69,9 @@ CALL_TRAIL: Final = _on_call(
     "routeware.call.trail", "string", "Its attempts in a line: `gpt-4o 429 rate_limit, mistral-large answered`"
 )
 RACE_AFTER_S: Final = _on_call(
-    "routeware.race.after_s", "double", "How long after a start the next link is tried beside it"
+    "routeware.race.after_s",
+    "double",
+    "The race threshold: the seconds from an attempt's start to the start of a backup",
 )
 RACE_SOURCE: Final = _on_call("routeware.race.source", "string", "Where that threshold came from: `fixed`, ...")
 RACE_SWAPPED: Final = _on_call("routeware.race.swapped", "boolean", "True if a target sent it to the backup first")
@@ -124,7 +128,9 @@ RESPONSE_MODEL: Final = _on_attempt("gen_ai.response.model", "string", "The mode
 ERROR_TYPE: Final = _on_attempt("error.type", "string", "The qualified class name of its error")
 ERROR_CATEGORY: Final = _on_attempt("routeware.error.category", "string", "What the error means: `rate_limit`, ...")
 HTTP_STATUS: Final = _on_attempt("http.response.status_code", "int", "The status that the provider answered with")
-RETRY_AFTER_S: Final = _on_attempt("routeware.retry_after_s", "double", "How long it asked to be left alone")
+RETRY_AFTER_S: Final = _on_attempt(
+    "routeware.retry_after_s", "double", "How long the provider asked to wait before the next request, in seconds"
+)
 
 
 # Attributes of metrics only.
