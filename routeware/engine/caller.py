@@ -108,15 +108,17 @@ class CallerTask:
         return 0 if task is None else task.cancelling() - self._at_entry - self._excused
 
     def is_within(self, outer: CallerTask) -> None:
-        """Take note that the call is made in an attempt of another one."""
-        self._outer = outer
+        """Take note that the call is made in an attempt of another one, if that is in the same task."""
+        # In another task it has nothing to excuse. And each call of a job that starts its own next run is made in an
+        # attempt of the one before, and would keep all that came before.
+        if outer._task is self._task:
+            self._outer = outer
 
     def excuse_library(self) -> None:
         """Note that one cancellation since the call began was made by no caller, of this call or of those around it."""
         one: CallerTask | None = self
         while one is not None:
-            if one._task is self._task:
-                one._excused += 1
+            one._excused += 1
             one = one._outer
 
     def see_thrown(self, error: asyncio.CancelledError) -> None:

@@ -289,3 +289,30 @@ async def test_the_same_error_object_may_be_raised_again_and_again() -> None:
     error.__traceback__ = None
 
     assert seen() is None
+
+
+async def test_a_job_that_starts_its_own_next_run_keeps_no_call_of_an_earlier_one() -> None:
+    """Each call is made by a task that the provider function of the one before has started, in its context."""
+    done = asyncio.Event()
+    held: list[int] = []
+    tasks: set[asyncio.Task[None]] = set()
+
+    @routeware.routed(routeware.RoutingPolicy(chain=["a:m"]))
+    async def ask(attempt: routeware.Attempt) -> str:
+        held.append(sum(type(one).__module__.startswith("routeware.") for one in gc.get_objects()))
+        if len(held) == 50:
+            done.set()
+        else:
+            tasks.add(asyncio.create_task(renew()))
+        return "a"
+
+    async def renew() -> None:
+        await pause(1)
+        tasks.clear()
+        await ask()
+
+    await renew()
+    await done.wait()
+    await pause(1)
+
+    assert held[-1] == held[10]
