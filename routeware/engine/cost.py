@@ -74,6 +74,7 @@ class Bill:
         request: what was asked of it, and who pays.
         reading: what was reported before.
         cost: what it cost, where it is settled already: it reports late.
+        has_learned: True if projections have learned from what was reported before.
 
     Attributes:
         projection: the most that it is expected to cost, in nano-dollars; ``None`` where its link has no price.
@@ -98,13 +99,14 @@ class Bill:
     )
 
     def __init__(
-        self, link: PreparedLink, request: Request, reading: Reading = NO_READING, cost: Cost | None = None
+        self, link: PreparedLink, request: Request, reading: Reading, cost: Cost | None, *, has_learned: bool
     ) -> None:
         self._link = link
         self._request = request
         # All that was reported, in one object that is replaced as a whole: threads may report while this is settled.
         self._reading = reading
-        self._has_projection = self._is_container = self._has_learned = self._by_hand = self.is_unfinished = False
+        self._has_learned = has_learned
+        self._has_projection = self._is_container = self._by_hand = self.is_unfinished = False
         self.projection: int | None = None
         self.reservation: Reservation | None = None
         self.cost = self._booked = cost

@@ -68,6 +68,7 @@ class Execution:
     _bill: Bill | None
     # As long as nothing takes a bill: what it has reported, and what it cost.
     _plain: PlainCounts | None
+    _has_learned: bool  # True once projections have learned from that; no value without it
     _cost: Cost | None
     _cleanup_s: float | None
     _skip_reason: SkipReason
@@ -199,7 +200,7 @@ class Execution:
             if plain is not None:
                 with caps.LOCK:  # threads may report at once, and while it is settled
                     if self._bill is None and self._plain is None and self._cost is None:
-                        self._plain = plain
+                        self._plain, self._has_learned = plain, False
                         return
             self.bill.report(read_report(reply) if plain is None else reading_of(plain))
         else:
@@ -326,10 +327,8 @@ class Execution:
 
     def forget(self) -> None:
         """Hold no error and no result: after a call, what it raised or gave is the caller's alone."""
-        if self._bill is not None:
-            self._bill.learn()  # here, because a call without observers is not concluded
-        elif self._plain is not None:
-            self.prepared.stats.outputs.learn(self._plain[1])
+        if self._bill is not None or self._plain is not None:
+            self._learn()  # here, because a call without observers is not concluded
         self.failure = None
         if self.task is None:  # it ran in the caller's task, so it has ended
             self.error = self.result = self.reply = None
@@ -341,6 +340,16 @@ class Execution:
         self.error = self.result = self.reply = None
         if self.flow is not None:
             self.flow.forget()
+
+    def _learn(self) -> None:
+        with caps.LOCK:  # a thread that reports now opens a bill, which has to know whether this has been done
+            plain = self._plain if self._bill is None else None
+            if plain is not None:
+                self._has_learned = True
+        if plain is None:
+            self.bill.learn()
+        else:
+            self.prepared.stats.outputs.learn(plain[1])
 
     def _step(self, to: Life) -> None:
         assert to in LIFE[self.life], f"an attempt that is {self.life.value} cannot be {to.value}"
@@ -357,8 +366,9 @@ class Execution:
         with caps.LOCK:  # as above
             bill = self._bill
             if bill is None:
-                reading = NO_READING if self._plain is None else reading_of(self._plain)
-                bill = self._bill = Bill(self.prepared, self.request, reading, self._cost)
+                plain = self._plain
+                reading, has_learned = (NO_READING, False) if plain is None else (reading_of(plain), self._has_learned)
+                bill = self._bill = Bill(self.prepared, self.request, reading, self._cost, has_learned=has_learned)
             return bill
 
     @property

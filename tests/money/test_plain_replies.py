@@ -136,3 +136,25 @@ async def test_projections_learn_from_it() -> None:
         with pytest.raises(BudgetExceededError) as refused:
             await ask()
     assert refused.value.projected_usd == 5.25
+
+
+@pytest.mark.parametrize("observed", [True, False])
+async def test_an_attempt_that_repeats_a_report_late_confirms_nothing(observed: bool) -> None:
+    """An output that is hard to believe waits for another answer, not for the same one once more."""
+    kept: list[Attempt] = []
+    ask = asking(reply(1, 50_000))
+    await (ask.outcome if observed else ask)(kept)
+    kept[0].report(reply(1, 50_000))
+
+    assert await projected(ask) == 0.25 + 1.024
+
+    await ask(kept)
+    assert await projected(ask) == 0.25 + 50
+
+
+async def projected(ask: Any) -> float:
+    """What the next call is expected to cost."""
+    async with routeware.session(limit_usd=0.001):
+        with pytest.raises(BudgetExceededError) as refused:
+            await ask()
+    return refused.value.projected_usd
