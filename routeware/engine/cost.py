@@ -28,7 +28,6 @@ __all__ = ["FREE", "UNKNOWN", "Bill", "Ending", "settle_plain"]
 
 logger = logging.getLogger("routeware")
 
-
 FREE = Cost()
 """The cost of an attempt that was not billed."""
 UNKNOWN = Cost(None, None)
@@ -187,11 +186,10 @@ class Bill:
     def read_items(self, items: Sequence[object]) -> None:
         """Read the usage off items of a stream, part by part, if its function has reported none."""
         if self._reading.usage is None and not self._is_container:
-            for item in items:
-                reading = read_report(item)
-                self._take(reading, on_purpose=False)
-                if reading.usage is not None:
-                    self.is_unfinished = is_unfinished(item)
+            readings = [read_report(item) for item in items]
+            if self._take(*readings, on_purpose=False):
+                counting = [item for item, reading in zip(items, readings, strict=True) if reading.usage is not None]
+                self.is_unfinished = bool(counting) and is_unfinished(counting[-1])
 
     def learn(self) -> None:
         """Let projections learn from the answer, once it is known in full. Once per attempt, not per report."""
@@ -332,12 +330,18 @@ class Bill:
         elif isinstance(ending.given, BaseException):
             self._take(read_error(ending.given), on_purpose=False)
 
-    def _take(self, reading: Reading, *, on_purpose: bool = True) -> None:
-        if reading.dropped:
-            self.drop(reading.dropped)
+    def _take(self, *readings: Reading, on_purpose: bool = True) -> bool:
+        """Take what was reported, or found in a result; ``False`` if a usage was reported while that was read."""
         with caps.LOCK:  # two threads that report at once
-            known = self._reading
-            self._reading = reading if known is NO_READING else joined(known, reading, on_purpose=on_purpose)
+            if not on_purpose and self._reading.usage is not None:
+                return False
+            for reading in readings:
+                known = self._reading
+                self._reading = reading if known is NO_READING else joined(known, reading, on_purpose=on_purpose)
+        for reading in readings:
+            if reading.dropped:
+                self.drop(reading.dropped)
+        return True
 
     def _projection_to_book(self) -> int | None:
         if self._has_projection:

@@ -8,7 +8,7 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -222,6 +222,45 @@ async def test_a_report_while_an_attempt_is_settled_counts() -> None:
 
     assert spending.spent_usd == 0.5
     assert outcome.record.cost_usd == 0.5
+
+
+class Result(Mapping[str, Any]):
+    """A result that is reported on while it is read, as another thread may do."""
+
+    def __init__(self, usage: dict[str, int], attempt: Attempt) -> None:
+        self.said = {"model": "m", "usage": usage}
+        self.attempts = [attempt]
+
+    def __getitem__(self, name: str) -> Any:
+        while self.attempts:
+            self.attempts.pop().report_usage(input_tokens=1000, output_tokens=9000)
+        return self.said[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.said)
+
+    def __len__(self) -> int:
+        return len(self.said)
+
+
+async def test_a_report_while_a_result_is_read_outranks_it() -> None:
+    """Of a function and of a stream: what is said on purpose counts, whichever comes first."""
+    link = Link(provider="a", model="m", price=Price(output_usd_per_mtok=1000))
+
+    @routed(RoutingPolicy(chain=[link]))
+    async def ask(attempt: Attempt) -> Result:
+        return Result({"prompt_tokens": 10, "completion_tokens": 3}, attempt)
+
+    @routed(RoutingPolicy(chain=[link]))
+    async def stream(attempt: Attempt) -> AsyncIterator[Result]:
+        yield Result({"prompt_tokens": 10, "completion_tokens": 3}, attempt)
+
+    async with routeware.session() as spending:
+        record = (await ask.outcome()).record
+        assert [item async for item in stream()]
+
+    assert record.attempts[0].usage == Usage(input_tokens=1000, output_tokens=9000)
+    assert spending.spent_usd == 18
 
 
 async def test_an_amount_that_is_none_is_refused_by_its_name() -> None:
