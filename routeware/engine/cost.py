@@ -7,7 +7,6 @@ billed: they are booked at their projection, as uncertain. A cost without a pric
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,17 +15,15 @@ import attrs
 from routeware.budget import Reservation, caps, charge
 from routeware.engine.cost_warnings import warn
 from routeware.engine.prepared import PreparedLink
-from routeware.engine.projections import built_in_projection, estimated_projection
+from routeware.engine.projections import project, project_to_book
 from routeware.engine.registrations import Request
 from routeware.money import Usage, plain_usage, usd
-from routeware.observers import FOREIGN, Cost
+from routeware.observers import Cost
 from routeware.pricing import NO_READING, PlainCounts, Reading, joined, read_error, read_reply, read_report
 from routeware.pricing.chunks import is_unfinished
 from routeware.text import bounded
 
 __all__ = ["FREE", "UNKNOWN", "Bill", "Ending", "settle_plain"]
-
-logger = logging.getLogger("routeware")
 
 FREE = Cost()
 """The cost of an attempt that was not billed."""
@@ -132,10 +129,7 @@ class Bill:
             Exception: what the ``estimate`` hook raised.
         """
         self._has_projection = True
-        if self._request.registrations.estimate is None:
-            self.projection = built_in_projection(self._link, self._request, may_warn=may_warn)
-        else:
-            self.projection = estimated_projection(self._link, self._request)
+        self.projection = project(self._link, self._request, may_warn=may_warn)
         return self.projection
 
     def hold(self, amount: int, cap: int | None = None) -> None:
@@ -344,13 +338,7 @@ class Bill:
         return True
 
     def _projection_to_book(self) -> int | None:
-        if self._has_projection:
-            return self.projection
-        if self._link.tariff is None and self._request.registrations.estimate is None:
-            return None
-        try:
-            return self.project(may_warn=False)
-        except FOREIGN as error:  # a hook's failure must not lose a cost
-            logger.warning("the estimate hook failed (%s); the built-in projection is booked", type(error).__qualname__)
-            self.projection = built_in_projection(self._link, self._request, may_warn=False)
-            return self.projection
+        if not self._has_projection:
+            self._has_projection = True
+            self.projection = project_to_book(self._link, self._request)
+        return self.projection
