@@ -367,6 +367,7 @@ def test_a_cost_without_counts_is_a_report() -> None:
         ({"usage": CHAT, "model": "bad\ud83e"}, "bad\ufffd"),
         ({"usage": CHAT, "model": "m" * 1000}, "m" * 256),
         ({"usage": CHAT, "model": 3}, None),
+        ({"usage": CHAT, "model": ""}, None),
     ],
 )
 def test_the_model_is_a_text_that_can_be_passed_on(reply: object, model: str | None) -> None:
@@ -437,7 +438,7 @@ ODD_COUNTS = (0, 5, -1, True, 1000.0, 1.5, "7", None, 2**53, 2**53 + 1)
 
 
 @pytest.mark.parametrize("rest", [{}, {"total_tokens": 12}, {"total_tokens": 10**6}, {"cached_tokens": 2}])
-@pytest.mark.parametrize("model", ["m", None, 5, "m" * 300, "m\ud83e"])
+@pytest.mark.parametrize("model", ["m", "", None, 5, "m" * 300, "m\ud83e"])
 def test_the_commonest_reply_says_the_same_read_quickly_or_not(model: object, rest: dict[str, object]) -> None:
     """Plain counts have a way of their own, which a tier (here: none) keeps a reply off."""
     for sent, output in product((*ODD_COUNTS, 7), ODD_COUNTS):

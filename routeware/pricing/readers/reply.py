@@ -94,7 +94,7 @@ def plain_counts(reply: object) -> PlainCounts | None:
         return None
     if len(counts) > 2 and (len(counts) > 3 or counts.get("total_tokens") != sent + output):
         return None
-    return (sent, output, model) if type(model) is str else None
+    return (sent, output, model) if type(model) is str and model else None
 
 
 def reading_of(plain: PlainCounts) -> Reading:
