@@ -1,4 +1,4 @@
-"""Where the caps of this process refuse: its running sums, checked and changed in one step, without suspending.
+"""The caps of this process: its running sums, checked and changed in one step, without suspending.
 
 One lock guards all sums. It is re-entrant, because the collector may run while it is held: it may close the coroutine
 of a call that was lost with its loop, and that call settles what it had reserved, in the middle of another change. With

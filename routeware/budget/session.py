@@ -297,7 +297,7 @@ class Session:
         return len(given_up)
 
     def _inherit(self, around: Session) -> None:
-        """Take over what holds foreverything inside the session around."""
+        """Take over what holds for everything inside the session around."""
         self._counts.stand_in(around._counts)
         self.capped = self.capped or around.capped
         self.reserving = self.reserving or around.reserving

@@ -97,7 +97,7 @@ class View(Generic[P, T_co]):
         return self._view(_owner=obj)
 
     def __eq__(self, other: object) -> bool:
-        """As bound methods: the same function, for the same instance, in the same view."""
+        """Compare as bound methods do: the same function, for the same instance, in the same view."""
         return isinstance(other, View) and self._identity() == other._identity()
 
     def __hash__(self) -> int:

@@ -158,7 +158,7 @@ def _close(result: Any) -> list[asyncio.Future[Any]]:
 async def _closed(waiting: Awaitable[Any]) -> None:
     try:
         await waiting
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - whatever a result's own close raises harms no call
         _warn_open(error)
 
 

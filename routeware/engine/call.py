@@ -32,8 +32,6 @@ __all__ = ["Call"]
 
 # Reading a member off its enum costs as much as an attribute of a slot.
 _INITIAL, _FAILOVER, _RETRY = AttemptTrigger.INITIAL, AttemptTrigger.FAILOVER, AttemptTrigger.RETRY
-
-
 # Methods of imported objects are bound anew at each call of them.
 _current_session, _running_loop, _current_task = CURRENT_SESSION.get, asyncio.get_running_loop, asyncio.current_task
 
@@ -227,7 +225,7 @@ class Call:
 
     @property
     def has_ended(self) -> bool:
-        """True if nothing is in flight any more, and its listeners are being told."""
+        """True if nothing is in flight any more, and its listeners learn of it."""
         try:
             return self.ended is not None
         except AttributeError:

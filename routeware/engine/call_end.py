@@ -1,4 +1,4 @@
-"""The end of a call: what is left of it is cleared away, then it is settled, told, and put on record."""
+"""The end of a call: what is left of it is cleared away, then it is settled, reported, and put on record."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _leave_record(call: Call, error: BaseException, record: CallRecord) -> None:
 
 def _tell(call: Call) -> None:
     if call.driver is None or call.winner is None:
-        # A stream with a first item has told this then.
+        # A stream with a first item has reported this then.
         _learn(call, call.ended)
         _emit_race(call)
     if call.listeners is not None:

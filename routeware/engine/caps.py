@@ -1,4 +1,4 @@
-"""Where a cap refuses: the call's own, asked here, and those of the sessions around it, asked through its bill."""
+"""The refusals of caps: of the call's own, asked here, and of the sessions' around it, asked through its bill."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _check_call(call: Call, execution: Execution, amount: int) -> None:
             raise refusal
         emit_refusal(call, refusal)
     finally:
-        del refusal  # as above
+        del refusal  # or this frame, which its traceback holds, would hold it until the collector comes by
 
 
 def session_cap(call: Call) -> int | None:

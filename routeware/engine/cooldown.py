@@ -99,7 +99,7 @@ def note_failure(call: Call, execution: Execution, failure: Failure) -> None:
 
 
 def note_end(execution: Execution, call: Call) -> None:
-    """Tell the link's health of an attempt that has ended, if it has not been told of its answer or failure."""
+    """Report an attempt that has ended to its link's health, unless its answer or failure was reported before."""
     if execution.accepted:
         note_answer(call, execution)
     else:

@@ -63,7 +63,7 @@ class Execution:
     result: Any  # what the function gave
     error: BaseException | None  # what it raised
     failure: Failure | None  # why the attempt failed, and what that means; ``None`` where it did not
-    concluded: bool  # True once it is settled and its listeners have been told
+    concluded: bool  # True once it is settled and its listeners have learned of it
     flow: Flow | None  # its items, where it streams
     _bill: Bill | None
     # As long as nothing takes a bill: what it has reported, and what it cost.
@@ -173,7 +173,7 @@ class Execution:
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
-        """The model's reasons for stopping, as far as a stream has told them."""
+        """The model's reasons for stopping, as far as a stream has given them."""
         return () if self.flow is None else self.flow.finish_reasons
 
     @property
@@ -313,7 +313,7 @@ class Execution:
         self.trigger = trigger
 
     def conclude(self) -> None:
-        """Take note that it is settled and told."""
+        """Take note that it is settled and reported to its listeners."""
         self.concluded = True
 
     def detach(self) -> None:

@@ -43,6 +43,7 @@ class PreparedLink:
         link: the link.
         tariff: its price; ``None`` where that is unknown.
         cost: what a usage costs here now, in nano-dollars; ``None`` where that is unknown.
+        plain_cost: the same for input and output alone; ``None`` where no plain price is known.
         unpriced: which counts of a usage have no price now.
         is_flat: True if an answer costs the same whatever its size, so that its size need not be guessed.
         timeout_s: its own time-out, or the policy's for all links; ``None`` where neither is set.
@@ -151,10 +152,15 @@ class PreparedPolicy:
     Attributes:
         policy: what it was made from.
         registrations: those of the decorated function.
+        tracing: what makes its spans.
+        metrics: what makes its meters.
+        log: what logs its events.
+        max_attempts: how many attempts one call may start, in all its rounds.
         most_attempts: how many attempts one round through the chain may start.
         links: the chain, prepared; empty until :meth:`ask_prices` was called.
         learner: finds the race threshold of each call; ``None`` where the policy has no target.
         race_after_s: the fixed race threshold; ``None`` where no race can happen.
+        deadline_s: the time that a whole call has; ``None`` without a bound.
         health: which links keep failing; ``None`` without cooldown.
         cooldown: how long they are passed over; ``None`` without cooldown.
         retries: further rounds through the chain.

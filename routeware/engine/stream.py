@@ -145,7 +145,7 @@ class Stream:
         abandon(call)
         winner = self._winner
         if winner is not None and winner.life is not Life.ENDED:
-            # The program exited while its first item was told: in a filter of its log, say.
+            # The program exited while its first item was reported: in a filter of its log, say.
             winner.cut_off(Cut(call.loop.time(), time.time_ns()), AttemptStatus.CANCELLED)
             finish_or_detach(call, winner, [])
         if not call.has_ended:

@@ -112,7 +112,7 @@ def _said(item: object) -> _Said | None:
 
 
 def _choices(held: Mapping[str, object]) -> _Said | None:
-    """Chunks of OpenAI's chat and completions, and of compatible APIs. The last one may hold usage only."""
+    """Read chunks of OpenAI's chat and completions, and of compatible APIs. The last one may hold usage only."""
     choices = _items(held, "choices")
     if choices is None:
         return None
@@ -145,7 +145,7 @@ def _says(value: object) -> bool:
 
 
 def _candidates(held: Mapping[str, object]) -> _Said:
-    """Responses of Google's streamGenerateContent, in Python's spelling and in JSON's."""
+    """Read responses of Google's streamGenerateContent, in Python's spelling and in JSON's."""
     output = final = False
     for candidate in map(fields, _items(held, "candidates") or ()):
         parts = _items(fields(candidate.get("content")), "parts") or ()
@@ -176,13 +176,13 @@ def _completes(reason: object) -> bool:
 
 
 def _message_end(held: Mapping[str, object]) -> _Said:
-    """Cohere sends no error in a stream, only this event, with ``ERROR`` for a reason."""
+    """Read the last event of Cohere's stream: it sends no error, only this, with ``ERROR`` for a reason."""
     reason = held.get("finish_reason") or fields(held.get("delta")).get("finish_reason")
     return _Said(output=False, final=reason is None or _completes(reason))
 
 
 def _converse(held: Mapping[str, object]) -> _Said | None:
-    """Events of Bedrock's ConverseStream: one field each, named after the event."""
+    """Read events of Bedrock's ConverseStream: one field each, named after the event."""
     if len(held) > 1:
         return None
     started = fields(fields(held.get("contentBlockStart")).get("start"))
@@ -196,7 +196,7 @@ def _block_says(value: object) -> bool:
 
 
 def _ollama(held: Mapping[str, object]) -> _Said | None:
-    """Lines of Ollama's chat and generate."""
+    """Read lines of Ollama's chat and generate."""
     done = held.get("done")
     if not isinstance(done, bool) or held.keys().isdisjoint(("message", "response")):
         return None
@@ -205,7 +205,7 @@ def _ollama(held: Mapping[str, object]) -> _Said | None:
 
 
 def _event(held: Mapping[str, object]) -> _Said | None:
-    """Events that are named by their type: Anthropic's, OpenAI's responses and helpers, Cohere's."""
+    """Read events that are named by their type: Anthropic's, OpenAI's responses and helpers, Cohere's."""
     kind = held.get("type") or held.get("event_type")
     if not isinstance(kind, str):
         return None
@@ -219,17 +219,17 @@ def _event(held: Mapping[str, object]) -> _Said | None:
 
 
 def _helper_delta(held: Mapping[str, object]) -> _Said:
-    """OpenAI's ``stream()`` helper: deltas of content, refusals and arguments."""
+    """Read events of OpenAI's ``stream()`` helper: deltas of content, refusals and arguments."""
     return _Said(_says(held.get("delta")) or _says(held.get("arguments_delta")))
 
 
 def _message_part(held: Mapping[str, object]) -> _Said:
-    """Cohere's deltas hold a part of a message each; one that opens a part is empty."""
+    """Read Cohere's deltas: they hold a part of a message each, and one that opens a part is empty."""
     return _Said(_message_says(fields(fields(held.get("delta")).get("message"))))
 
 
 def _block_start(held: Mapping[str, object]) -> _Said:
-    """Anthropic opens a block of text or thinking empty; one for a tool names the tool, so it says something."""
+    """Read the start of Anthropic's blocks: text and thinking begin empty, a tool's name says something."""
     block = fields(held.get("content_block"))
     kind = block.get("type")
     if kind in ("text", "thinking"):
@@ -247,23 +247,23 @@ def _message_delta(held: Mapping[str, object]) -> _Said:
 
 
 def _text_event(held: Mapping[str, object]) -> _Said:
-    """Events named after what they hold: those of Anthropic's helper, and the text of Cohere's first version."""
+    """Read events named after what they hold: those of Anthropic's helper, and the text of Cohere's first version."""
     return _Said(any(_says(held.get(name)) for name in ("text", "thinking", "partial_json")))
 
 
 def _item_added(held: Mapping[str, object]) -> _Said:
-    """OpenAI's responses open an item before it says anything; one that is a call names what is called."""
+    """Read the start of an item of OpenAI's responses: it says nothing yet, but a call names what is called."""
     kind = fields(held.get("item")).get("type")
     return _Said(isinstance(kind, str) and kind.endswith("_call"))
 
 
 def _inner_chunk(held: Mapping[str, object]) -> _Said:
-    """OpenAI's ``stream()`` helper hands the chunk on inside of an event."""
+    """Read the chunk that OpenAI's ``stream()`` helper hands on inside of an event."""
     return _said(held.get("chunk")) or _NOTHING
 
 
 def _completion_event(held: Mapping[str, object]) -> _Said | None:
-    """Mistral's SDK wraps each chunk in an event."""
+    """Read the chunk that Mistral's SDK wraps in an event."""
     inner = fields(held.get("data"))
     return _choices(inner) if "choices" in inner else None
 
