@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -10,7 +9,7 @@ from routeware.engine.execution import Execution
 from routeware.engine.prepared import bare_link
 from routeware.engine.registrations import NO_REQUEST
 from routeware.errors import PolicyError
-from routeware.money import MOST_USD, Usage, amount_usd, nanos
+from routeware.money import Usage, amount_usd, nanos
 from routeware.policy import Link
 from routeware.pricing import Reading
 from routeware.records import AttemptTrigger
@@ -136,7 +135,7 @@ class Attempt:
         """Say by hand what :meth:`report` would read; ``None`` is unknown, which is not 0. See :class:`Usage`.
 
         Raises:
-            ValueError: a count that is not a whole number from 0 to 2^53.
+            ValueError: a count that is not a whole number from 0 to 2^53, or a tier that is no text.
         """
         usage = Usage(
             input_tokens=input_tokens,
@@ -148,7 +147,8 @@ class Attempt:
             input_audio_tokens=input_audio_tokens,
             output_audio_tokens=output_audio_tokens,
             web_searches=web_searches,
-            service_tier=None if service_tier is None else bounded(service_tier),
+            # Anything but text is refused by Usage, in its own words.
+            service_tier=bounded(service_tier) if isinstance(service_tier, str) else service_tier,
         )
         self._execution.sign()
         self._execution.bill.report(Reading(usage), by_hand=True)
@@ -156,16 +156,10 @@ class Attempt:
     def report_cost(self, usd: float) -> None:
         """Say what this attempt cost, in US dollars. It outranks the price of the usage.
 
-        An amount above 10^12 dollars is left out, and logged once: it is the report's mistake, and no reason to lose
-        an answer.
-
         Raises:
-            ValueError: not a finite amount of at least 0.
+            ValueError: not an amount from 0 to 10^12.
         """
         self._execution.sign()
-        if isinstance(usd, int | float) and MOST_USD < usd < math.inf:
-            self._execution.bill.drop(("cost",))
-            return
         try:
             amount = amount_usd(usd, "report_cost")
         except PolicyError as error:

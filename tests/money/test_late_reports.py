@@ -273,7 +273,16 @@ async def test_an_amount_that_is_none_is_refused_by_its_name() -> None:
     assert not isinstance(refused.value, PolicyError)
 
 
-@pytest.mark.parametrize("report", [lambda one: one.report_cost(-1), lambda one: one.report_usage(input_tokens=-1)])
+@pytest.mark.parametrize(
+    "report",
+    [
+        lambda one: one.report_cost(-1),
+        lambda one: one.report_cost(1.1e12),
+        lambda one: one.report_cost("0.1"),
+        lambda one: one.report_usage(input_tokens=-1),
+        lambda one: one.report_usage(service_tier=3),
+    ],
+)
 async def test_a_wrong_report_does_not_make_a_paid_answer_free(report: Callable[[Attempt], None]) -> None:
     """The provider was called, whatever is wrong with what its function says of it."""
 
@@ -282,7 +291,7 @@ async def test_a_wrong_report_does_not_make_a_paid_answer_free(report: Callable[
         return "a"
 
     async with routeware.session() as spending:
-        with pytest.raises(ValueError, match=r"^(report_cost|input_tokens): "):
+        with pytest.raises(ValueError, match=r"^(report_cost: |input_tokens: |service_tier is )"):
             await script(a=run).ask(usd={"a": 0.25})()
 
     assert figures(spending) == (0, 0.25, 0)
