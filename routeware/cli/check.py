@@ -17,7 +17,7 @@ import attrs
 
 from routeware.cli import screen
 from routeware.cli.advice import Finding, attempt_timeouts, findings
-from routeware.cli.screen import dollars, milliseconds, table, write
+from routeware.cli.screen import dollars, milliseconds, paragraph, table, write
 from routeware.errors import PolicyError
 from routeware.money import Price
 from routeware.policy import BudgetRules, FailoverRules, Link, RoutingPolicy
@@ -47,6 +47,8 @@ def run(file: Path, *, table: str | None = None, as_json: bool = False) -> None:
     try:
         policy = RoutingPolicy.from_toml(file, table=table)
     except PolicyError as error:
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            screen.fail(f"cannot read it: {error}", 2)
         if as_json:
             with screen.output():
                 screen.print_json({"file": str(file), "valid": False, "key": error.key, "error": str(error)})
@@ -130,7 +132,8 @@ def _quote(link: Link, book: Catalogue | None) -> Quote:
 def show(policy: RoutingPolicy, file: str) -> None:
     """Print what ``policy``, which came from ``file``, does."""
     quoted = quotes(policy)
-    write(f"{visible(file)} is valid: {visible(policy.label)}\n")
+    write(paragraph(f"{visible(file)} is valid: {visible(policy.label)}"))
+    write("")
     write(f"{_links(policy, quoted)}\n")
     write(f"{_rules(policy, quoted)}\n")
     write(_found(findings(policy)))

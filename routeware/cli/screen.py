@@ -21,7 +21,18 @@ from routeware.text import bounded, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "dollars", "fail", "milliseconds", "output", "print_json", "progress_console", "table", "write"]
+__all__ = [
+    "console",
+    "dollars",
+    "fail",
+    "milliseconds",
+    "output",
+    "paragraph",
+    "print_json",
+    "progress_console",
+    "table",
+    "write",
+]
 
 _LONGEST_LINE = 2000
 _NARROWEST = 20
@@ -115,6 +126,12 @@ def dollars(amount: float) -> str:
     whole, _, fraction = f"{amount:,.9f}".partition(".")
     digits = fraction.rstrip("0")
     return f"${whole}.{digits.ljust(2, '0')}" if digits else f"${whole}"
+
+
+def paragraph(text: str) -> str:
+    """Wrap a sentence at the terminal's width, or at 80 columns. A word stays whole, as a path may be copied."""
+    columns = max(_NARROWEST, shutil.get_terminal_size().columns)
+    return "\n".join(wrap(text, columns, break_long_words=False, break_on_hyphens=False))
 
 
 def table(

@@ -29,6 +29,7 @@ _LONGEST_LINE = 1 << 20
 _START = 1 << 16
 _MOST_NUL_SHARE = 0.2
 _MOST_LAID_OUT = 100_000
+_NO_TEXT = "this is not text in UTF-8, UTF-16 or Windows-1252: give a table (CSV, JSON lines) or spans, saved as UTF-8"
 _PERCENTILE = re.compile(r"^(\d+(?:\.\d+)?)%$")
 
 
@@ -96,7 +97,10 @@ def _lines(file: Bytes, source: str) -> Iterator[str]:
     rest, number, piece = "", 0, b" "
     while piece:
         piece = file.read(_START)
-        lines = (rest + decoder.decode(piece, final=not piece)).splitlines(keepends=True)
+        try:
+            lines = (rest + decoder.decode(piece, final=not piece)).splitlines(keepends=True)
+        except UnicodeDecodeError:
+            raise TraceError(source, _NO_TEXT) from None
         # The last line may go on in the next piece.
         rest = lines.pop() if piece and lines else ""
         for line in lines:

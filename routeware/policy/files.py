@@ -83,14 +83,15 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _decoded(content: bytes) -> str:
-    if content.startswith(_UTF_16):
-        raise PolicyError("is encoded as UTF-16, which TOML is not: save it as UTF-8")
     content = content.removeprefix(codecs.BOM_UTF8)  # Notepad and PowerShell begin a file with it
     try:
         return content.decode()
     except UnicodeDecodeError as error:
+        # The cause is kept: a file that is no text can't be read, where another one is read and found wrong.
+        if content.startswith(_UTF_16):
+            raise PolicyError("this is encoded as UTF-16, which TOML is not: save it as UTF-8") from error
         line = content.count(b"\n", 0, error.start) + 1
-        raise PolicyError(f"this is not TOML: it is not encoded as UTF-8 (at line {line})") from None
+        raise PolicyError(f"this is not TOML: it is not encoded as UTF-8 (at line {line})") from error
 
 
 def _first_sentence(error: ValueError) -> str:

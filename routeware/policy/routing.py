@@ -135,7 +135,7 @@ class RoutingPolicy:
             return cls.from_dict(read_table(path, table))
         except PolicyError as error:
             place = os.fspath(path) if table is None else f"{os.fspath(path)}, table {table}"
-            raise PolicyError(f"{error.problem} (in {place})", key=error.key) from None
+            raise PolicyError(f"{error.problem} (in {place})", key=error.key) from error.__cause__
 
     @classmethod
     def watch_toml(

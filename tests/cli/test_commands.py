@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_check_shows_what_a_policy_comes_to(good: Path) -> None:
     result = routeware("check", good)
 
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"{good} is valid: shop\n")
+    assert " ".join(result.stdout.split()).startswith(f"{good} is valid: shop ")
     for words in ("a:x", "800 ms", "5,000 ms", "$10", "$20 + $0.001/req", "100 tok", "status 429, 503", "skip"):
         assert words in result.stdout
     assert "the next link joins after 250 ms, 2 in flight at most" in result.stdout
@@ -197,13 +198,14 @@ def test_warnings_are_shown_and_do_not_change_the_exit_code(tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("command", ["demo", "check"])
+@pytest.mark.parametrize("command", ["demo", "check", "tune", "replay", "trace", "budget"])
 def test_help_says_what_exit_codes_mean(command: str) -> None:
-    """A script's author looks there first."""
+    """A script's author looks there first; a full disk is among them."""
     result = routeware(command, "--help")
 
     assert result.exit_code == 0
     assert "Exit codes: 0" in result.stdout
+    assert re.search("output (that )?cannot be written", " ".join(result.stdout.split()))
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
@@ -312,6 +314,35 @@ def test_check_and_the_version_need_nothing_but_the_core(good: Path, tmp_path: P
     assert bare("check", "/no/such/policy.toml").returncode == 2
     assert bare("check").returncode == 2
     assert "Exit codes: 0" in bare("check", "--help").stdout
+
+
+def test_the_first_line_fits_a_narrow_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and the label are words of a sentence; a word is never broken."""
+    monkeypatch.chdir(tmp_path)
+    Path("p2.toml").write_text('chain = ["a:m", "b:m", "c:m"]\nlabel = "routing_policy(chain=3)"\n')
+
+    shown = CliRunner(env={"COLUMNS": "40"}).invoke(app, ["check", "p2.toml"]).stdout
+
+    assert shown.startswith("p2.toml is valid:\nrouting_policy(chain=3)\n\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'chain = ["a:\xff"]', "cannot read it: this is not TOML: it is not encoded as UTF-8 (at line 1)"),
+        ('chain = ["a:m"]'.encode("utf-16"), "cannot read it: this is encoded as UTF-16, which TOML is not"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_file_that_is_no_text_cannot_be_read(tmp_path: Path, content: bytes, said: str, options: list[str]) -> None:
+    """It leaves with 2, as one that is missing: nothing is known of the policy."""
+    file = tmp_path / "policy.toml"
+    file.write_bytes(content)
+
+    result = routeware("check", file, *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"routeware: {said}")
 
 
 def test_names_on_the_screen_cannot_be_mistaken_for_the_screen(tmp_path: Path) -> None:

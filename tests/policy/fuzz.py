@@ -134,9 +134,18 @@ def try_file(draw: random.Random, file: Path) -> bool:
             check(file, as_json=draw.random() < 0.3)
         except SystemExit as left:
             code = left.code
-    assert code in {None, 1}, (code, err.getvalue())
+    refusal = 1 if _is_utf8(file.read_bytes()) else 2
+    assert code in {None, refusal}, (code, err.getvalue())
     assert err.getvalue().count("\n") <= 1
     return code is None
+
+
+def _is_utf8(read: bytes) -> bool:
+    try:
+        read.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _shown(what: object) -> str:
