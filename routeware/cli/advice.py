@@ -69,7 +69,7 @@ def _same_twice(policy: RoutingPolicy) -> Iterator[Finding]:
     places = Counter((link.provider, link.model) for link in policy.chain)
     for (provider, model), count in places.items():
         if count > 1:
-            text = f"{provider}:{model} stands {count} times: it is tried again at once, without a pause"
+            text = f"{provider}:{model} is listed {count} times: after a failure it is retried without a pause"
             yield Finding("chain", text)
     models = {(link.provider, link.model, link.label) for link in policy.chain}
     for label, count in Counter(label for _, _, label in models).items():

@@ -32,7 +32,7 @@ class _Group(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """The same for a command."""
+    """A command whose usage has no blanks at line ends, like a group's."""
 
     def get_help(self, ctx: Any) -> str:
         """Return the help."""

@@ -26,7 +26,10 @@ __all__ = ["CODES", "budget"]
 
 T = TypeVar("T")
 
-CODES = "Exit codes: 0 done; 1 no such session; 2 the ledger cannot be read or written, or a wrong argument."
+CODES = (
+    "Exit codes: 0 done; 1 no such session; 2 the ledger cannot be read or written, the output cannot be written, or a "
+    "wrong argument."
+)
 
 _REDIS = ("redis", "rediss", "unix")
 _SQLITE = "sqlite:///"

@@ -29,7 +29,7 @@ __all__ = ["ADDRESS", "CODES", "SNIPPET", "demo"]
 
 CODES = (
     "Exit codes: 0 done; 1 the money does not add up, or the spans could not be exported or saved; 2 a wrong argument, "
-    "policy or address, or a missing extra; 130 interrupted."
+    "policy or address, a missing extra, or output that cannot be written; 130 interrupted."
 )
 
 ADDRESS = "http://127.0.0.1:8765"

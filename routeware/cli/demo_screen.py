@@ -29,8 +29,8 @@ __all__ = ["document", "pace_of", "show", "verdict"]
 _NOTES = (
     "Times are the providers' own, and of a stream those to its first item; a request without an answer counts as late "
     "in both columns. In brackets: the 90% interval of the change, by resampled requests; one that holds 0 is noise. "
-    "Uncertain: may have been spent by attempts that were cut off or lost their connection; a bare caller keeps no "
-    "books. Wasted: settled and uncertain, of all attempts that did not give the answer."
+    "Uncertain: may have been spent by attempts that were cut off or lost their connection; a bare caller "
+    "doesn't track that. Wasted: settled and uncertain, of all attempts that did not give the answer."
 )
 _WIDE = 80
 _SOURCES = "What the providers do is drawn from computed facts: {sources}. Assumed: {assumed}."
@@ -47,7 +47,7 @@ def show(results: Sequence[Result]) -> None:
         out.print(Text(_sum(result.money, result.scene.name), style="" if result.money.adds_up else "red"))
     if (tree := _tree(most_telling(results))) is not None:
         out.print()
-        out.print(Text("The call that shows most:", style="bold"))
+        out.print(Text("The most telling call:", style="bold"))
         out.print(render_call(tree))
     out.print()
     out.print(Text(_origin(packaged_facts()), style="dim"))
@@ -251,9 +251,7 @@ def _target(result: Result) -> str:
         return ""
     first = result.scene.policy.chain[0].label
     if report.source is RaceSource.NONE:
-        return (
-            f"Racing is not worth it here: {first} meets the target alone. The target found that out: {_races(result)}."
-        )
+        return f"Racing is not worth it here: {first} meets the target alone. To find that out, {_races(result)}."
     worth = f"{result.routed.raced / result.routed.requests:.0%} of the calls started a backup"
     if result.pace.busy:
         return f"{worth}."

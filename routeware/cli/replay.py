@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CODES", "replay"]
 
-CODES = "Exit codes: 0 replayed; 2 the calls or a policy cannot be read or used, or a wrong argument."
+CODES = (
+    "Exit codes: 0 replayed; 2 the calls or a policy cannot be read or used, the output cannot be written, or a wrong"
+    " argument."
+)
 
 _SOURCE = (
     "Past calls: records as JSON lines (CallRecord.to_dict), a file of spans (Jaeger JSON, OTLP JSON, Tempo, the"

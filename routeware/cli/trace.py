@@ -54,7 +54,7 @@ def trace(
     them before others.
 
     Exit codes: 0 drawn; 1 there is nothing to draw: no such trace, or no call of routeware's in it; 2 the trace cannot
-    be read, or a wrong argument. A line on standard error says what is wrong and where.
+    be read, the output cannot be written, or a wrong argument. A line on standard error says what is wrong and where.
     """
     try:
         chosen, total = _chosen(source, trace_id, 1 if svg else limit, service)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["CODES", "tune"]
 
 CODES = (
-    "Exit codes: 0 done, and a threshold found if one was asked for; 2 the data cannot be read or used, or a wrong"
-    " argument; 3 no threshold meets the goal."
+    "Exit codes: 0 done, and a threshold found if one was asked for; 2 the data cannot be read or used, the output"
+    " cannot be written, or a wrong argument; 3 no threshold meets the goal."
 )
 
 _NOT_MET = 3
@@ -275,5 +275,5 @@ def _write(tuning: Tuning, path: Path, table: str | None) -> None:
         _refuse(f"cannot write {path}: {error.strerror or error}")
     if choice.rule != "max_extra":
         out.print(
-            f"A fixed threshold ages: latency.{choice.rule}_ms = {choice.bound:g} finds it anew while providers change."
+            f"A fixed threshold ages: latency.{choice.rule}_ms = {choice.bound:g} re-estimates it as providers change."
         )

@@ -41,11 +41,17 @@ def show(tuning: Tuning, left_out: int, malformed: int) -> None:
                 out.print(line)
     out.print()
     if left_out:
-        out.print(f"- {left_out:,} answered rows have no latency and were left out.")
+        out.print(_left_out(left_out, "answered row", "no latency"))
     if malformed:
-        out.print(f"- {malformed:,} rows are not objects of the expected shape and were left out.")
+        out.print(_left_out(malformed, "row", "an unexpected shape"))
     for note in tuning.notes:
         out.print(f"- {note}")
+
+
+def _left_out(count: int, noun: str, flaw: str) -> str:
+    if count == 1:
+        return f"- 1 {noun} has {flaw} and was left out."
+    return f"- {count:,} {noun}s have {flaw} and were left out."
 
 
 def _encodable(text: str, encoding: str) -> str:

@@ -132,7 +132,7 @@ async def ask_bare(
     except aiohttp.ClientResponseError:
         return Answer(took_ms=_since(start, speed_up), answered=False, cost_nanos=0)
     except aiohttp.ClientError:
-        # The connection dropped. The request may be on the bill, and a bare caller keeps no books.
+        # The connection dropped. The request may be billed, and a bare caller doesn't track that.
         took_ms = _since(start, speed_up)
         return Answer(took_ms=took_ms, answered=False, cost_nanos=0, uncertain_nanos=None, wasted_nanos=None)
     took_ms = first_ms or _since(start, speed_up)

@@ -246,7 +246,7 @@ def money(answers: Iterable[Answer], spent_usd: float, uncertain_usd: float, lim
 
 
 def most_telling(records: Iterable[CallRecord]) -> CallRecord | None:
-    """Return the call that shows most: one that failed over, raced and answered, if there is one; the first such."""
+    """Return the most telling call: one that failed over, raced and answered, if there is one; the first such."""
     return max(records, key=_told, default=None)
 
 

@@ -261,9 +261,34 @@ def test_rows_that_are_left_out_are_said(tmp_path: Path) -> None:
 
     shown, told = routeware_tune(file), routeware_tune(file, "--json")
 
-    assert "- 1 answered rows have no latency and were left out." in shown.stdout
-    assert "- 2 rows are not objects of the expected shape and were left out." in shown.stdout
+    assert "- 1 answered row has no latency and was left out." in shown.stdout
+    assert "- 2 rows have an unexpected shape and were left out." in shown.stdout
     assert json.loads(told.stdout)["left_out"] == 3
+
+
+def test_one_row_that_is_left_out_is_one(tmp_path: Path) -> None:
+    """A short row of Locust's CSV, say."""
+    file = tmp_path / "latencies.jsonl"
+    rows: list[object] = [
+        {"link": link, "latency_ms": 100 + place, "status": "ok"} for place in range(60) for link in "ab"
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, 5]))
+
+    assert "- 1 row has an unexpected shape and was left out." in routeware_tune(file).stdout
+
+
+def test_a_binary_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    """A codec's own message says nothing to whoever gave the wrong file."""
+    file = tmp_path / "picture"
+    file.write_bytes(b"\x89PNG\x81")
+
+    result = routeware_tune(file)
+
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        "picture: this is not text in UTF-8, UTF-16 or Windows-1252: give a table (CSV, JSON lines) or spans, saved as"
+        " UTF-8\n"
+    )
 
 
 def test_a_bar_shows_what_takes_longer_than_a_second(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +339,7 @@ def test_it_puts_the_threshold_into_a_policy(table: Path, tmp_path: Path) -> Non
     assert f"{after_ms:,.0f} ms" in result.stdout
     dated = f"# guessed; set by routeware tune on {datetime.now(UTC).date()}: p95 of 2,500 ms"
     assert file.read_text() == POLICY.replace("= 700  # guessed", f"= {after_ms:.0f}  {dated}")
-    assert "latency.target_p95_ms = 2500 finds it anew" in " ".join(result.stderr.split())
+    assert "latency.target_p95_ms = 2500 re-estimates it" in " ".join(result.stderr.split())
 
 
 def test_without_a_threshold_the_policy_stays(table: Path, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_a_person_sees_four_scenes_the_sums_and_a_waterfall() -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for words in ("bare", "routed", "answered", "spent", "uncertain", "wasted", "adds up", "shows most"):
+    for words in ("bare", "routed", "answered", "spent", "uncertain", "wasted", "adds up", "most telling"):
         assert words in done.stdout
     for title in ("1  An even provider", "2  A provider with stalls", "3  An outage", "4  Streams that stall"):
         assert title in done.stdout
@@ -287,7 +287,7 @@ def test_without_tracing_there_is_no_waterfall_and_nothing_to_save(tmp_path: Pat
 
     assert done.returncode == 1
     assert "attempts" in done.stdout
-    assert "shows most" not in done.stdout
+    assert "most telling" not in done.stdout
     assert done.stderr == "routeware: no trace to save: OpenTelemetry is switched off (OTEL_SDK_DISABLED)\n"
     assert not file.exists()
 
