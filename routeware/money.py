@@ -112,7 +112,7 @@ class Usage:
         reasoning_tokens: Of the output, what was reasoning.
         input_audio_tokens: Of the input, what was sound.
         output_audio_tokens: Of the output, what was sound.
-        web_searches: How often the provider searched the web.
+        web_searches: The number of web searches by the provider.
         service_tier: The tier that served the request, as the provider calls it.
 
     Raises:
@@ -331,7 +331,7 @@ def unpriced_by(tariff: Tariff, usage: Usage, at: datetime) -> tuple[str, ...]:
     """Return the fields of ``usage`` that were counted and for which ``tariff`` has no price, where it can tell.
 
     Raises:
-        Exception: What the tariff raised.
+        Exception: The tariff's own error.
     """
     names = getattr(tariff, "unpriced", None)
     return tuple(map(str, names(usage, at))) if callable(names) else ()

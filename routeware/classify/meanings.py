@@ -1,4 +1,4 @@
-"""What HTTP statuses and machine codes mean: a table of each.
+"""Tables of the meanings of HTTP statuses and machine codes.
 
 Providers spell one fact in many ways (``rate_limit_exceeded``, ``RateLimitReached``, ``TpmRateLimitExceeded``), and a
 list of whole words is never complete. A code is therefore split into its parts, and the second table says which parts

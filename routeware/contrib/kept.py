@@ -73,7 +73,7 @@ class KeptLedger(ABC):
         """
         for key, value in {"timeout_s": timeout_s, "lease_s": lease_s, "expire_s": expire_s}.items():
             if value is not None and not value > 0:
-                raise PolicyError(f"{value!r} is not a time above 0", key=key)
+                raise PolicyError(f"must be a time above 0, not {value!r}", key=key)
         self.timeout_s = timeout_s
         self.receipts = Receipts(repeat_s)
         self.leases = Leases(self._renew, lease_s / 3)

@@ -44,7 +44,7 @@ class Receipts:
             PolicyError: ``repeat_s`` is not above 0.
         """
         if not repeat_s > 0:
-            raise PolicyError(f"{repeat_s!r} is not a time above 0", key="repeat_s")
+            raise PolicyError(f"must be a time above 0, not {repeat_s!r}", key="repeat_s")
         self._repeat_s = repeat_s
         self._unanswered: dict[str, float] = {}
         self._blind_until = 0.0

@@ -94,7 +94,7 @@ class AttemptBar:
 
     @property
     def ended_ms(self) -> float:
-        """When it ended, after the call's start."""
+        """The time of its end, after the call's start."""
         return self.started_ms + self.duration_ms
 
 

@@ -210,7 +210,7 @@ class LatencyRules:
 
     def __attrs_post_init__(self) -> None:
         if self.target_p95_ms is not None and self.target_p99_ms is not None:
-            raise PolicyError("cannot stand beside target_p95_ms: one of them is the target", key="target_p99_ms")
+            raise PolicyError("can't be combined with target_p95_ms: set only one of them", key="target_p99_ms")
 
     @property
     def target_ms(self) -> float | None:

@@ -219,7 +219,7 @@ class LargestOutput:
 
         Args:
             output_tokens: Its output.
-            deduced: Whether that was deduced from a total instead of being counted.
+            deduced: True if that was deduced from a total instead of being counted.
         """
         seen, largest = self._seen, self.tokens
         if output_tokens > largest or self._waiting:

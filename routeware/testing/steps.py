@@ -111,7 +111,7 @@ def _seconds(ms: float) -> float:
 
 
 async def _due(step: object) -> object:
-    """Wait, hang or fail as ``step`` says; return what it then comes to.
+    """Wait, hang or fail as ``step`` says, or return its result.
 
     Raises:
         BaseException: what the step says.

@@ -1,4 +1,4 @@
-"""What measured outcomes change: two corrections of the rule, and how change is distinguished from chance.
+"""Corrections of the rule by measured outcomes, and the tests that tell change from chance.
 
 The rule takes primary and backup for independent, so more calls may miss than it plans. It buys where its estimate is
 best, so more calls may race than it plans. And providers change: when to act at once, when to wait, and when a primary

@@ -1,4 +1,4 @@
-"""What is reported of a latency target: the report on links and sizes, and when a target is out of reach.
+"""The report on a latency target: its links and sizes, and whether it is out of reach.
 
 Only quantiles that the data support are reported.
 """

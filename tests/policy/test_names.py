@@ -157,7 +157,7 @@ def test_a_target_is_accepted_beside_a_threshold() -> None:
 
 def test_there_is_one_target() -> None:
     """A 95th and a 99th percentile at once would be two."""
-    with pytest.raises(PolicyError, match=r"latency\.target_p99_ms: .* beside target_p95_ms"):
+    with pytest.raises(PolicyError, match=r"latency\.target_p99_ms: .* combined with target_p95_ms"):
         RoutingPolicy(chain=["a:b"], latency={"target_p95_ms": 800, "target_p99_ms": 900})
 
     assert LatencyRules(target_p99_ms=900).target_ms == 900.0

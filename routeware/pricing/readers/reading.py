@@ -19,7 +19,7 @@ class Reading:
     Attributes:
         usage: Its counts.
         response_model: The model that answered.
-        cost_nanos: What it says that it cost, in nano-dollars.
+        cost_nanos: The cost that it states, in nano-dollars.
         deduced_output: True if its output was deduced from a total. A deduced count is not learned from at once.
         plain_input: True if its input leaves out the parts that went through a cache and that it does not name. An
             earlier report may have named them.
@@ -42,8 +42,8 @@ def joined(earlier: Reading, later: Reading, *, on_purpose: bool) -> Reading:
     """Join two readings of one attempt; the usage of the later one counts.
 
     Args:
-        earlier: What is known so far.
-        later: What was read now.
+        earlier: The reading so far.
+        later: The new reading.
         on_purpose: True if it was reported, and so outranks what is known. What is found in a result does not.
     """
     first, second = (later, earlier) if on_purpose else (earlier, later)
@@ -59,9 +59,9 @@ def merged_usage(earlier: Usage | None, later: Usage | None, *, plain_input: boo
     """Merge a later report into an earlier one: it replaces what it says, and keeps what it does not say.
 
     Args:
-        earlier: What is known so far.
-        later: What was reported now.
-        plain_input: Whether the input of ``later`` leaves out cached parts that it does not name. Anthropic names
+        earlier: The reading so far.
+        later: The new report.
+        plain_input: True if the input of ``later`` leaves out cached parts that it does not name. Anthropic names
             them when a stream begins, and may repeat the input without them when it ends.
     """
     if earlier is None or later is None:

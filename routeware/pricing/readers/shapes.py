@@ -20,8 +20,8 @@ class Shape(NamedTuple):
 
     Attributes:
         marks: The names of counts that give it away; one of them is enough.
-        read: How it is read.
-        plain_input: Whether its input leaves out the cached parts that it does not name.
+        read: Its reader.
+        plain_input: True if its input leaves out the cached parts that it does not name.
     """
 
     marks: frozenset[str]

@@ -48,7 +48,7 @@ def _step(chance: Random) -> Step:
 
 
 class Model:
-    """The same in a few lines without a ledger: what is held, what was settled."""
+    """A model of a ledger in a few lines: the held and the settled amounts."""
 
     def __init__(self, limits: Sequence[int | None]) -> None:
         self.limits = limits
