@@ -409,7 +409,7 @@ def test_rows_that_are_left_out_are_counted(tmp_path: Path) -> None:
     rows = "".join(f"{link},{100 + place},ok\n" for place in range(60) for link in "ab")
     file.write_text("link,latency_ms,status\n" + rows + "a,NaN,ok\n")
 
-    assert "1 answered rows have no latency and were left out." in routeware_tune(file).stdout
+    assert "1 answered row has no latency and was left out." in routeware_tune(file).stdout
     assert json.loads(routeware_tune(file, "--json").stdout)["left_out"] == 1
 
 
