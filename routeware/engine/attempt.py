@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ from routeware.engine.execution import Execution
 from routeware.engine.prepared import bare_link
 from routeware.engine.registrations import NO_REQUEST
 from routeware.errors import PolicyError
-from routeware.money import Usage, amount_usd, nanos
+from routeware.money import MOST_USD, Usage, amount_usd, nanos
 from routeware.policy import Link
 from routeware.pricing import Reading
 from routeware.records import AttemptTrigger
@@ -156,10 +157,16 @@ class Attempt:
     def report_cost(self, usd: float) -> None:
         """Say what this attempt cost, in US dollars. It outranks the price of the usage.
 
+        An amount above 10^12 dollars is left out, and logged once: it is the report's mistake, and no reason to lose
+        an answer.
+
         Raises:
-            ValueError: not an amount from 0 to 10^12.
+            ValueError: not a finite amount of at least 0.
         """
         self._execution.sign()
+        if isinstance(usd, int | float) and MOST_USD < usd < math.inf:
+            self._execution.bill.drop(("cost",))
+            return
         try:
             amount = amount_usd(usd, "report_cost")
         except PolicyError as error:
