@@ -240,7 +240,7 @@ class _LedgerThread:
     def _alone(self, asked: _Asked) -> list[Any]:
         try:
             return self._transact([asked])
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - it is the answer to this question
             return [error]
 
     def _transact(self, batch: Sequence[_Asked]) -> list[Any]:

@@ -117,7 +117,7 @@ async def admit_next_remotely(call: Call) -> Execution | None:
         try:
             _skip_or_raise(call, execution, refusal)
         finally:
-            del refusal  # as above
+            del refusal  # this frame is part of its traceback, and would keep it alive
         if call.is_at_the_end_of_a_round:
             return None
 
@@ -132,7 +132,7 @@ def _skip_or_raise(call: Call, execution: Execution, refusal: BudgetExceededErro
         try:
             raise refusal from call.failure
         finally:
-            del refusal  # as above
+            del refusal  # this frame is part of its traceback, and would keep it alive
     call.skip(execution, refusal)
 
 

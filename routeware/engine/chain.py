@@ -56,7 +56,7 @@ def _throw(caller: CallerTask, coroutine: Coroutine[Any, Any, Execution], error:
         return coroutine.throw(error)
     finally:
         caller.look_at_thrown()  # where the chain has not asked on its way
-        del error  # as above
+        del error  # this frame is part of its traceback, and would keep it alive
 
 
 @_watched

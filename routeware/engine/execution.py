@@ -363,7 +363,7 @@ class Execution:
         return self._bill or self._open_bill()
 
     def _open_bill(self) -> Bill:
-        with caps.LOCK:  # as above
+        with caps.LOCK:  # another thread may report now
             bill = self._bill
             if bill is None:
                 plain = self._plain
@@ -386,7 +386,7 @@ class Execution:
         """Work out what it cost, and replace its reservation by that."""
         bill = self._bill
         if bill is None:
-            with caps.LOCK:  # as above
+            with caps.LOCK:  # another thread may report now
                 cost = None if self._bill is not None else self._settle_without_bill()
             if cost is not None:
                 return cost

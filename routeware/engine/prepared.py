@@ -119,7 +119,7 @@ def _meter(tariff: Tariff | None) -> Callable[[Usage], int | None]:
         try:
             amount = tariff.cost_usd(usage, datetime.now(UTC))
             return None if amount is None else nanos(amount_usd(amount, "tariff"))
-        except FOREIGN as error:  # as above; what it cost is unknown then
+        except FOREIGN as error:  # foreign code: what it cost is unknown then
             _warn_broken(error)
             return None
 
@@ -135,7 +135,7 @@ def _gaps(tariff: Tariff | None) -> Callable[[Usage], tuple[str, ...]]:
     def unpriced(usage: Usage) -> tuple[str, ...]:
         try:
             return unpriced_by(tariff, usage, datetime.now(UTC))
-        except FOREIGN as error:  # as above
+        except FOREIGN as error:  # foreign code: its mistake must not lose the answer
             _warn_broken(error)
             return ()
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import sys
-import threading
-from contextlib import ExitStack
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -14,6 +11,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 import routeware
 from routeware import Attempt, RoutingPolicy, routed
 from routeware.locks import Lock
+from tests.fakes.forks import exit_code_of_child
 from tests.fakes.measuring import Measured
 from tests.fakes.providers import busy, script
 
@@ -41,32 +39,10 @@ async def call(meters: MeterProvider) -> None:
 
 def test_a_process_forked_while_every_lock_is_held_does_not_hang() -> None:
     """The threads that would release them do not exist in the child: not of sums, of instruments, of first calls."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("there is no fork here")
     measured = Measured()
     asyncio.run(call(measured.provider))
-    held, done = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with ExitStack() as stack:
-            for lock in locks():
-                stack.enter_context(lock.held)
-            held.set()
-            done.wait()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait()
-    try:
-        child = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(call(measured.provider)))
-        child.start()
-        child.join(20)
-        code = child.exitcode
-        child.kill()
-        child.join()
-    finally:
-        done.set()
-        holder.join()
+    code = exit_code_of_child(locks(), lambda: asyncio.run(call(measured.provider)))
 
     assert len(locks()) >= 4
     assert code == 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import multiprocessing
-import threading
 import time
 import weakref
 
@@ -27,6 +25,7 @@ from routeware.health import (
 from routeware.health.pauses import LOCK
 from routeware.locks import Lock
 from tests.fakes.clock import JumpingLoop
+from tests.fakes.forks import exit_code_of_child
 
 BUSY = ErrorCategory.OVERLOADED
 RULE = CooldownRule(pause_s=10.0, after=3, longest_s=60.0)
@@ -408,28 +407,7 @@ def test_ten_retries_then_a_tenth_for_each_answer() -> None:
 
 def test_a_process_forked_while_the_lock_is_held_does_not_hang() -> None:
     """The thread that would release the lock does not exist in the child."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("there is no fork here")
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with LOCK.held:
-            held.set()
-            done.wait()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait()
-    try:
-        child = multiprocessing.get_context("fork").Process(target=_trip_a_link)
-        child.start()
-        child.join(20)
-        code = child.exitcode
-        child.kill()
-        child.join()
-    finally:
-        done.set()
-        holder.join()
+    code = exit_code_of_child([LOCK], _trip_a_link)
 
     assert code == 0
 

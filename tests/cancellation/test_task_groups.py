@@ -16,6 +16,14 @@ from routeware import Attempt, RoutingPolicy, routed
 from tests.fakes.providers import Behaviour, HTTPStatusError, answers, cancelled_at, hangs, pause, script, statuses
 
 
+async def cleans_up() -> None:
+    """Take 50 ms to end once it is cancelled."""
+    try:
+        await pause(1000)
+    finally:
+        await pause(50)
+
+
 async def fails_at(moment_ms: float) -> None:
     """Fail a group's child."""
     await pause(moment_ms)
@@ -219,12 +227,6 @@ async def test_a_further_round_is_begun_after_one() -> None:
 async def test_the_callers_cancellation_of_a_group_that_cleans_up_starts_nothing_more() -> None:
     """The group has cancelled itself before, and swallows the caller's cancellation before CPython 3.13."""
 
-    async def cleans_up() -> None:
-        try:
-            await pause(1000)
-        finally:
-            await pause(50)
-
     async def run(attempt: Attempt) -> object:
         try:
             async with asyncio.TaskGroup() as group:
@@ -243,12 +245,6 @@ async def test_the_callers_cancellation_of_a_group_that_cleans_up_starts_nothing
 
 async def test_the_callers_cancellation_of_a_group_that_has_interrupted_its_body_starts_nothing_more() -> None:
     """The group has taken its own cancellation back, so the one that arrives while it cleans up is the caller's."""
-
-    async def cleans_up() -> None:
-        try:
-            await pause(1000)
-        finally:
-            await pause(50)
 
     async def run(attempt: Attempt) -> object:
         try:

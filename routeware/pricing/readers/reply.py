@@ -59,7 +59,7 @@ def read_report(reply: object) -> Reading:
         return reading
     try:
         bare = _with_usage({}, reply)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - a strange mapping says nothing about usage
         return reading
     return reading if bare.usage is None and bare.cost_nanos is None else bare
 
